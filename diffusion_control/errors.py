@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one root of all errors, and the exit code that each kind of error has."""
+
+from __future__ import annotations
+
+
+class DiffusionControlError(Exception):
+    """Say what is wrong, where, with which value, what is allowed and what to do.
+
+    Args:
+        what: One sentence that names the problem.
+        where: The file, parameter, topic or argument it was found in.
+        value: The offending value.
+        allowed: The range or the names that would be accepted.
+        remedy: What the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = '',
+        value: object = None,
+        allowed: str = '',
+        remedy: str = '',
+    ) -> None:
+        self.what, self.where, self.value = what, where, value
+        self.allowed, self.remedy = allowed, remedy
+        super().__init__(self.block())
+
+    def block(self) -> str:
+        """Return the message as one short block of lines."""
+        lines = [self.what]
+        if self.where:
+            lines.append(f'  where:   {self.where}')
+        if self.value is not None:
+            text = repr(self.value)
+            lines.append(f'  value:   {text if len(text) <= 200 else text[:197] + "..."}')
+        if self.allowed:
+            lines.append(f'  allowed: {self.allowed}')
+        if self.remedy:
+            lines.append(f'  remedy:  {self.remedy}')
+        return '\n'.join(lines)
+
+
+class ConfigurationError(DiffusionControlError):
+    """Bad input or configuration (exit code 2)."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(DiffusionControlError):
+    """A package, backend or device is missing (exit code 3)."""
+
+    exit_code = 3

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Obstacles as values, and as the arrays that the distance kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError
+
+Array = NDArray[np.float64]
+Shape = Literal['sphere', 'box', 'cylinder']
+SHAPE_CODE: dict[str, int] = {'sphere': 1, 'box': 2, 'cylinder': 3}
+SIZE_LENGTH: dict[str, int] = {'sphere': 1, 'box': 3, 'cylinder': 2}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One obstacle in the robot's base frame.
+
+    Attributes:
+        shape: `sphere`, `box` or `cylinder` (axis along the local z).
+        size_m: sphere [radius], box [x, y, z] full edges, cylinder [radius, height] [m].
+        position_m: Centre, shape [3] [m].
+        quaternion: Orientation x, y, z, w, shape [4].
+        velocity_m_s: Velocity of the centre, shape [3] [m/s].
+        key: Identity over time, for example marker namespace and id.
+        may_move: False for an obstacle that was seen to stand still.
+    """
+
+    shape: Shape
+    size_m: tuple[float, ...]
+    position_m: Array
+    quaternion: Array = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
+    velocity_m_s: Array = field(default_factory=lambda: np.zeros(3))
+    key: str = ''
+    may_move: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse unknown shapes, wrong sizes and non-finite poses."""
+        if self.shape not in SHAPE_CODE:
+            raise ConfigurationError(
+                'unknown obstacle shape', where='obstacle.shape', value=self.shape,
+                allowed=', '.join(SHAPE_CODE))
+        size = np.asarray(self.size_m, dtype=float)
+        if size.shape != (SIZE_LENGTH[self.shape],) or not (np.isfinite(size) & (size > 0)).all():
+            raise ConfigurationError(
+                f'bad size of a {self.shape}', where='obstacle.size_m', value=self.size_m,
+                allowed=f'{SIZE_LENGTH[self.shape]} positive numbers [m]')
+        for name, length in (('position_m', 3), ('quaternion', 4), ('velocity_m_s', 3)):
+            value = np.asarray(getattr(self, name))
+            if value.shape != (length,) or not np.isfinite(value).all():
+                raise ConfigurationError(
+                    f'bad {name} of an obstacle', where=f'obstacle.{name}', value=value.tolist(),
+                    allowed=f'{length} finite numbers')
+        if abs(float(np.linalg.norm(self.quaternion)) - 1.0) > 1e-2:
+            raise ConfigurationError(
+                'quaternion of an obstacle is not of unit length', where='obstacle.quaternion',
+                value=list(self.quaternion), allowed='x, y, z, w with norm 1')
+
+    @property
+    def bounding_radius_m(self) -> float:
+        """Radius of the smallest centred ball that contains the obstacle [m]."""
+        if self.shape == 'sphere':
+            return float(self.size_m[0])
+        if self.shape == 'box':
+            return float(np.linalg.norm(self.size_m)) / 2
+        return float(np.hypot(self.size_m[0], self.size_m[1] / 2))
+
+
+@dataclass(frozen=True)
+class ObstacleArrays:
+    """Obstacles as contiguous arrays for the numba kernels; k obstacles.
+
+    Attributes:
+        code: 1 sphere, 2 box, 3 cylinder, shape [k], int64.
+        centre_m: Shape [k, 3].
+        rotation: World from local, shape [k, 3, 3].
+        half_m: sphere [r, 0, 0], box half edges, cylinder [r, 0, half height], shape [k, 3].
+        velocity_m_s: Shape [k, 3].
+        may_move: Shape [k], bool.
+    """
+
+    code: NDArray[np.int64]
+    centre_m: Array
+    rotation: Array
+    half_m: Array
+    velocity_m_s: Array
+    may_move: NDArray[np.bool_]
+
+    @classmethod
+    def pack(cls, obstacles: tuple[Obstacle, ...]) -> ObstacleArrays:
+        """Return the arrays of a set of obstacles, in its order."""
+        count = len(obstacles)
+        half = np.zeros((count, 3))
+        for row, obstacle in zip(half, obstacles, strict=True):
+            size = obstacle.size_m
+            if obstacle.shape == 'sphere':
+                row[0] = size[0]
+            elif obstacle.shape == 'box':
+                row[:] = np.asarray(size) / 2
+            else:
+                row[0], row[2] = size[0], size[1] / 2
+        return cls(
+            np.array([SHAPE_CODE[o.shape] for o in obstacles], dtype=np.int64),
+            np.array([o.position_m for o in obstacles], dtype=float).reshape(count, 3),
+            np.array([rotation_matrix(o.quaternion) for o in obstacles]).reshape(count, 3, 3),
+            half,
+            np.array([o.velocity_m_s for o in obstacles], dtype=float).reshape(count, 3),
+            np.array([o.may_move for o in obstacles], dtype=np.bool_),
+        )
+
+
+def rotation_matrix(quaternion: Array) -> Array:
+    """Return the rotation matrix [3, 3] of a quaternion x, y, z, w."""
+    x, y, z, w = np.asarray(quaternion, dtype=float) / np.linalg.norm(quaternion)
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])
