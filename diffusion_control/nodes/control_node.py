@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all nodes share: life cycle, parameters, diagnostics, and an orderly end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import String
+
+from diffusion_control.errors import DiffusionControlError
+from diffusion_control.nodes.clocks import Clocks
+from diffusion_control.nodes.declare import declare_parameters, read_parameters
+from diffusion_control.nodes.loop import LoopStatistics
+from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.real_time import RealTimeOptions
+
+PARENT_POLL_S = 0.1
+
+
+class ControlNode(LifecycleNode):
+    """A lifecycle node with parameters from the table, diagnostics at 1 Hz and `autostart`.
+
+    Subclasses fill in `configure` (read parameters, load, compile, warm up), `activate`,
+    `deactivate` (the robot comes to rest first) and `diagnose`.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Declare the parameters of node `name` and start its diagnostics."""
+        super().__init__(name)
+        self.failure: DiffusionControlError | None = None
+        self.table_name = name
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        declare_parameters(self, name)
+        self.settings: dict[str, Any] = {}
+        self.clocks = Clocks(self)
+        self.active = False
+        self._warned: set[str] = set()
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
+        self.create_timer(1.0, self._publish_diagnostics, clock=self.steady_clock)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+
+    def configure(self) -> None:
+        """Prepare everything; raise a DiffusionControlError to refuse."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Bring what this node moves to rest, then stop working."""
+
+    def diagnose(self) -> tuple[int, str, dict[str, object]]:
+        """Return level (a DiagnosticStatus constant), message and key-values."""
+        return 0, 'active' if self.active else 'inactive', {}
+
+    def retune(self, changed: dict[str, Any]) -> None:
+        """Take over changed dynamic parameters; raise a DiffusionControlError to refuse."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and configure; refuse with the reason in the log."""
+        try:
+            self.settings = read_parameters(self, self.table_name)
+            self.configure()
+        except DiffusionControlError as error:
+            self.failure = error
+            self.get_logger().error(f'refusing to configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start working."""
+        try:
+            self.activate()
+        except DiffusionControlError as error:
+            self.failure = error
+            self.get_logger().error(f'refusing to activate: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self.active = True
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Come to rest, then stop working."""
+        if self.active:
+            self.deactivate()
+        self.active = False
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Come to rest, then stop working."""
+        return self.on_deactivate(state)
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning, the same text only once."""
+        if text not in self._warned and len(self._warned) < 1000:
+            self._warned.add(text)
+            self.get_logger().warning(text)
+
+    def report_error(self, error: Exception) -> None:
+        """Log what escaped from a loop; the loop goes on."""
+        self.warn_once(f'{type(error).__name__}: {error}')
+
+    def real_time_options(self) -> RealTimeOptions:
+        """Return the real-time options from the parameters."""
+        return RealTimeOptions(
+            fifo_priority=self.settings['real_time.fifo_priority'],
+            lock_memory=self.settings['real_time.lock_memory'],
+            freeze_gc=self.settings['real_time.freeze_gc'],
+            nice=self.settings['real_time.nice'])
+
+    def _on_set_parameters(self, parameters: Sequence[Any]) -> Any:
+        from rcl_interfaces.msg import SetParametersResult
+        if not self.settings:
+            return SetParametersResult(successful=True)
+        changed = {p.name: p.value for p in parameters if p.name in self.settings}
+        try:
+            self.retune(changed)
+        except DiffusionControlError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for name, value in changed.items():
+            self.get_logger().info(f'parameter {name}: {self.settings[name]} -> {value}')
+        self.settings.update(changed)
+        return SetParametersResult(successful=True)
+
+    def _publish_diagnostics(self) -> None:
+        level, message, values = self.diagnose()
+        status = DiagnosticStatus(
+            level=bytes([level]), name=f'{self.get_name()}: control', message=message,
+            hardware_id=str(self.settings.get('robot', '')),
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def loop_values(statistics: LoopStatistics) -> dict[str, object]:
+    """Return loop statistics as diagnostic key-values, in the schema of ros2_control."""
+    return {
+        'periodicity.average': round(1.0 / max(statistics.period_mean_s, 1e-9), 3),
+        'periodicity.standard_deviation_s': round(statistics.period_std_s, 6),
+        'periodicity.min_s': round(statistics.period_min_s, 6),
+        'periodicity.max_s': round(statistics.period_max_s, 6),
+        'execution_time.average_s': round(statistics.execution_mean_s, 6),
+        'execution_time.max_s': round(statistics.execution_max_s, 6),
+        'ticks': statistics.ticks,
+        'missed_ticks': statistics.missed,
+    }
+
+
+def clean(value: Any) -> Any:
+    """Return a JSON-ready copy of a value: numpy to Python, NaN and Inf to null."""
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    if hasattr(value, 'tolist'):
+        return clean(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def publish_json(publisher: Publisher, value: dict[str, Any]) -> None:
+    """Publish a dictionary as one JSON object in a String."""
+    publisher.publish(String(data=json.dumps(clean(value))))
+
+
+def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
+    """Run one node until a signal, or until its parent is gone; the robot comes to rest first.
+
+    Returns:
+        0 after an orderly end; the error's exit code when configuring was refused.
+    """
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = node_type()
+    except DiffusionControlError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    executor = EventsExecutor()
+    executor.add_node(node)
+    spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
+    spinner.start()
+    code = 0
+    if node.get_parameter('autostart').value:
+        node.trigger_configure()
+        if node.failure is None:
+            node.trigger_activate()
+        if node.failure is not None:
+            code = node.failure.exit_code
+            stop.set()
+    _wait(stop, node)
+    if node.active:
+        node.trigger_deactivate()
+    executor.shutdown(timeout_sec=1.0)
+    spinner.join(1.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return code
+
+
+def _wait(stop: threading.Event, node: ControlNode) -> None:
+    parent = os.getppid()
+    while not stop.wait(PARENT_POLL_S):
+        if parent != 1 and os.getppid() != parent:
+            node.get_logger().warning('parent process is gone -> coming to rest, then ending')
+            return

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between ROS messages and the library's value types; joints are mapped by name here, once."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from visualization_msgs.msg import Marker, MarkerArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+MAX_POINTS = 40
+MARKER_TO_SHAPE = {Marker.SPHERE: 'sphere', Marker.CUBE: 'box', Marker.CYLINDER: 'cylinder'}
+SHAPE_TO_MARKER = {shape: marker for marker, shape in MARKER_TO_SHAPE.items()}
+
+
+def to_time(seconds: float) -> Time:
+    """Return a Time message of a ROS time [s], rounded to the nanosecond."""
+    nanoseconds = round(seconds * 1e9)
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def from_time(message: Time) -> float:
+    """Return the ROS time [s] of a Time message."""
+    return message.sec + message.nanosec * 1e-9
+
+
+def order_of(names: Sequence[str], wanted: tuple[str, ...], where: str) -> NDArray[np.intp]:
+    """Return the indices that bring `names` into the order `wanted`.
+
+    Raises:
+        ConfigurationError: A wanted joint is missing, or a name stands twice.
+    """
+    places = {name: index for index, name in enumerate(names)}
+    missing = [name for name in wanted if name not in places]
+    if missing or len(places) != len(names):
+        raise ConfigurationError(
+            'joint names do not match', where=where, value=list(names),
+            allowed=f'each of {list(wanted)} once', remedy='check the joint_names parameter')
+    return np.array([places[name] for name in wanted], dtype=np.intp)
+
+
+def joint_state_to_state(message: JointState, names: tuple[str, ...]) -> RobotState | None:
+    """Return the state in the robot's joint order, or None when a position is not usable.
+
+    A NaN velocity is normal for a joint_state_broadcaster without that interface: it becomes 0.
+    """
+    if len(message.position) != len(message.name):
+        return None
+    places = {name: index for index, name in enumerate(message.name)}
+    if any(name not in places for name in names):
+        return None
+    order = [places[name] for name in names]
+    position = np.asarray(message.position, dtype=float)[order]
+    if not np.isfinite(position).all():
+        return None
+    velocity = np.zeros(len(names))
+    if len(message.velocity) == len(message.name):
+        velocity = np.nan_to_num(
+            np.asarray(message.velocity, dtype=float)[order], nan=0.0, posinf=0.0, neginf=0.0)
+    return RobotState(position, velocity, from_time(message.header.stamp))
+
+
+def trajectory_to_message(trajectory: Trajectory) -> JointTrajectory:
+    """Return a JointTrajectory with positions and velocities at every knot."""
+    message = JointTrajectory()
+    message.header.stamp = to_time(trajectory.stamp_s)
+    message.header.frame_id = trajectory.frame_id
+    message.joint_names = list(trajectory.names)
+    nanoseconds = np.rint(trajectory.times_s * 1e9).astype(np.int64)
+    message.points = [
+        JointTrajectoryPoint(
+            positions=array('d', trajectory.position[k].tobytes()),
+            velocities=array('d', trajectory.velocity[k].tobytes()),
+            time_from_start=Duration(
+                sec=int(nanoseconds[k] // 1_000_000_000),
+                nanosec=int(nanoseconds[k] % 1_000_000_000)),
+        )
+        for k in range(len(nanoseconds))
+    ]
+    return message
+
+
+def message_to_trajectory(
+    message: JointTrajectory, names: tuple[str, ...], now_s: float, where: str
+) -> Trajectory:
+    """Return the trajectory in the robot's joint order; a zero stamp means `now_s`.
+
+    The cheap checks come first, so that a message of 1e5 points costs next to nothing.
+
+    Raises:
+        ConfigurationError: Wrong names, number of points, lengths, times or numbers.
+    """
+    count = len(message.points)
+    if not 1 <= count <= MAX_POINTS:
+        raise ConfigurationError(
+            'wrong number of points', where=where, value=count, allowed=f'1 to {MAX_POINTS}')
+    order = order_of(message.joint_names, names, where)
+    width = len(message.joint_names)
+    position = np.empty((count, width))
+    velocity = np.empty((count, width))
+    acceleration = np.zeros((count, width))
+    times = np.empty(count)
+    for k, point in enumerate(message.points):
+        if len(point.positions) != width or len(point.velocities) != width:
+            raise ConfigurationError(
+                'a point has the wrong length', where=f'{where}.points[{k}]',
+                value=(len(point.positions), len(point.velocities)),
+                allowed=f'{width} positions and {width} velocities')
+        position[k], velocity[k] = point.positions, point.velocities
+        if len(point.accelerations) == width:
+            acceleration[k] = point.accelerations
+        times[k] = point.time_from_start.sec + point.time_from_start.nanosec * 1e-9
+    stamp = from_time(message.header.stamp)
+    return Trajectory(
+        stamp if stamp > 0.0 else now_s, times, position[:, order], velocity[:, order],
+        acceleration[:, order], names, message.header.frame_id)
+
+
+def obstacles_to_markers(
+    obstacles: tuple[Obstacle, ...], frame_id: str, stamp_s: float, namespace: str = 'obstacle'
+) -> MarkerArray:
+    """Return the full set of obstacles as SPHERE, CUBE and CYLINDER markers."""
+    stamp = to_time(stamp_s)
+    markers = []
+    for index, obstacle in enumerate(obstacles):
+        marker = Marker()
+        marker.header.frame_id, marker.header.stamp = frame_id, stamp
+        marker.ns, marker.id = namespace, index
+        marker.type = SHAPE_TO_MARKER[obstacle.shape]
+        marker.action = Marker.ADD
+        position, orientation = marker.pose.position, marker.pose.orientation
+        position.x, position.y, position.z = (float(x) for x in obstacle.position_m)
+        orientation.x, orientation.y, orientation.z, orientation.w = (
+            float(x) for x in obstacle.quaternion)
+        size = obstacle.size_m
+        if obstacle.shape == 'sphere':
+            scale = (2 * size[0],) * 3
+        elif obstacle.shape == 'cylinder':
+            scale = (2 * size[0], 2 * size[0], size[1])
+        else:
+            scale = (size[0], size[1], size[2])
+        marker.scale.x, marker.scale.y, marker.scale.z = (float(x) for x in scale)
+        moving = obstacle.may_move
+        marker.color.r, marker.color.g, marker.color.b, marker.color.a = (
+            (0.90, 0.35, 0.25, 0.9) if moving else (0.45, 0.55, 0.65, 0.8))
+        markers.append(marker)
+    return MarkerArray(markers=markers)
+
+
+def markers_to_obstacles(message: MarkerArray, base_frame: str) -> tuple[Obstacle, ...]:
+    """Return the obstacles of a marker array, keyed by namespace and id.
+
+    Raises:
+        ConfigurationError: Another frame, another marker type, a bad size or pose.
+    """
+    obstacles = []
+    for marker in message.markers:
+        if marker.action != Marker.ADD:
+            continue
+        where = f'obstacles {marker.ns}/{marker.id}'
+        if marker.header.frame_id != base_frame:
+            raise ConfigurationError(
+                'an obstacle is in another frame', where=where, value=marker.header.frame_id,
+                allowed=base_frame, remedy='publish obstacles in the base frame')
+        shape = MARKER_TO_SHAPE.get(marker.type)
+        if shape is None:
+            raise ConfigurationError(
+                'unknown marker type', where=where, value=marker.type,
+                allowed='SPHERE, CUBE, CYLINDER')
+        scale = (marker.scale.x, marker.scale.y, marker.scale.z)
+        size: tuple[float, ...] = scale
+        if shape == 'sphere':
+            size = (max(scale) / 2,)
+        elif shape == 'cylinder':
+            size = (max(scale[:2]) / 2, scale[2])
+        position, orientation = marker.pose.position, marker.pose.orientation
+        obstacles.append(Obstacle(
+            shape, size, np.array([position.x, position.y, position.z]),
+            np.array([orientation.x, orientation.y, orientation.z, orientation.w]),
+            key=f'{marker.ns}/{marker.id}'))
+    return tuple(obstacles)

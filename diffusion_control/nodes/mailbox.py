@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latest-value mailboxes between the executor and a control thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Generic, TypeVar
+
+Value = TypeVar('Value')
+
+
+class Mailbox(Generic[Value]):
+    """Hold the newest value and the steady time of its arrival.
+
+    The executor's thread puts, the control thread looks; both see a consistent pair.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._lock = threading.Lock()
+        self._value: Value | None = None
+        self._arrival_s = -float('inf')
+        self._count = 0
+
+    def put(self, value: Value) -> None:
+        """Replace the value."""
+        arrival = time.monotonic()
+        with self._lock:
+            self._value, self._arrival_s = value, arrival
+            self._count += 1
+
+    def clear(self) -> None:
+        """Forget the value and its arrival."""
+        with self._lock:
+            self._value, self._arrival_s = None, -float('inf')
+
+    def look(self) -> Value | None:
+        """Return the newest value, or None."""
+        with self._lock:
+            return self._value
+
+    def age_s(self, now_steady_s: float | None = None) -> float:
+        """Return the age of the newest value on steady time [s]; infinite when empty."""
+        now = time.monotonic() if now_steady_s is None else now_steady_s
+        with self._lock:
+            return now - self._arrival_s
+
+    @property
+    def count(self) -> int:
+        """Number of values put so far."""
+        with self._lock:
+            return self._count

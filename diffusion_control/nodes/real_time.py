@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real-time options of a process: each degrades with one warning when it is not permitted."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MCL_CURRENT, MCL_FUTURE = 1, 2
+
+
+@dataclass(frozen=True)
+class RealTimeOptions:
+    """What a node asks of the operating system.
+
+    Attributes:
+        fifo_priority: SCHED_FIFO priority of the control thread; 0 leaves the normal scheduler.
+        lock_memory: Lock all pages into memory (mlockall).
+        freeze_gc: Move all objects out of the garbage collector's sight after configure.
+        nice: Niceness of the process, 0 to 19.
+    """
+
+    fifo_priority: int = 0
+    lock_memory: bool = False
+    freeze_gc: bool = True
+    nice: int = 0
+
+
+def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> None:
+    """Lock memory, freeze the collector and set niceness, as far as permitted."""
+    if options.lock_memory:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mlockall(MCL_CURRENT | MCL_FUTURE) != 0:
+            reason = os.strerror(ctypes.get_errno())
+            warn(f'real_time.lock_memory: not permitted ({reason}); running without. '
+                 'Remedy: raise the memlock limit (ulimit -l unlimited)')
+    if options.freeze_gc:
+        gc.collect()
+        gc.freeze()
+    if options.nice:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, options.nice)
+        except PermissionError as error:
+            warn(f'real_time.nice: not permitted ({error}); running at normal niceness')
+
+
+def apply_to_thread(options: RealTimeOptions, warn: Callable[[str], None]) -> None:
+    """Give the calling thread its SCHED_FIFO priority, if asked and permitted."""
+    if options.fifo_priority <= 0:
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(options.fifo_priority))
+    except (PermissionError, OSError) as error:
+        warn(f'real_time.fifo_priority: not permitted ({error}); running with the normal '
+             'scheduler. Remedy: an rtprio limit in /etc/security/limits.d')

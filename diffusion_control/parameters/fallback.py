@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the fallback."""
+
+from __future__ import annotations
+
+from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.table import Parameter
+
+FALLBACK: tuple[Parameter, ...] = (
+    *COMMON,
+    AUTOSTART,
+    Parameter(
+        'type', 'string', 'classical',
+        'What drives when the planner is lost: search and timing, the way back that was come, '
+        'or nothing (stop and stand).', choices=('classical', 'retreat', 'hold')),
+    Parameter(
+        'rate_hz', 'float', 2.0, 'How often a plan is made while the fallback is followed.',
+        'Hz', 0.5, 20.0),
+    Parameter(
+        'deadline_s', 'float', 0.5, 'Time that one search may take.', 's', 0.05, 5.0),
+    Parameter('seed', 'int', 0, 'Seed of the search.', minimum=0, maximum=2**31 - 1),
+    *real_time(nice=5),
+)

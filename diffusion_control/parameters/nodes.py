@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of all nodes, and how to look things up in it."""
+
+from __future__ import annotations
+
+import difflib
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.parameters.fallback import FALLBACK
+from diffusion_control.parameters.helpers import RECORDER, VIEWER
+from diffusion_control.parameters.planner import PLANNER
+from diffusion_control.parameters.safety import SAFETY
+from diffusion_control.parameters.simulator import SIMULATOR
+from diffusion_control.parameters.table import Parameter, Value
+from diffusion_control.parameters.tracker import TRACKER
+
+NODES: dict[str, tuple[Parameter, ...]] = {
+    'planner': PLANNER,
+    'tracker': TRACKER,
+    'safety': SAFETY,
+    'fallback': FALLBACK,
+    'simulator': SIMULATOR,
+    'viewer': VIEWER,
+    'recorder': RECORDER,
+}
+
+
+def closest(name: str, names: tuple[str, ...]) -> str:
+    """Return a sentence that names the most similar of `names`, empty if none is similar."""
+    matches = difflib.get_close_matches(name, names, n=1)
+    return f'did you mean {matches[0]!r}?' if matches else ''
+
+
+def of_node(node: str) -> tuple[Parameter, ...]:
+    """Return the parameters of a node.
+
+    Raises:
+        ConfigurationError: There is no such node.
+    """
+    if node not in NODES:
+        raise ConfigurationError(
+            'unknown node', where='parameters', value=node, allowed=', '.join(NODES),
+            remedy=closest(node, tuple(NODES)))
+    return NODES[node]
+
+
+def find(node: str, name: str, *, where: str = '') -> Parameter:
+    """Return one parameter of a node.
+
+    Raises:
+        ConfigurationError: The node has no such parameter; the most similar one is named.
+    """
+    table = {parameter.name: parameter for parameter in of_node(node)}
+    if name not in table:
+        raise ConfigurationError(
+            f'{node} has no parameter {name!r}', where=where or f'{node}.{name}',
+            allowed=', '.join(table), remedy=closest(name, tuple(table)))
+    return table[name]
+
+
+def defaults(node: str) -> dict[str, Value]:
+    """Return the default of every parameter of a node by its dotted name."""
+    return {parameter.name: parameter.default for parameter in of_node(node)}

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the planner."""
+
+from __future__ import annotations
+
+from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.table import Parameter
+
+PLANNER: tuple[Parameter, ...] = (
+    *COMMON,
+    AUTOSTART,
+    Parameter(
+        'type', 'string', 'training_free',
+        'Planner: a name of `diffusion_control.planners.available()`.'),
+    Parameter(
+        'rate_hz', 'float', 5.0, 'How often a new plan is made.', 'Hz', 0.5, 50.0),
+    Parameter(
+        'deadline_s', 'float', 0.15,
+        'Time after which the best plan so far is returned.', 's', 0.005, 10.0),
+    Parameter(
+        'num_candidates', 'int', 16,
+        'Candidate futures that are held side by side.', minimum=1, maximum=1024),
+    Parameter(
+        'num_inference_steps', 'int', 20,
+        'Denoising steps of one plan.', minimum=1, maximum=1000),
+    Parameter(
+        'warm_start_level', 'float', 0.4,
+        'Noise level (0 none, 1 all) that the shifted previous plan is raised to before it is '
+        'denoised again.', minimum=0.0, maximum=1.0, read_only=False),
+    Parameter(
+        'seed', 'int', 0, 'Seed of the planner\'s noise.', minimum=0, maximum=2**31 - 1),
+    *real_time(nice=5),
+)

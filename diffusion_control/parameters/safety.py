@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the safety monitor."""
+
+from __future__ import annotations
+
+from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.table import Parameter
+
+OUTPUT_TYPES = ('joint_trajectory', 'float64_multi_array', 'joint_state', 'twist_stamped', 'twist')
+
+SAFETY: tuple[Parameter, ...] = (
+    *COMMON,
+    AUTOSTART,
+    Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 100.0, 500.0),
+    Parameter(
+        'margin_m', 'float', 0.02, 'Least distance that a verified motion keeps to everything.',
+        'm', 0.0, 0.5),
+    Parameter(
+        'braking_fraction', 'float', 0.75,
+        'Share of the acceleration limits that a stop may use.', minimum=0.1, maximum=1.0),
+    Parameter(
+        'command_delay_s', 'float', 0.02,
+        'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
+    Parameter(
+        'command_out_topic', 'string', '',
+        'Topic of the command; empty takes the robot file\'s.'),
+    Parameter(
+        'command_out_type', 'string', '',
+        'Message of the command; empty takes the robot file\'s.', choices=('', *OUTPUT_TYPES)),
+    Parameter(
+        'receiver_timeout_s', 'float', 0.5,
+        'Silence after which the receiver of single samples stops by itself.', 's', 0.0, 10.0),
+    Parameter(
+        'accept_no_timeout', 'bool', False,
+        'Consent to a velocity receiver that runs on when nothing more is sent.'),
+    Parameter(
+        'planner_rate_hz', 'float', 5.0,
+        'The planner\'s rate_hz: DEGRADED follows after 2 / planner_rate_hz + 0.05 s '
+        'without an accepted plan.', 'Hz', 0.5, 50.0),
+    Parameter(
+        'confidence_min', 'float', 0.1,
+        'DEGRADED below this confidence of the planner.', minimum=0.0, maximum=1.0),
+    Parameter(
+        'plan_lost_s', 'float', 1.0, 'FALLBACK after this time in DEGRADED.', 's', 0.1, 10.0),
+    Parameter(
+        'degraded_time_scale', 'float', 0.5,
+        'Speed along the last valid plan in DEGRADED, as a share of the planned one.',
+        minimum=0.05, maximum=1.0),
+    Parameter(
+        'recovery_cycles', 'int', 10,
+        'Good cycles in a row before a state is left for a better one.', minimum=1, maximum=1000),
+    Parameter(
+        'emergency_s', 'float', 0.2,
+        'EMERGENCY when joint states or the tracker are lost for longer, or when the monitor '
+        'itself was not run for longer.', 's', 0.05, 0.2),
+    Parameter(
+        'obstacles.max_speed_m_s', 'float', 0.5, 'Bound on the speed of an obstacle.', 'm/s',
+        0.0, 5.0),
+    Parameter(
+        'obstacles.max_acceleration_m_s2', 'float', 2.0,
+        'Bound on the acceleration of an obstacle.', 'm/s^2', 0.0, 50.0),
+    Parameter(
+        'obstacles.stale_s', 'float', 0.2, 'Obstacles older than this stop the robot.', 's',
+        0.02, 1.0),
+    Parameter(
+        'state.stale_s', 'float', 0.05, 'Joint states older than this stop the robot.', 's',
+        0.005, 0.2),
+    Parameter(
+        'motion.stale_s', 'float', 0.04,
+        'A tracker silent for longer than this stops the robot.', 's', 0.01, 0.2),
+    *real_time(),
+)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the simulator."""
+
+from __future__ import annotations
+
+from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.table import Parameter
+
+PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac')
+_AS_PRESET = ' (negative: as plant.preset says)'
+
+SIMULATOR: tuple[Parameter, ...] = (
+    *COMMON,
+    AUTOSTART,
+    Parameter(
+        'profile', 'string', 'jtc', 'Receiver of the command that is emulated.',
+        choices=PROFILES),
+    Parameter(
+        'command_topic', 'string', '',
+        'Topic that the emulated receiver listens to; empty takes the robot file\'s.'),
+    Parameter(
+        'scene', 'string', '',
+        'YAML file of one scene; empty generates one of the tier from the seed.'),
+    Parameter(
+        'tier', 'string', 'easy', 'Difficulty of a generated scene.', choices=('easy', 'hard')),
+    Parameter(
+        'seed', 'int', 0, 'Seed of scene, plant and noise.', minimum=0, maximum=2**31 - 1),
+    Parameter(
+        'joint_states_rate_hz', 'float', 200.0, 'Rate of joint_states.', 'Hz', 20.0, 1000.0),
+    Parameter('obstacles_rate_hz', 'float', 50.0, 'Rate of obstacles.', 'Hz', 20.0, 500.0),
+    Parameter(
+        'real_time_factor', 'float', 1.0, 'Simulated seconds per second.', minimum=0.05,
+        maximum=10.0),
+    Parameter('publish_clock', 'bool', False, 'Publish /clock at 200 Hz.'),
+    Parameter(
+        'out', 'string', '', 'Folder for the ground truth; empty writes none.'),
+    Parameter(
+        'plant.preset', 'string', 'default',
+        'The plant that the seed draws: default (perturbed), nominal, or a YAML file.'),
+    Parameter(
+        'plant.mass_scale', 'float_array', (-1.0,),
+        'Mass of the links over the model\'s, one for all or one per link' + _AS_PRESET + '.',
+        minimum=-1.0, maximum=10.0),
+    Parameter(
+        'plant.friction_scale', 'float_array', (-1.0,),
+        'Joint friction over the model\'s, one for all or one per joint' + _AS_PRESET + '.',
+        minimum=-1.0, maximum=10.0),
+    Parameter(
+        'plant.delay_s', 'float', -1.0, 'Delay of the actuators' + _AS_PRESET + '.', 's',
+        -1.0, 0.2),
+    Parameter(
+        'plant.payload_kg', 'float', -1.0, 'Mass held by the tool' + _AS_PRESET + '.', 'kg',
+        -1.0, 20.0),
+    Parameter(
+        'plant.noise_rad', 'float', -1.0,
+        'Standard deviation of the encoders' + _AS_PRESET + '.', 'rad', -1.0, 0.1),
+    Parameter(
+        'plant.drop_rate', 'float', -1.0,
+        'Share of joint_states messages that are lost' + _AS_PRESET + '.',
+        minimum=-1.0, maximum=0.9),
+    *real_time(),
+)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planners and fallbacks by name, loaded when they are asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.protocol import Planner
+
+PLANNER_GROUP = 'diffusion_control.planners'
+FALLBACK_GROUP = 'diffusion_control.fallbacks'
+_HERE = 'diffusion_control.planners'
+PLANNERS: dict[str, str] = {
+    'training_free': f'{_HERE}.training_free:TrainingFreePlanner',
+    'multi_start': f'{_HERE}.multi_start:MultiStartPlanner',
+    'straight_line': f'{_HERE}.straight_line:StraightLinePlanner',
+    'random': f'{_HERE}.random_spline:RandomPlanner',
+    'rrt_connect': f'{_HERE}.rrt_connect:RrtConnectPlanner',
+}
+FALLBACKS: dict[str, str] = {
+    'classical': f'{_HERE}.fallback.classical:ClassicalFallback',
+    'retreat': f'{_HERE}.fallback.retreat:RetreatFallback',
+    'hold': f'{_HERE}.fallback.hold:HoldFallback',
+    'training_free': f'{_HERE}.fallback.slow_training_free:SlowTrainingFreeFallback',
+}
+
+
+def table(group: str, built_in: dict[str, str]) -> dict[str, str]:
+    """Return name -> `module:Class`: the built-in ones, and those of installed packages."""
+    found = {point.name: point.value for point in entry_points(group=group)}
+    return {**found, **built_in}
+
+
+def planner_class(kind: str, group: str, built_in: dict[str, str], name: str) -> Any:
+    """Return the class behind a name.
+
+    Raises:
+        ConfigurationError: The name is unknown; the message lists the known ones.
+    """
+    known = table(group, built_in)
+    if name not in known:
+        raise ConfigurationError(
+            f'unknown {kind}', where=f'{kind}.type', value=name,
+            allowed=', '.join(sorted(known)))
+    module, _, attribute = known[name].partition(':')
+    return getattr(import_module(module), attribute)
+
+
+def available() -> list[str]:
+    """Return the names of all planners."""
+    return sorted(table(PLANNER_GROUP, PLANNERS))
+
+
+def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: Any) -> Planner:
+    """Return a planner by name.
+
+    Args:
+        name: One of `available()`.
+        robot: The robot it plans for.
+        model: Directory of a trained model; the planners without training take none.
+        seed: Seed of its random numbers.
+        **params: Parameters of that planner.
+
+    Raises:
+        ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
+    """
+    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
+    planner: Planner = kind(robot, model=model, seed=seed, **params)
+    return planner
+
+
+def available_fallbacks() -> list[str]:
+    """Return the names of all fallbacks."""
+    return sorted(table(FALLBACK_GROUP, FALLBACKS))
+
+
+def make_fallback(name: str, *, robot: Any, seed: int = 0, **params: Any) -> Planner:
+    """Return a fallback by name; arguments and errors as in `make`."""
+    kind = planner_class('fallback', FALLBACK_GROUP, FALLBACKS, name)
+    fallback: Planner = kind(robot, seed=seed, **params)
+    return fallback

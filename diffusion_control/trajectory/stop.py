@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jerk-limited stops and velocity ramps, by Ruckig's velocity control.
+
+Each joint i goes from (v0, a0) to a target velocity in the shortest time under |a| <= a_max and
+|jerk| <= j_max; where velocity and acceleration are parallel the joints share one phase (the path
+is a straight line), otherwise they share the duration. Jerk is piecewise constant, so position is
+piecewise cubic: knots at the jerk switches make the cubic Hermite interpolation of `Trajectory`
+exact, and no acceleration between knots exceeds the limit. (Equally spaced knots do not have this
+property: a switch inside a segment overshoots the acceleration by up to a quarter.)
+
+Original: L. Berscheid, T. Kroeger, "Jerk-limited Real-time Trajectory Generation with Arbitrary
+Target States", Robotics: Science and Systems 2021 (Ruckig).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import ruckig
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError, DiffusionControlError
+from diffusion_control.robots.limits import JointLimits
+
+Array = NDArray[np.float64]
+Knots = tuple[Array, Array, Array, Array]
+TIME_GRID_S = 1e-6
+SMALLEST_GAP_S = 2e-5
+OUTSIDE_POSITION = 'starts_outside_position_limits'
+OUTSIDE_VELOCITY = 'starts_outside_velocity_limits'
+OUTSIDE_ACCELERATION = 'starts_outside_acceleration_limits'
+NOT_SYNCHRONISED = 'not_synchronised'
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A ramp of velocity, and what was unusual about it.
+
+    Attributes:
+        times_s: Increasing from 0, no gap above the period, shape [T] [s].
+        position: Shape [T, n].
+        velocity: Shape [T, n]; a stop ends with exactly 0.
+        acceleration: Shape [T, n].
+        notes: Which of the module's notes apply: the start lay outside a limit (the ramp then
+            returns into the limits as fast as jerk and acceleration allow), or the joints were
+            stopped each by itself because the common stop would have crossed a joint limit.
+    """
+
+    times_s: Array
+    position: Array
+    velocity: Array
+    acceleration: Array
+    notes: tuple[str, ...] = ()
+
+
+class Stopper:
+    """Compute stops and ramps under fixed limits, with Ruckig's objects kept between calls.
+
+    Args:
+        limits: Limits of the n joints; braking with less than everything is `limits.scaled(k)`.
+        period_s: Largest gap between knots [s].
+
+    Raises:
+        ConfigurationError: If the period or a limit is not positive.
+    """
+
+    def __init__(self, limits: JointLimits, *, period_s: float = 0.02) -> None:
+        if not (np.isfinite(period_s) and period_s >= SMALLEST_GAP_S):
+            raise ConfigurationError(
+                'bad period of a stop', where='period_s', value=period_s,
+                allowed=f'>= {SMALLEST_GAP_S} s')
+        for name in ('velocity_rad_s', 'acceleration_rad_s2', 'jerk_rad_s3'):
+            values = np.asarray(getattr(limits, name))
+            if not (np.isfinite(values) & (values > 0)).all():
+                raise ConfigurationError(
+                    'limits of a stop must be positive', where=f'limits.{name}', value=values,
+                    allowed='> 0')
+        count = len(limits.lower_rad)
+        self.limits, self.period_s = limits, float(period_s)
+        self._otg = ruckig.Ruckig(count)
+        self._input = ruckig.InputParameter(count)
+        self._output = ruckig.Trajectory(count)
+        self._input.control_interface = ruckig.ControlInterface.Velocity
+        self._input.max_velocity = limits.velocity_rad_s.tolist()
+        self._input.max_acceleration = limits.acceleration_rad_s2.tolist()
+        self._input.max_jerk = limits.jerk_rad_s3.tolist()
+        self._input.target_acceleration = [0.0] * count
+
+    def stop(self, position: Array, velocity: Array, acceleration: Array) -> Ramp:
+        """Return the motion from a state to rest; knots at 0, every switch, and the end.
+
+        If the joints' common stop would leave the position limits, each joint stops by itself in
+        its shortest time (the least distance), and the notes say so.
+
+        Args:
+            position: Start [rad], shape [n].
+            velocity: Start [rad/s], shape [n].
+            acceleration: Start [rad/s^2], shape [n].
+
+        Raises:
+            ConfigurationError: If the start is not n finite numbers each.
+        """
+        rest = np.zeros(len(self.limits.lower_rad))
+        ramp = self.ramp(position, velocity, acceleration, rest)
+        if NOT_SYNCHRONISED not in ramp.notes and self._leaves(position, ramp):
+            ramp = self.ramp(position, velocity, acceleration, rest, synchronise=False)
+        ramp.velocity[-1] = 0.0
+        ramp.acceleration[-1] = 0.0
+        return ramp
+
+    def ramp(
+        self, position: Array, velocity: Array, acceleration: Array, target_velocity: Array, *,
+        duration_s: float | None = None, synchronise: bool = True,
+    ) -> Ramp:
+        """Return the motion from a state to a velocity, held (or cut off) until `duration_s`.
+
+        Args:
+            position: Start [rad], shape [n].
+            velocity: Start [rad/s], shape [n].
+            acceleration: Start [rad/s^2], shape [n].
+            target_velocity: Velocity to reach with acceleration 0 [rad/s], shape [n].
+            duration_s: End of the motion [s]; None ends it where the target is reached.
+            synchronise: All joints reach the target together.
+
+        Raises:
+            ConfigurationError: If an input is not n finite numbers, or the duration is not > 0.
+        """
+        notes = self._load(position, velocity, acceleration, target_velocity)
+        if not self._calculate(synchronise):
+            notes += (NOT_SYNCHRONISED,)
+        end_s = self._output.duration if duration_s is None else float(duration_s)
+        if duration_s is not None and not (np.isfinite(end_s) and end_s > 0):
+            raise ConfigurationError(
+                'bad duration of a ramp', where='duration_s', value=duration_s, allowed='> 0 s')
+        times = self._knot_times(end_s)
+        samples = np.array([self._output.at_time(time) for time in times.tolist()])
+        return Ramp(times, samples[:, 0], samples[:, 1], samples[:, 2], notes)
+
+    def _load(self, position: Array, velocity: Array, acceleration: Array, target: Array
+              ) -> tuple[str, ...]:
+        state = np.array([position, velocity, acceleration, target], dtype=float)
+        if state.shape != (4, len(self.limits.lower_rad)) or not np.isfinite(state).all():
+            raise ConfigurationError(
+                'the start of a stop must be finite', where='position, velocity, acceleration',
+                value=state.tolist(), allowed=f'{len(self.limits.lower_rad)} finite numbers each')
+        self._input.current_position = state[0].tolist()
+        self._input.current_velocity = state[1].tolist()
+        self._input.current_acceleration = state[2].tolist()
+        self._input.target_velocity = state[3].tolist()
+        limits = self.limits
+        notes: tuple[str, ...] = ()
+        if (state[0] < limits.lower_rad).any() or (state[0] > limits.upper_rad).any():
+            notes += (OUTSIDE_POSITION,)
+        if (np.abs(state[1]) > limits.velocity_rad_s).any():
+            notes += (OUTSIDE_VELOCITY,)
+        if (np.abs(state[2]) > limits.acceleration_rad_s2).any():
+            notes += (OUTSIDE_ACCELERATION,)
+        return notes
+
+    def _calculate(self, synchronise: bool) -> bool:
+        """Fill the output; return whether the joints are synchronised."""
+        kinds = [ruckig.Synchronization.Phase] if synchronise else []
+        for kind in (*kinds, ruckig.Synchronization.No):
+            self._input.synchronization = kind
+            result = self._otg.calculate(self._input, self._output)
+            if result in (ruckig.Result.Working, ruckig.Result.Finished):
+                return kind is not ruckig.Synchronization.No
+        raise DiffusionControlError(
+            'Ruckig found no way to stop', where='trajectory.stop', value=str(result),
+            remedy='report this state: every finite state can be stopped')
+
+    def _knot_times(self, end_s: float) -> Array:
+        """Return all jerk switches up to the end, and as many knots between as the period asks."""
+        switches = [0.0, end_s, min(end_s, self._output.duration)]
+        for profile in self._output.profiles[0]:
+            at = 0.0
+            for step in (*profile.brake.t, *profile.t):
+                at += step
+                switches.append(at)
+        grid = np.round(np.unique(switches) / TIME_GRID_S) * TIME_GRID_S
+        grid = grid[(grid >= SMALLEST_GAP_S) & (grid <= end_s - SMALLEST_GAP_S)]
+        grid = grid[np.diff(grid, prepend=0.0) >= SMALLEST_GAP_S]
+        last = max(np.ceil(end_s / TIME_GRID_S) * TIME_GRID_S, SMALLEST_GAP_S)
+        knots = [0.0]
+        for switch in (*grid.tolist(), float(last)):
+            parts = max(1, int(np.ceil((switch - knots[-1]) / self.period_s - 1e-6)))
+            start = knots[-1]
+            knots.extend(start + (switch - start) * part / parts for part in range(1, parts + 1))
+        return np.array(knots)
+
+    def _leaves(self, start: Array, ramp: Ramp) -> bool:
+        """Return whether a joint that starts inside its position limits ends outside of them."""
+        low, high = self.limits.lower_rad, self.limits.upper_rad
+        inside = (start >= low) & (start <= high)
+        out = (ramp.position < low) | (ramp.position > high)
+        return bool((out.any(axis=0) & inside).any())
+
+
+def stop_trajectory(
+    position: Array, velocity: Array, acceleration: Array, limits: JointLimits, *,
+    period_s: float = 0.02,
+) -> Knots:
+    """Return (times[T], q, v, a) of the jerk-limited stop; see `Stopper.stop`.
+
+    The first knot is t = 0, the last one is at rest, no gap exceeds `period_s`. In a loop keep a
+    `Stopper` instead (and read the notes of its `Ramp`).
+    """
+    ramp = Stopper(limits, period_s=period_s).stop(position, velocity, acceleration)
+    return ramp.times_s, ramp.position, ramp.velocity, ramp.acceleration
+
+
+def velocity_ramp(
+    position: Array, velocity: Array, acceleration: Array, target_velocity: Array,
+    limits: JointLimits, *, duration_s: float, period_s: float = 0.02,
+) -> Knots:
+    """Return (times[T], q, v, a) of a velocity ramp, `duration_s` long; see `Stopper.ramp`."""
+    ramp = Stopper(limits, period_s=period_s).ramp(
+        position, velocity, acceleration, target_velocity, duration_s=duration_s)
+    return ramp.times_s, ramp.position, ramp.velocity, ramp.acceleration
