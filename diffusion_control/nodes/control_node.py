@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from diffusion_control.errors import DiffusionControlError
+from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.nodes.clocks import Clocks
 from diffusion_control.nodes.declare import declare_parameters, read_parameters
 from diffusion_control.nodes.loop import LoopStatistics
@@ -159,22 +159,9 @@ def loop_values(statistics: LoopStatistics) -> dict[str, object]:
     }
 
 
-def clean(value: Any) -> Any:
-    """Return a JSON-ready copy of a value: numpy to Python, NaN and Inf to null."""
-    if isinstance(value, dict):
-        return {str(key): clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(item) for item in value]
-    if hasattr(value, 'tolist'):
-        return clean(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def publish_json(publisher: Publisher, value: dict[str, Any]) -> None:
     """Publish a dictionary as one JSON object in a String."""
-    publisher.publish(String(data=json.dumps(clean(value))))
+    publisher.publish(String(data=json.dumps(finite(value))))
 
 
 def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:

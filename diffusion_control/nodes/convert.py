@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
-from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -49,27 +47,6 @@ def order_of(names: Sequence[str], wanted: tuple[str, ...], where: str) -> NDArr
             'joint names do not match', where=where, value=list(names),
             allowed=f'each of {list(wanted)} once', remedy='check the joint_names parameter')
     return np.array([places[name] for name in wanted], dtype=np.intp)
-
-
-def joint_state_to_state(message: JointState, names: tuple[str, ...]) -> RobotState | None:
-    """Return the state in the robot's joint order, or None when a position is not usable.
-
-    A NaN velocity is normal for a joint_state_broadcaster without that interface: it becomes 0.
-    """
-    if len(message.position) != len(message.name):
-        return None
-    places = {name: index for index, name in enumerate(message.name)}
-    if any(name not in places for name in names):
-        return None
-    order = [places[name] for name in names]
-    position = np.asarray(message.position, dtype=float)[order]
-    if not np.isfinite(position).all():
-        return None
-    velocity = np.zeros(len(names))
-    if len(message.velocity) == len(message.name):
-        velocity = np.nan_to_num(
-            np.asarray(message.velocity, dtype=float)[order], nan=0.0, posinf=0.0, neginf=0.0)
-    return RobotState(position, velocity, from_time(message.header.stamp))
 
 
 def trajectory_to_message(trajectory: Trajectory) -> JointTrajectory:

@@ -12,7 +12,8 @@ FALLBACK: tuple[Parameter, ...] = (
     Parameter(
         'type', 'string', 'classical',
         'What drives when the planner is lost: search and timing, the way back that was come, '
-        'or nothing (stop and stand).', choices=('classical', 'retreat', 'hold')),
+        'the planner without training at a slow pace, or nothing (stop and stand).',
+        choices=('classical', 'training_free', 'retreat', 'hold')),
     Parameter(
         'rate_hz', 'float', 2.0, 'How often a plan is made while the fallback is followed.',
         'Hz', 0.5, 20.0),

@@ -154,7 +154,9 @@ def to_trajectory(
         SUBDIVISION * (C - 3) + 1 knots (34 for C = 14).
     """
     at = basis(SUBDIVISION * (len(points) - 3) + 1, len(points))
+    velocity = at.velocity @ points / duration_s
+    if np.array_equal(points[-1], points[-2]):
+        velocity[-1] = 0.0
     return Trajectory(
-        stamp_s, at.phase * duration_s, at.position @ points,
-        at.velocity @ points / duration_s, at.acceleration @ points / duration_s**2,
-        names, frame_id)
+        stamp_s, at.phase * duration_s, at.position @ points, velocity,
+        at.acceleration @ points / duration_s**2, names, frame_id)

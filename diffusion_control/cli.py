@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one function a verb; each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffusion_control import console
+from diffusion_control.demo.options import (
+    DemoOptions,
+    FaultsOptions,
+    Injection,
+    RecordOptions,
+    check_choice,
+    parse_seeds,
+)
+from diffusion_control.errors import ConfigurationError
+
+app = typer.Typer(
+    name='diffusion_control', add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None, no_args_is_help=False,
+    help='Let a diffusion planner drive a robot in real time, safely.')
+
+Seed = Annotated[int, typer.Option('--seed', metavar='N', help='Seed of everything random.')]
+Out = Annotated[Path, typer.Option('--out', metavar='DIR', help='Folder in place of runs/.')]
+Json = Annotated[
+    bool, typer.Option('--json', help='The result as JSON alone on stdout; the rest on stderr.')]
+Robot = Annotated[str, typer.Option('--robot', metavar='arm', help='Kind of robot.')]
+RobotConfig = Annotated[str, typer.Option(
+    '--robot-config', metavar='NAME|FILE', help='A name from config/robots, or a file.')]
+Planner = Annotated[str, typer.Option('--planner', metavar='NAME', help='Planner by name.')]
+Plant = Annotated[str, typer.Option(
+    '--plant', metavar='default|nominal|FILE', help='Plant that the simulator draws or reads.')]
+RUNS = Path('runs')
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False,
+) -> None:
+    if version:
+        from diffusion_control import __version__
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise ConfigurationError(
+            'a verb is missing', where='diffusion_control', allowed=', '.join(verbs()),
+            remedy='diffusion_control --help')
+
+
+@app.command(epilog='Example: diffusion_control demo --duration-s 30 --inject planner_kill@5s')
+def demo(
+    robot: Robot = 'arm',
+    robot_config: RobotConfig = 'panda',
+    duration_s: Annotated[
+        float, typer.Option('--duration-s', metavar='S', help='Duration of motion [s].')] = 30.0,
+    planner: Planner = 'training_free',
+    fallback: Annotated[
+        str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'classical',
+    inject: Annotated[list[str] | None, typer.Option(
+        '--inject', metavar='NAME@TIMEs', help='A fault and its time; may be repeated.')] = None,
+    scene: Annotated[
+        Path | None, typer.Option('--scene', metavar='FILE', help='YAML of one scene.')] = None,
+    plant: Plant = 'default',
+    output_type: Annotated[str, typer.Option(
+        '--output-type', metavar='TYPE',
+        help='joint_trajectory, float64_multi_array or joint_state.')] = '',
+    real_time_factor: Annotated[float, typer.Option(
+        '--real-time-factor', metavar='X', help='Simulated seconds per second.')] = 1.0,
+    record: Annotated[
+        bool, typer.Option('--record/--no-record', help='Write run.mcap.')] = True,
+    headless: Annotated[bool, typer.Option('--headless', help='No live table.')] = False,
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Drive a simulated robot among obstacles with all nodes, and judge the run."""
+    _check_planner(planner)
+    _check_fallback(fallback)
+    options = DemoOptions(
+        robot=robot, robot_config=robot_config, duration_s=duration_s, planner=planner,
+        fallback=fallback, inject=tuple(Injection.parse(text) for text in inject or ()),
+        scene=scene, plant=plant, output_type=output_type, real_time_factor=real_time_factor,
+        record=record, headless=headless or json, seed=seed, out=out, json=json)
+    with console.output(json):
+        from diffusion_control.demo import run
+        code = run(options)
+    if json:
+        print((out / 'latest' / 'summary.json').read_text(encoding='utf-8'))
+    return code
+
+
+@app.command(epilog='Example: diffusion_control evaluate arm --planner training_free --episodes 100')
+def evaluate(
+    task: Annotated[str, typer.Argument(metavar='TASK', help='arm')],
+    robot_config: RobotConfig = 'panda',
+    planner: Planner = 'training_free',
+    fallback: Annotated[
+        str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'hold',
+    episodes: Annotated[
+        int, typer.Option('--episodes', metavar='N', min=1, help='Number of scenes.')] = 100,
+    jobs: Annotated[
+        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Keep the finished episodes of --out.')] = False,
+    scenes: Annotated[
+        Path | None, typer.Option('--scenes', metavar='FILE', help='YAML list of scenes.')] = None,
+    tier: Annotated[
+        str, typer.Option('--tier', metavar='easy|hard', help='Generated scenes.')] = 'easy',
+    plant: Plant = 'default',
+    tracker: Annotated[
+        str, typer.Option('--tracker', metavar='ideal|NAME', help='Tracker by name.')] = '',
+    safety: Annotated[
+        str, typer.Option('--safety', metavar='on|off', help='The safety monitor.')] = 'on',
+    latency_ms: Annotated[float | None, typer.Option(
+        '--latency-ms', metavar='N', min=0.0,
+        help='Time from observation to plan; default 1000 / planner.rate_hz.')] = None,
+    keep_runs: Annotated[int, typer.Option(
+        '--keep-runs', metavar='K', min=0, help='Full run folders to keep.')] = 0,
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Judge a planner over many scenes, in process and on a simulated clock."""
+    check_choice('TASK', task, ('arm',))
+    check_choice('--tier', tier, ('easy', 'hard'))
+    check_choice('--safety', safety, ('on', 'off'))
+    _check_planner(planner)
+    _check_fallback(fallback)
+    with console.output(json):
+        from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm
+        result = evaluate_arm(EvaluateArmOptions(
+            robot_config=robot_config, planner=planner, fallback=fallback, episodes=episodes,
+            jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant, tracker=tracker,
+            safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs, seed=seed,
+            out=out))
+    return console.finish(result, json)
+
+
+@app.command(epilog='Example: diffusion_control faults --fault tracker_kill --seeds 0:10')
+def faults(
+    robot: Robot = 'arm',
+    fault: Annotated[list[str] | None, typer.Option(
+        '--fault', metavar='NAME', help='An inject name; may be repeated; default all.')] = None,
+    seeds: Annotated[
+        str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')] = '0:10',
+    level: Annotated[
+        str, typer.Option('--level', metavar='process', help='Real processes.')] = 'process',
+    jobs: Annotated[int, typer.Option(
+        '--jobs', metavar='N', min=1, help='Level process runs one at a time all the same.')] = 1,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Keep the finished runs of --out.')] = False,
+    seed: Annotated[int | None, typer.Option(
+        '--seed', metavar='N', help='The same as --seeds N:N+1.')] = None,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Inject every fault into real processes, and check how each run ends."""
+    span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
+    options = FaultsOptions(
+        robot=robot, faults=tuple(fault or ()), seeds=span, level=level, resume=resume, out=out,
+        json=json)
+    if jobs > 1:
+        print('level process runs one at a time', file=sys.stderr)
+    with console.output(json):
+        from diffusion_control.demo.faults import run
+        result = run(options)
+    return console.finish(result, json)
+
+
+@app.command(epilog='Example: diffusion_control doctor --json')
+def doctor(
+    robot_config: RobotConfig = 'panda',
+    seconds: Annotated[float, typer.Option(
+        '--listen-s', metavar='S', min=0.0, help='Time to look at the ROS graph [s].')] = 2.0,
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Look for what keeps this machine or robot from working, with a remedy for each."""
+    del seed, out  # taken by every verb; nothing here is random, and nothing is written
+    with console.output(json):
+        from diffusion_control.doctor import examine, print_findings, summary
+        findings = examine(robot_config, seconds)
+        if not json:
+            print_findings(findings)
+    result = summary(findings)
+    if json:
+        console.print_json(result)
+    return int(result['exit_code'])
+
+
+@app.command(epilog='Example: diffusion_control record --duration-s 60')
+def record(
+    topic: Annotated[list[str] | None, typer.Option(
+        '--topic', metavar='NAME', help='A topic; may be repeated; default ours.')] = None,
+    duration_s: Annotated[float | None, typer.Option(
+        '--duration-s', metavar='S', help='Time to record [s]; default until Ctrl-C.')] = None,
+    namespace: Annotated[
+        str, typer.Option('--namespace', metavar='NAME', help='Namespace of the topics.')] = '',
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Write an MCAP file of a running system."""
+    del seed  # taken by every verb; nothing here is random
+    options = RecordOptions(
+        topics=tuple(topic or ()), duration_s=duration_s, namespace=namespace, out=out, json=json)
+    with console.output(json):
+        from diffusion_control.nodes.recorder import record as record_topics
+        result = record_topics(options)
+    if json:
+        console.print_json(result)
+    else:
+        print(result['file'])
+    return console.OK
+
+
+@app.command('check-run', epilog='Example: diffusion_control check-run runs/latest')
+def check_run(
+    run_dir: Annotated[Path, typer.Argument(metavar='RUN_DIR', help='A run folder.')],
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Recompute rates, violations and jumps from truth.npz and run.mcap alone."""
+    del seed, out  # taken by every verb; nothing here is random, and nothing is written
+    if not run_dir.is_dir():
+        raise ConfigurationError(
+            'no such run folder', where='RUN_DIR', value=str(run_dir),
+            allowed='a folder with truth.npz and run.mcap', remedy='for example runs/latest')
+    with console.output(json):
+        from diffusion_control.evaluation.check_run import check_run as check
+        result = check(run_dir)
+    return console.finish(result, json)
+
+
+def verbs() -> list[str]:
+    """Return the names of all verbs."""
+    return [
+        info.name or getattr(info.callback, '__name__', '') for info in app.registered_commands]
+
+
+def _check_planner(name: str) -> None:
+    """Raise a ConfigurationError unless there is a planner of that name."""
+    from diffusion_control.planners import available
+    check_choice('--planner', name, tuple(available()))
+
+
+def _check_fallback(name: str) -> None:
+    """Raise a ConfigurationError unless there is a fallback of that name."""
+    from diffusion_control import parameters
+    check_choice('--fallback', name, parameters.find('fallback', 'type').choices)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    def action() -> int:
+        result = app(
+            args=None if arguments is None else list(arguments), prog_name='diffusion_control',
+            standalone_mode=False)
+        return result if isinstance(result, int) else console.OK
+    return console.guarded(action)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run())
+
+
+if __name__ == '__main__':
+    main()

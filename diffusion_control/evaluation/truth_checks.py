@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Violations that the ground truth alone shows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.evaluation.rates import onsets, spans
+from diffusion_control.evaluation.truth_file import Truth
+from diffusion_control.robots.limits import JointLimits
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+TORQUE_S = 0.02
+SPEED_WINDOW_S = 0.02
+MOVING_M_S = 0.005
+POSITION_ROUNDING_RAD = 1e-9
+
+
+def position_onsets(truth: Truth, limits: JointLimits) -> int:
+    """Count, joint by joint, how often the true position leaves the robot file's limits."""
+    outside = ((truth.q < limits.lower_rad - POSITION_ROUNDING_RAD)
+               | (truth.q > limits.upper_rad + POSITION_ROUNDING_RAD))
+    return onsets(outside & ~truth.exempt[:, None])
+
+
+def velocity_onsets(truth: Truth, limits: JointLimits) -> int:
+    """Count, joint by joint, how often the true speed exceeds the robot file's limit."""
+    return onsets((np.abs(truth.dq) > limits.velocity_rad_s) & ~truth.exempt[:, None])
+
+
+def torque_onsets(truth: Truth, limits: JointLimits) -> int:
+    """Count the times a drive's demand before clamping exceeds its limit for > 20 ms.
+
+    The samples k .. l of a run stand for the time t_l - t_k + dt.
+    """
+    over = (np.abs(truth.tau_demand) > limits.torque_nm) & ~truth.exempt[:, None]
+    period = truth.period_s
+    return sum(
+        truth.t_s[last - 1] - truth.t_s[first] + period > TORQUE_S + 1e-9
+        for joint in range(over.shape[1]) for first, last in spans(over[:, joint]))
+
+
+def moving(truth: Truth) -> Flags:
+    """Say for each sample, shape [T], whether the robot moves.
+
+    It does where the speed of its fastest point, averaged over the last 20 ms, is > 5 mm/s.
+    """
+    width = max(1, round(SPEED_WINDOW_S / truth.period_s))
+    total = np.concatenate(([0.0], np.cumsum(truth.point_speed_max_m_s)))
+    last = np.arange(1, len(truth.t_s) + 1)
+    first = np.maximum(last - width, 0)
+    result: Flags = (total[last] - total[first]) / (last - first) > MOVING_M_S
+    return result
+
+
+def contact_counts(truth: Truth) -> dict[str, int]:
+    """Count contacts: with an obstacle while moving, with one at rest, with itself or a wall.
+
+    A contact of one pair is a run of samples in which it penetrates; it counts once: as
+    `contact_moving` if the robot moves at any instant of it, else as `contacts_at_rest`.
+    """
+    is_moving = moving(truth)
+    counts = {'self_or_wall': 0, 'contact_moving': 0, 'contacts_at_rest': 0}
+    for contact in truth.contacts:
+        active = contact.active & ~truth.exempt
+        if not contact.with_obstacle:
+            counts['self_or_wall'] += onsets(active)
+            continue
+        for first, last in spans(active):
+            kind = 'contact_moving' if is_moving[first:last].any() else 'contacts_at_rest'
+            counts[kind] += 1
+    return counts
+
+
+def set_point_steps(truth: Truth, limits: JointLimits, tolerance_rad: float) -> Array:
+    """Return the times [s] at which the receiver's set-point jumps.
+
+    A jump is a step between two samples larger than the velocity limit allows in that time plus
+    `tolerance_rad`.
+    """
+    allowed = limits.velocity_rad_s * np.diff(truth.t_s)[:, None] * 1.01 + tolerance_rad
+    jumped = (np.abs(np.diff(truth.cmd, axis=0)) > allowed).any(axis=1) & ~truth.exempt[1:]
+    return truth.t_s[1:][jumped]

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's eyes and hands on the graph: what it watches, and the faults it sends as messages."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Bool, String
+from trajectory_msgs.msg import JointTrajectory
+
+from diffusion_control.nodes.inputs import JointStateInput
+from diffusion_control.nodes.motion_input import MotionInput
+from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+MOVING_RAD_S = 0.02
+
+
+@dataclass
+class Seen:
+    """Everything the monitor has seen so far."""
+
+    states: list[tuple[float, str, str]] = field(default_factory=list)
+    status: dict[str, Any] = field(default_factory=dict)
+    planner: dict[str, Any] = field(default_factory=dict)
+    tracker: dict[str, Any] = field(default_factory=dict)
+    simulator: dict[str, Any] = field(default_factory=dict)
+    plans: list[dict[str, Any]] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    first_motion_steady_s: float | None = None
+    errors: list[str] = field(default_factory=list)
+
+
+class DemoMonitor:
+    """Watch a run from a process of its own, and send what a fault needs.
+
+    Args:
+        robot: The robot of the run.
+        relay: Pass plans on from `planner/plan_unaltered`, so that some can be spoiled on the way.
+        use_sim_time: Follow /clock.
+    """
+
+    def __init__(self, robot: Robot, *, relay: bool, use_sim_time: bool) -> None:
+        """Join the graph and start spinning."""
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self.seen = Seen()
+        self._limits = robot.limits.velocity_rad_s
+        self._spoil = 0
+        self._lock = threading.Lock()
+        self.node = Node('demo_monitor', parameter_overrides=[
+            rclpy.parameter.Parameter('use_sim_time', value=use_sim_time)])
+        node = self.node
+        self._states = JointStateInput(node, robot.joint_names)
+        self._motion = MotionInput(node, 'tracker/motion', robot.joint_names)
+        node.create_subscription(String, 'safety/state', self._on_state, LATCHED)
+        node.create_subscription(String, 'safety/status', self._on_status, STANDARD)
+        node.create_subscription(String, 'planner/report', self._on_plan, STANDARD)
+        node.create_subscription(String, 'tracker/report', self._on_tracker, STANDARD)
+        node.create_subscription(String, 'simulator/report', self._on_simulator, STANDARD)
+        self._emergency = node.create_publisher(Bool, 'emergency_stop', STANDARD)
+        self._fault = node.create_publisher(String, 'simulator/fault', STANDARD)
+        if relay:
+            self._plan = node.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
+            node.create_subscription(
+                JointTrajectory, 'planner/plan_unaltered', self._pass_on, STANDARD)
+        self._executor = EventsExecutor()
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown(timeout_sec=1.0)
+        self._thread.join(1.0)
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+
+    @property
+    def state(self) -> str:
+        """Current state of the safety monitor, empty before the first one."""
+        return self.seen.states[-1][1] if self.seen.states else ''
+
+    @property
+    def robot_state(self) -> RobotState | None:
+        """Measured state."""
+        return self._states.box.look()
+
+    @property
+    def motion(self) -> Trajectory | None:
+        """Newest motion of the tracker."""
+        return self._motion.box.look()
+
+    def ros_s(self) -> float:
+        """Return ROS time [s]."""
+        return float(self.node.get_clock().now().nanoseconds) * 1e-9
+
+    def speed_share(self) -> float:
+        """Return the largest joint speed over its limit."""
+        state = self.robot_state
+        return 0.0 if state is None else float(np.max(np.abs(state.velocity) / self._limits))
+
+    def moving(self) -> bool:
+        """Tell whether any joint moves; remember when it first did."""
+        state = self.robot_state
+        moving = state is not None and bool(np.abs(state.velocity).max() > MOVING_RAD_S)
+        if moving and self.seen.first_motion_steady_s is None:
+            self.seen.first_motion_steady_s = time.monotonic()
+        return moving
+
+    def send_emergency_stop(self) -> None:
+        """Publish `emergency_stop` true."""
+        self._emergency.publish(Bool(data=True))
+
+    def send_fault(self, name: str, **details: Any) -> None:
+        """Ask the simulator for a fault of its own (see `nodes/simulator.py`)."""
+        self._fault.publish(String(data=json.dumps({'name': name, **details})))
+
+    def spoil_plans(self, count: int) -> None:
+        """Put a NaN into the next `count` plans that are passed on."""
+        with self._lock:
+            self._spoil = count
+
+    def _pass_on(self, message: JointTrajectory) -> None:
+        with self._lock:
+            spoiled = self._spoil > 0
+            self._spoil -= int(spoiled)
+        if spoiled and message.points:
+            message.points[len(message.points) // 2].positions[0] = float('nan')
+        self._plan.publish(message)
+
+    def _on_state(self, message: String) -> None:
+        previous = self.state
+        if message.data == previous:
+            return
+        cause = str(self.seen.status.get('cause', ''))
+        self.seen.states.append((time.monotonic(), message.data, cause))
+        self._event('safety', 'state', previous, message.data, cause, '')
+
+    def _on_status(self, message: String) -> None:
+        self.seen.status = self._read(message)
+
+    def _on_plan(self, message: String) -> None:
+        self.seen.planner = self._read(message)
+        self.seen.plans.append(self.seen.planner)
+
+    def _on_tracker(self, message: String) -> None:
+        report = self._read(message)
+        if report.get('event') == 'verdict':
+            if not report.get('accepted', True):
+                code = str(report.get('reason_code', ''))
+                self.seen.rejected[code] = self.seen.rejected.get(code, 0) + 1
+                self._event('tracker', 'plan_rejected', None, None, code,
+                            str(report.get('detail', '')))
+        else:
+            self.seen.tracker = report
+
+    def _on_simulator(self, message: String) -> None:
+        report = self._read(message)
+        for event in report.pop('events', []):
+            self._event('simulator', event.pop('event', 'event'), None, None, '',
+                        json.dumps(event))
+        self.seen.simulator = report
+
+    def _read(self, message: String) -> dict[str, Any]:
+        try:
+            value = json.loads(message.data)
+        except ValueError:
+            self.seen.errors.append(message.data[:200])
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _event(
+        self, node: str, event: str, before: str | None, after: str | None, cause: str,
+        action: str,
+    ) -> None:
+        self.seen.events.append({
+            't_steady_s': time.monotonic(), 'node': node, 'event': event, 'from': before,
+            'to': after, 'cause': cause, 'action': action})

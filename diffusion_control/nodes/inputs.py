@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inputs that several nodes share: joint states, obstacles, goals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from visualization_msgs.msg import MarkerArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.nodes.convert import from_time, markers_to_obstacles, order_of
+from diffusion_control.nodes.mailbox import Mailbox
+from diffusion_control.nodes.qos import SENSOR, STANDARD
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacle_observer import ObstacleObserver
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.robots.state import RobotState
+
+Array = NDArray[np.float64]
+SPLIT_AGE_S = 0.05
+
+
+class JointStateInput:
+    """Measured state in the robot's joint order, merged by name over several publishers.
+
+    A message that is older than the last one of the same joint is ignored; a position that is
+    not finite makes that joint's value missing (it ages); a velocity that is not finite is normal
+    for some joint_state_broadcasters and becomes 0.
+    """
+
+    def __init__(self, node: Node, names: tuple[str, ...]) -> None:
+        """Subscribe to `joint_states`."""
+        self.box: Mailbox[RobotState] = Mailbox()
+        self.rejected = 0
+        self._node = node
+        self._index = {name: k for k, name in enumerate(names)}
+        self._position = np.zeros(len(names))
+        self._velocity = np.zeros(len(names))
+        self._stamp = np.full(len(names), -np.inf)
+        node.create_subscription(JointState, 'joint_states', self._receive, SENSOR)
+
+    def forget(self) -> None:
+        """Drop everything known (a clock that went back)."""
+        self._stamp[:] = -np.inf
+        self.box.clear()
+
+    def _receive(self, message: JointState) -> None:
+        stamp = from_time(message.header.stamp)
+        if stamp < self._stamp.max() - 1.0:
+            self._stamp[:] = -np.inf
+        count = len(message.name)
+        if len(message.position) != count:
+            self.rejected += 1
+            return
+        has_velocity = len(message.velocity) == count
+        used = False
+        for k, name in enumerate(message.name):
+            index = self._index.get(name)
+            if index is None or stamp < self._stamp[index]:
+                continue
+            position = message.position[k]
+            if not np.isfinite(position):
+                self.rejected += 1
+                continue
+            velocity = message.velocity[k] if has_velocity else 0.0
+            self._position[index] = position
+            self._velocity[index] = velocity if np.isfinite(velocity) else 0.0
+            self._stamp[index] = stamp
+            used = True
+        if used and stamp - self._stamp.min() <= SPLIT_AGE_S:
+            self.box.put(RobotState(self._position.copy(), self._velocity.copy(), stamp))
+
+
+class ObstacleInput:
+    """The observed set of obstacles, with velocities, and the stamp it is of."""
+
+    def __init__(self, node: Node, robot: Robot, max_speed_m_s: float) -> None:
+        """Subscribe to `obstacles`."""
+        self.box: Mailbox[tuple[tuple[Obstacle, ...], float]] = Mailbox()
+        self.rejected = 0
+        self.last_error = ''
+        self._node, self._frame = node, robot.base_frame
+        self._observer = ObstacleObserver(max_speed_m_s)
+        node.create_subscription(MarkerArray, 'obstacles', self._receive, STANDARD)
+
+    def _receive(self, message: MarkerArray) -> None:
+        try:
+            observed = markers_to_obstacles(message, self._frame)
+        except ConfigurationError as error:
+            self.rejected += 1
+            self.last_error = str(error)
+            return
+        stamps = [from_time(marker.header.stamp) for marker in message.markers]
+        now = self._node.get_clock().now().nanoseconds * 1e-9
+        stamp = min(max(stamps), now) if stamps and max(stamps) > 0.0 else now
+        self.box.put((self._observer.update(observed, stamp), stamp))
+
+
+class GoalInput:
+    """The newest valid goal; a bad one is refused with a clear message and the old one stays."""
+
+    def __init__(self, node: Node, robot: Robot) -> None:
+        """Subscribe to `goal_pose` and `goal_joints`."""
+        self.box: Mailbox[Goal] = Mailbox()
+        self.rejected = 0
+        self._node, self._robot = node, robot
+        node.create_subscription(PoseStamped, 'goal_pose', self._receive_pose, STANDARD)
+        node.create_subscription(JointState, 'goal_joints', self._receive_joints, STANDARD)
+
+    def _receive_pose(self, message: PoseStamped) -> None:
+        position, orientation = message.pose.position, message.pose.orientation
+        try:
+            if message.header.frame_id not in ('', self._robot.base_frame):
+                raise ConfigurationError(
+                    'the goal is in another frame', where='goal_pose.header.frame_id',
+                    value=message.header.frame_id, allowed=self._robot.base_frame)
+            goal = Goal(
+                position_m=np.array([position.x, position.y, position.z]),
+                quaternion=np.array(
+                    [orientation.x, orientation.y, orientation.z, orientation.w]))
+            self._accept(goal)
+        except ConfigurationError as error:
+            self._refuse(error)
+
+    def _receive_joints(self, message: JointState) -> None:
+        try:
+            order = order_of(message.name, self._robot.joint_names, 'goal_joints')
+            if len(message.position) != len(message.name):
+                raise ConfigurationError(
+                    'goal_joints needs a position for each name', where='goal_joints.position',
+                    value=len(message.position), allowed=str(len(message.name)))
+            self._accept(Goal(joints_rad=np.asarray(message.position, dtype=float)[order]))
+        except ConfigurationError as error:
+            self._refuse(error)
+
+    def _accept(self, goal: Goal) -> None:
+        goal.check(self._robot)
+        self.box.put(goal)
+
+    def _refuse(self, error: ConfigurationError) -> None:
+        self.rejected += 1
+        self._node.get_logger().error(f'goal refused, the old one stays: {error}')
+
+
+def same_goal(one: Goal | None, other: Goal | None) -> bool:
+    """Tell whether two goals are the same to 1e-6."""
+    if one is None or other is None:
+        return one is other
+    for name in ('joints_rad', 'position_m', 'quaternion'):
+        a, b = getattr(one, name), getattr(other, name)
+        if (a is None) != (b is None):
+            return False
+        if a is not None and not np.allclose(a, b, rtol=0.0, atol=1e-6):
+            return False
+    return True
+
+
+def advance(obstacles: tuple[Obstacle, ...], duration_s: float) -> tuple[Obstacle, ...]:
+    """Return the obstacles moved on at constant velocity for a duration [s]."""
+    return tuple(
+        replace(o, position_m=o.position_m + o.velocity_m_s * duration_s) if o.may_move else o
+        for o in obstacles)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The planner node: state, goal, obstacles in; the best of several candidate futures out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point
+from numpy.typing import NDArray
+from std_msgs.msg import Float64, String
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import Marker, MarkerArray
+
+from diffusion_control import planners
+from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.convert import to_time, trajectory_to_message
+from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
+from diffusion_control.nodes.loop import PeriodicLoop
+from diffusion_control.nodes.motion_input import MotionInput
+from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.real_time import apply_to_process
+from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
+
+Array = NDArray[np.float64]
+DELIVERY_S = 0.03
+SHOWN_CANDIDATES = 8
+SHOWN_POINTS = 24
+OBSTACLE_SPEED_M_S = 0.5
+
+
+class PlannerNode(ControlNode):
+    """Plan at a low rate from where the robot will be when the plan arrives."""
+
+    def __init__(self) -> None:
+        """Declare parameters and publishers."""
+        super().__init__('planner')
+        self._plan = self.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
+        self._confidence = self.create_publisher(Float64, 'planner/confidence', STANDARD)
+        self._report = self.create_publisher(String, 'planner/report', STANDARD)
+        self._candidates = self.create_publisher(MarkerArray, 'planner/candidates', STANDARD)
+        self._previous: Trajectory | None = None
+        self._published = self._failed = 0
+        self._reason = 'waiting'
+
+    def configure(self) -> None:
+        """Load the robot, make the planner, compile its kernels."""
+        self.robot = load_robot(self, self.settings)
+        self.robot.collision.warm_up()
+        self.planner = planners.make(
+            self.settings['type'], robot=self.robot, seed=self.settings['seed'],
+            **self._planner_parameters())
+        self._hold = planners.make_fallback('hold', robot=self.robot)
+        self._states = JointStateInput(self, self.robot.joint_names)
+        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
+        self._goals = GoalInput(self, self.robot)
+        self._motion = MotionInput(self, 'tracker/motion', self.robot.joint_names)
+        apply_to_process(self.real_time_options(), self.warn_once)
+
+    def activate(self) -> None:
+        """Start planning."""
+        self._loop = PeriodicLoop(
+            1.0 / self.settings['rate_hz'], self._tick, self._failed_tick, name='planner')
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Stop planning; the tracker goes on with the last plan."""
+        self._loop.stop()
+
+    def diagnose(self) -> tuple[int, str, dict[str, object]]:
+        """Report rate, plans and refusals."""
+        if not self.active:
+            return 0, 'inactive', {}
+        level = 0 if self._reason == 'ok' else 1
+        return level, self._reason, {
+            **loop_values(self._loop.statistics()), 'plans': self._published,
+            'failed': self._failed, 'goals_rejected': self._goals.rejected,
+            'obstacles_rejected': self._obstacles.rejected}
+
+    def _planner_parameters(self) -> dict[str, Any]:
+        """Return those of the node's parameters that this planner has."""
+        known = planners.parameters_of(self.settings['type'])
+        return {name: self.settings[name] for name in known if name in self.settings}
+
+    def _failed_tick(self, error: Exception) -> None:
+        self._failed += 1
+        self._reason = f'{type(error).__name__}'
+        self.report_error(error)
+
+    def _tick(self) -> None:
+        self.clocks.observe()
+        if self.clocks.paused:
+            return
+        state, seen = self._states.box.look(), self._obstacles.box.look()
+        if state is None or seen is None:
+            self._say('waiting for joint_states and obstacles')
+            return
+        deadline = self.settings['deadline_s']
+        now = self.clocks.ros_s()
+        start_s = now + deadline * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
+        start = self._motion.predict(start_s) or Sample(
+            state.position, np.zeros_like(state.position), np.zeros_like(state.position))
+        obstacles = advance(seen[0], start_s - seen[1])
+        goal = self._goals.box.look()
+        problem = PlanningProblem(
+            dataclasses.replace(
+                state, position=start.position, velocity=start.velocity, stamp_s=start_s),
+            goal or Goal(joints_rad=np.asarray(start.position)), obstacles,
+            previous=self._previous, start_s=start_s, acceleration=start.acceleration)
+        self._solve(problem, goal, deadline)
+
+    def _solve(self, problem: PlanningProblem, goal: Goal | None, deadline_s: float) -> None:
+        try:
+            asked = self.planner if goal is not None else self._hold
+            plans = asked.plan(problem, deadline_s)
+        except PlanningError as error:
+            self._failed += 1
+            self._say(error.reason)
+            self.warn_once(str(error))
+            return
+        best = plans.trajectory
+        confidence = confidence_of(plans)
+        stamp = None if best is None else best.stamp_s
+        self._reason = 'ok' if best is not None else 'no collision-free candidate'
+        if best is not None:
+            self._plan.publish(trajectory_to_message(best))
+            self._previous = best
+            self._published += 1
+        else:
+            self._failed += 1
+        self._confidence.publish(Float64(data=confidence))
+        publish_json(self._report, report_of(plans, stamp, confidence, self._reason))
+        self._show(plans, problem.obstacles)
+
+    def _say(self, reason: str) -> None:
+        """Report that there is no plan, and why."""
+        self._reason = reason
+        publish_json(self._report, {
+            'plan_stamp': None, 'confidence': 0.0, 'candidates': 0, 'scores': [], 'costs': {},
+            'evaluations': 0, 'latency_s': None, 'source': '', 'reason': reason})
+
+    def _show(self, plans: PlanSet, obstacles: tuple[Obstacle, ...]) -> None:
+        if not self._candidates.get_subscription_count():
+            return
+        markers = [Marker(action=Marker.DELETEALL)]
+        stamp = self.get_clock().now().to_msg()
+        for index, candidate in enumerate(plans.candidates[:SHOWN_CANDIDATES]):
+            times = np.linspace(candidate.start_s, candidate.end_s, SHOWN_POINTS)
+            marker = Marker(ns='candidate', id=index, type=Marker.LINE_STRIP, action=Marker.ADD)
+            marker.header.frame_id, marker.header.stamp = self.robot.base_frame, stamp
+            marker.scale.x = 0.008 if index == plans.best else 0.003
+            marker.color.a, marker.color.g, marker.color.b = 0.9, 0.6, 0.9
+            marker.color.r = 0.1 if index == plans.best else 0.6
+            path = self.robot.tool_positions(candidate.sample_many(times)[0])
+            marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
+            markers.append(marker)
+        self._candidates.publish(MarkerArray(markers=markers))
+
+
+def confidence_of(plans: PlanSet) -> float:
+    """Return 0 without a free plan, else 1/2 + 1/2 the share of candidates that are free."""
+    if plans.best is None:
+        return 0.0
+    free = np.asarray(plans.scores) > -1e3
+    return 0.5 + 0.5 * float(np.mean(free))
+
+
+def report_of(
+    plans: PlanSet, stamp_s: float | None, confidence: float, reason: str
+) -> dict[str, Any]:
+    """Return the JSON object of `planner/report` for one answer of the planner."""
+    return {
+        'plan_stamp': None if stamp_s is None else from_rounded(stamp_s),
+        'confidence': confidence, 'candidates': len(plans.candidates),
+        'scores': plans.scores, 'costs': plans.costs, 'evaluations': plans.evaluations,
+        'latency_s': plans.latency_s, 'source': plans.source, 'reason': reason}
+
+
+def from_rounded(stamp_s: float) -> float:
+    """Return the stamp as the message carries it: rounded to the nanosecond."""
+    message = to_time(stamp_s)
+    return message.sec + message.nanosec * 1e-9
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the planner node."""
+    return run(PlannerNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

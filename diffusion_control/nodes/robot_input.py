@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robot that a node drives, from its parameters and the topic robot_description."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from diffusion_control import robots
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.nodes.qos import LATCHED
+
+WAIT_S = 2.0
+
+
+def load_robot(node: Node, settings: dict[str, Any]) -> robots.Arm:
+    """Return the robot of the parameters `robot`, `urdf_path`, and check the names asked for.
+
+    The URDF is the file `urdf_path` if given, else the topic `robot_description` where somebody
+    publishes it, else what the robot file names.
+
+    Raises:
+        ConfigurationError: No such robot or file, or names that the robot does not have.
+    """
+    robot = robots.load(settings['robot'], urdf_text=_urdf_text(node, settings['urdf_path']))
+    wanted = [name for name in settings['joint_names'] if name]
+    if wanted and tuple(wanted) != robot.joint_names:
+        raise ConfigurationError(
+            'joint_names differ from the robot file', where=f'{node.get_name()}.joint_names',
+            value=wanted, allowed=str(list(robot.joint_names)),
+            remedy='leave joint_names empty, or write a robot file of your own')
+    for name in ('base_frame', 'tool_frame'):
+        if settings[name] and settings[name] != getattr(robot, name):
+            raise ConfigurationError(
+                f'{name} differs from the robot file', where=f'{node.get_name()}.{name}',
+                value=settings[name], allowed=getattr(robot, name),
+                remedy='write a robot file of your own')
+    return robot
+
+
+def _urdf_text(node: Node, path: str) -> str | None:
+    if path:
+        try:
+            return Path(path).read_text(encoding='utf-8')
+        except OSError as error:
+            raise ConfigurationError(
+                f'the URDF cannot be read: {error.strerror}',
+                where=f'{node.get_name()}.urdf_path', value=path) from error
+    received: list[str] = []
+    subscription = node.create_subscription(
+        String, 'robot_description', lambda message: received.append(message.data), LATCHED)
+    if node.count_publishers('robot_description'):
+        end = time.monotonic() + WAIT_S
+        while not received and time.monotonic() < end:
+            time.sleep(0.02)
+    node.destroy_subscription(subscription)
+    return received[-1] if received else None

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pool of spline motions to checked, scored candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.problem import PlanningProblem, PlanSet
+from diffusion_control.planners.spline_problem import FREE, SplineProblem
+from diffusion_control.planners.world import Judgement, World
+from diffusion_control.trajectory.spline import to_trajectory
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+LATE_CONFLICT_S = 2.0
+POLISH_SMOOTH = (0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N spline motions: free points [N, F, n], goals [N, n], durations [N] [s]."""
+
+    free: Array
+    goal: Array
+    duration: Array
+
+    def take(self, index: NDArray[np.int64]) -> Pool:
+        """Return the motions of the given indices."""
+        return Pool(self.free[index], self.goal[index], self.duration[index])
+
+    def join(self, other: Pool) -> Pool:
+        """Return the motions of both."""
+        return Pool(
+            np.concatenate([self.free, other.free]), np.concatenate([self.goal, other.goal]),
+            np.concatenate([self.duration, other.duration]))
+
+
+def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
+    """Return the pool with its shortest durations, best first, and its keys.
+
+    The key is T + 100 s/m * (shortfall of clearance below margin, at 48 points) below 0.02 m,
+    and 1000 s more where a motion penetrates.
+    """
+    points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
+    _, near = splines.clearance(points, duration, 48)
+    margin = 0.5 * splines.world.margin_m
+    key = duration + 100.0 * np.maximum(margin - near, 0.0) + 1000.0 * (near < 0)
+    order = np.argsort(key, kind='stable')
+    return Pool(points[order][:, FREE], pool.goal[order], duration[order]), key[order]
+
+
+def polish(splines: SplineProblem, pool: Pool, *, count: int, steps: int) -> Pool:
+    """Return the best `count` motions, each stage of their gradient descent, unsorted.
+
+    First with the common weights, then with a growing weight of smoothness, which shortens.
+    """
+    best, _ = rank(splines, pool)
+    best = best.take(np.arange(min(count, len(best.free))))
+    result = best
+    stages = ((steps, 0.02, 0.02), *((steps // 2, smooth, 0.01) for smooth in POLISH_SMOOTH))
+    for number, smooth, extra in stages:
+        free = splines.descend(
+            best.free, best.goal, best.duration, steps=number, smooth=smooth, extra_m=extra)
+        _, duration = splines.fit_duration(free, best.goal, best.duration)
+        best = Pool(free, best.goal, duration)
+        result = result.join(best)
+    return result
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A motion with what the dense check said; `handicap` multiplies its duration."""
+
+    motion: Trajectory
+    judgement: Judgement
+    handicap: float = 1.0
+
+    @property
+    def duration_s(self) -> float:
+        """Time from its first to its last knot [s]."""
+        return float(self.motion.times_s[-1] - self.motion.times_s[0])
+
+    @property
+    def score(self) -> float:
+        """Minus the duration [s]; -1000 and less for a motion that is not free."""
+        judged = self.judgement
+        if judged.free:
+            return -self.duration_s * self.handicap - LATE_CONFLICT_S * judged.late_conflict
+        excess = 10.0 * max(judged.limit_ratio - 1.0, 0.0)
+        return max(-1e3 - 1e3 * max(judged.violation_m, 0.0) - excess, -1e6)
+
+
+def candidates(
+    splines: SplineProblem, pool: Pool, problem: PlanningProblem, *, count: int
+) -> list[Candidate]:
+    """Return up to `count` densely checked, distinct motions of a pool, best first."""
+    ranked, _ = rank(splines, pool)
+    points = splines.assemble(ranked.free, ranked.goal, ranked.duration)
+    chosen: list[int] = []
+    result: list[Candidate] = []
+    robot, stamp = splines.world.robot, splines.start.stamp_s
+    for index in range(len(points)):
+        if any(np.abs(points[index] - points[other]).max() < 0.03 for other in chosen):
+            continue
+        chosen.append(index)
+        motion = to_trajectory(
+            points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
+            robot.base_frame)
+        result.append(Candidate(motion, _judge(splines.world, motion, problem.horizon_s)))
+        if len(result) >= count:
+            break
+    return result
+
+
+def _judge(world: World, motion: Trajectory, horizon_s: float) -> Judgement:
+    """Check a motion; one that lasts longer than the horizon is not free."""
+    judged = world.judge(motion)
+    if motion.times_s[-1] <= horizon_s:
+        return judged
+    return Judgement(
+        False, judged.clearance_m, judged.own_clearance_m, judged.violation_m,
+        judged.late_conflict, judged.limit_ratio)
+
+
+def plan_set(
+    found: list[Candidate], *, evaluations: int, latency_s: float, source: str, seed: int
+) -> PlanSet:
+    """Return the answer: candidates by score, the best one only if it is free."""
+    found = sorted(found, key=lambda c: -c.score)
+    best = 0 if found and found[0].judgement.free else None
+    costs = {
+        'duration_s': [c.duration_s for c in found],
+        'clearance_m': [c.judgement.clearance_m for c in found],
+        'own_clearance_m': [c.judgement.own_clearance_m for c in found],
+        'violation_m': [max(c.judgement.violation_m, 0.0) for c in found],
+        'limit_ratio': [min(c.judgement.limit_ratio, 1e6) for c in found],
+        'smoothness': [smoothness_cost(c.motion) for c in found],
+    }
+    return PlanSet(
+        tuple(c.motion for c in found), np.array([c.score for c in found]), best,
+        {name: np.array(values) for name, values in costs.items()}, evaluations, latency_s,
+        source, seed)
+
+
+def smoothness_cost(motion: Trajectory) -> float:
+    """Return the mean squared acceleration over the knots, times the duration [rad^2/s^3]."""
+    lasting = float(motion.times_s[-1] - motion.times_s[0])
+    return float((motion.acceleration**2).sum(1).mean() * lasting)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the spline planners share: limits, goals, the kept plan, the answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.carry_over import carry_over
+from diffusion_control.planners.goal_configurations import GoalConfigurations
+from diffusion_control.planners.parameters import parameter, read_parameters
+from diffusion_control.planners.problem import PlanningProblem, PlanSet
+from diffusion_control.planners.selection import Candidate, Pool, candidates, plan_set
+from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.planners.world import World
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+Clock = Callable[[], float]
+KEPT_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True)
+class SplineParameters:
+    """What all spline planners can be told."""
+
+    num_candidates: int = parameter(6, 1, 64, 'candidates that are checked and returned')
+    margin_m: float = parameter(0.02, 0.0, 0.2, 'clearance to obstacles [m]')
+    speed_scale: float = parameter(0.65, 0.05, 0.95, 'share of the limits to plan with')
+    keep_ratio: float = parameter(
+        0.95, 0.1, 1.0, 'a new plan must be shorter than this share of the kept one')
+
+
+class Request:
+    """One question, made ready: world, goals, splines, and the plan that is followed."""
+
+    def __init__(
+        self, robot: Any, problem: PlanningProblem, goals: GoalConfigurations,
+        values: SplineParameters, guidance: float,
+    ) -> None:
+        self.problem, self.start = problem, problem.start
+        self.world = World(robot, problem.obstacles, margin_m=values.margin_m)
+        previous = problem.previous
+        end = None if previous is None else previous.position[-1]
+        self.goals = goals.find(problem.goal, self.start.position, self.world, end)
+        limits = robot.limits.scaled(values.speed_scale)
+        self.splines = SplineProblem(self.world, self.start, limits, guidance=guidance)
+        self.kept: Candidate | None = None
+        if previous is not None and np.abs(self.goals - end).max(1).min() < 1e-2:
+            self._carry(previous, values.keep_ratio)
+
+    def _carry(self, previous: Trajectory, keep_ratio: float) -> None:
+        """Continue the previous plan to the nearest goal configuration."""
+        motion = carry_over(previous, self.start)
+        if motion is not None:
+            judged = self.world.judge(motion, tolerance=KEPT_TOLERANCE)
+            self.kept = Candidate(motion, judged, keep_ratio)
+
+    @property
+    def kept_free(self) -> bool:
+        """Whether the plan that is followed can still be followed."""
+        return self.kept is not None and self.kept.judgement.free
+
+    def lines(self, count: int) -> Pool:
+        """Return the straight motions to the nearest `count` goals, with their durations."""
+        goal = self.goals[:count]
+        free = self.splines.clip(self.splines.line(goal))
+        return self.timed(free, goal)
+
+    def timed(self, free: Array, goal: Array) -> Pool:
+        """Return motions with the shortest durations found inside the limits."""
+        distance = np.abs(goal - self.start.position) / self.splines.speed
+        points, duration = self.splines.fit_duration(free, goal, 0.3 + 1.8 * distance.max(1))
+        del points
+        return Pool(free, goal, duration)
+
+
+class SplinePlanner:
+    """Base of the planners whose motions are splines.
+
+    Args:
+        robot: The arm.
+        model: Not used: these planners have no trained model.
+        seed: Seed of the random numbers.
+        clock: Monotonic clock [s].
+        **params: Fields of `parameters_type`.
+    """
+
+    name = ''
+    parameters_type: type[SplineParameters] = SplineParameters
+
+    def __init__(
+        self, robot: Any, *, model: Any = None, seed: int = 0, clock: Clock = time.perf_counter,
+        **params: Any,
+    ) -> None:
+        if model:
+            raise ConfigurationError(
+                f'planner {self.name} takes no model', where='planner.model', value=model,
+                allowed='none', remedy='leave planner.model empty')
+        if robot.kind != 'arm':
+            raise ConfigurationError(
+                f'planner {self.name} plans for arms', where='planner.type', value=robot.kind,
+                allowed='a robot of kind arm')
+        self.robot, self.clock = robot, clock
+        self.values: Any = read_parameters(self.parameters_type, self.name, params)
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        """Forget goals and restart the random numbers."""
+        self.seed = seed
+        self.generator = np.random.default_rng(seed)
+        self.goals = GoalConfigurations(self.robot, seed=seed)
+
+    def info(self) -> dict[str, Any]:
+        """Return name and parameters."""
+        return {'name': self.name, 'seed': self.seed, **dataclasses.asdict(self.values)}
+
+    def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
+        """Return candidate motions, the best first; see `Planner.plan`."""
+        begin = self.clock()
+        until = float('inf') if deadline_s is None else begin + deadline_s
+        request = Request(
+            self.robot, problem, self.goals, self.values,
+            getattr(self.values, 'guidance_scale', 1.0))
+        pool = self.propose(request, until)
+        found = candidates(
+            request.splines, pool, problem, count=self.values.num_candidates)
+        if request.kept is not None:
+            found.append(request.kept)
+        return plan_set(
+            found, evaluations=request.splines.evaluations, latency_s=self.clock() - begin,
+            source=self.name, seed=self.seed)
+
+    def propose(self, request: Request, until: float) -> Pool:
+        """Return the motions to choose from; overridden by each planner.
+
+        Args:
+            request: Start, goals, world.
+            until: Time on the clock by which the answer should be out [s].
+        """
+        raise NotImplementedError(f'{type(self).__name__}.propose')

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of spline motions: their assembly, cost, duration and gradient steps.
+
+A motion is C = 14 control points: three fixed by the start (position, velocity, acceleration),
+three by the goal at rest, F = 8 free. N motions are arrays [N, C, n]; each has a duration T.
+The cost of a motion is
+
+    J = guidance * 10 * mean_k 48 (hinge of clearance)^2 + 0.02 / 2 trace(P^T M P) + 0.1 T r
+
+with r = max(|v| / v_max, sqrt(|a| / a_max)) the factor by which T has to grow to keep the limits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.problem import Start
+from diffusion_control.planners.world import World
+from diffusion_control.robots.limits import JointLimits
+from diffusion_control.trajectory.spline import (
+    CONTROL_POINTS,
+    FIXED,
+    basis,
+    head,
+    smoothness,
+)
+
+Array = NDArray[np.float64]
+FREE = slice(FIXED, CONTROL_POINTS - FIXED)
+FREE_POINTS = CONTROL_POINTS - 2 * FIXED
+COLLISION_WEIGHT = 10.0
+SMOOTH_WEIGHT = 0.02
+DURATION_WEIGHT = 0.1
+SHORTEST_S = 0.2
+
+
+class SplineProblem:
+    """Spline motions from one start in one world.
+
+    Args:
+        world: Robot and obstacles.
+        start: The exact start.
+        limits: Speed and acceleration to plan with.
+        guidance: Weight of the collision cost relative to smoothness and duration.
+        samples: Points per motion at which the cost is taken.
+    """
+
+    def __init__(
+        self, world: World, start: Start, limits: JointLimits, *, guidance: float = 1.0,
+        samples: int = 24,
+    ) -> None:
+        self.world, self.start = world, start
+        self.guidance, self.samples = guidance, samples
+        self.lower, self.upper = limits.lower_rad, limits.upper_rad
+        self.speed = np.maximum(limits.velocity_rad_s, 1.02 * np.abs(start.velocity))
+        self.force = np.maximum(limits.acceleration_rad_s2, 1.02 * np.abs(start.acceleration))
+        self.evaluations = 0
+
+    def line(self, goal: Array) -> Array:
+        """Return the free points of the smoothest line to goals [N, n], shape [N, F, n]."""
+        weight = smoothness().line[None, :, None]
+        begin = self.start.position
+        return begin + (np.asarray(goal)[:, None, :] - begin) * weight
+
+    def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Return smooth noise of unit variance, shape [*shape, F, n]."""
+        raw = generator.standard_normal(
+            (*shape, FREE_POINTS, len(self.start.position)), dtype=np.float32)
+        coloured: Array = np.matmul(smoothness().noise.astype(np.float32), raw)
+        return coloured
+
+    def clip(self, free: Array) -> Array:
+        """Return free points inside the position limits: the motion is then inside too."""
+        clipped: Array = np.clip(free, self.lower, self.upper)
+        return clipped
+
+    def assemble(self, free: Array, goal: Array, duration: Array) -> Array:
+        """Return control points [N, C, n] from free points [N, F, n], goals [N, n] and T [N]."""
+        begin = self.start
+        first = head(begin.position, begin.velocity, begin.acceleration, duration)
+        last = np.repeat(goal[:, None, :], FIXED, axis=1)
+        return np.concatenate([first, free, last], axis=1)
+
+    def stretch(self, points: Array, duration: Array) -> Array:
+        """Return r, shape [N]: T r is the shortest duration inside the limits.
+
+        Exact for a start at rest; acceleration is piecewise linear, so that its knots suffice.
+        """
+        fine, knots = basis(2 * (CONTROL_POINTS - 3) + 1), basis(CONTROL_POINTS - 2)
+        speed = np.abs(fine.velocity @ points).max(1) / self.speed
+        force = np.abs(knots.acceleration @ points).max(1) / self.force
+        ratio: Array = np.maximum(
+            speed.max(1) / duration, np.sqrt(force.max(1)) / duration)
+        return ratio
+
+    def fit_duration(
+        self, free: Array, goal: Array, duration: Array, *, rounds: int = 6
+    ) -> tuple[Array, Array]:
+        """Return control points and the shortest durations found inside the limits.
+
+        The head of a start in motion depends on T, hence T <- T r is repeated; the last rounds
+        only let T grow.
+        """
+        for index in range(rounds):
+            ratio = self.stretch(self.assemble(free, goal, duration), duration)
+            if index >= rounds // 2:
+                ratio = np.where(ratio > 1.0, ratio * 1.02, 1.0)
+            duration = np.maximum(duration * np.clip(ratio, 0.3, 3.0), SHORTEST_S)
+        return self.assemble(free, goal, duration), duration
+
+    def cost(self, points: Array, duration: Array, *, extra_m: float = 0.01) -> Array:
+        """Return J of motions [N, C, n], shape [N]."""
+        collision, _ = self.clearance(points, duration, self.samples, extra_m)
+        metric = smoothness().metric.astype(points.dtype)
+        smooth = 0.5 * (points * (metric @ points)).sum((1, 2))
+        self.evaluations += len(points)
+        total: Array = (
+            self.guidance * COLLISION_WEIGHT * 48 / self.samples * collision
+            + SMOOTH_WEIGHT * smooth
+            + DURATION_WEIGHT * duration * np.maximum(self.stretch(points, duration), 0.5))
+        return total
+
+    def clearance(
+        self, points: Array, duration: Array, samples: int, extra_m: float = 0.0
+    ) -> tuple[Array, Array]:
+        """Return summed squared hinges and smallest clearance of motions, each of shape [N]."""
+        positions, times = self._rows(points, duration, samples)
+        cost, near, _ = self.world.cost(positions, times, extra_m=extra_m, gradient=False)
+        return cost.reshape(len(points), -1).sum(1), near.reshape(len(points), -1).min(1)
+
+    def descend(
+        self, free: Array, goal: Array, duration: Array, *, steps: int, smooth: float = SMOOTH_WEIGHT,
+        rate: float = 0.1, extra_m: float = 0.02,
+    ) -> Array:
+        """Return free points after covariant gradient steps P <- P - rate * K grad J.
+
+        K is the inverse of the smoothness metric (Zucker et al., CHOMP, IJRR 2013); a step moves
+        no point by more than 0.25 rad.
+        """
+        matrices, at = smoothness(), basis(self.samples)
+        inner = at.position[:, FREE].T
+        for _ in range(steps):
+            points = self.assemble(free, goal, duration)
+            positions, times = self._rows(points, duration, self.samples)
+            _, _, slope = self.world.cost(positions, times, extra_m=extra_m, gradient=True)
+            assert slope is not None
+            slope = slope.reshape(len(points), self.samples, -1)
+            total = self.guidance * COLLISION_WEIGHT * 48 / self.samples * (inner @ slope)
+            total = total + smooth * (matrices.metric @ points)[:, FREE]
+            step = rate * (matrices.inverse @ total)
+            longest = np.abs(step).max((1, 2), keepdims=True)
+            free = self.clip(free - step * np.minimum(1.0, 0.25 / np.maximum(longest, 1e-9)))
+        self.evaluations += steps * len(free)
+        return free
+
+    def _rows(self, points: Array, duration: Array, samples: int) -> tuple[Array, Array]:
+        """Return positions [N * samples, n] and their times [N * samples]."""
+        at = basis(samples)
+        matrix = at.position.astype(points.dtype)
+        positions = (matrix @ points).reshape(-1, points.shape[-1])
+        return positions, (duration[:, None] * at.phase).reshape(-1)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scene: obstacles, where the robot starts and where it shall go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.protocol import Robot
+
+Array = NDArray[np.float64]
+Tier = Literal['easy', 'hard']
+TIERS: tuple[Tier, ...] = ('easy', 'hard')
+MAX_OBSTACLE_SPEED_M_S = 0.5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Obstacles in the base frame, a start and goals.
+
+    Attributes:
+        seed: The seed that the scene was drawn with (0 for a written one).
+        obstacles: In file order; their poses are those at activation.
+        start_rad: Start configuration (a base: x, y, yaw [m, m, rad]), shape [n].
+        goals: In the order in which they are to be reached.
+        tier: `easy`, `hard` or None.
+        extra: Keys of the file that nothing here reads, kept as they are.
+    """
+
+    seed: int
+    obstacles: tuple[Obstacle, ...]
+    start_rad: Array
+    goals: tuple[Goal, ...]
+    tier: Tier | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse obstacles faster than the bound that all safety claims rest on."""
+        for index, obstacle in enumerate(self.obstacles):
+            speed = float(np.linalg.norm(obstacle.velocity_m_s))
+            if speed > MAX_OBSTACLE_SPEED_M_S + 1e-9:
+                raise ConfigurationError(
+                    'an obstacle is too fast', where=f'obstacles[{index}].velocity_m_s',
+                    value=obstacle.velocity_m_s.tolist(),
+                    allowed=f'at most {MAX_OBSTACLE_SPEED_M_S} m/s')
+
+    @classmethod
+    def empty(cls, robot: Robot) -> Scene:
+        """Return a scene without obstacles and goals that starts at the robot's home."""
+        return cls(0, (), np.array(robot.home_rad, dtype=float), ())
+
+    def check(self, robot: Robot, where: str = 'scene') -> None:
+        """Refuse a start or a goal that this robot cannot take.
+
+        Raises:
+            ConfigurationError: Wrong number of joints, outside the limits, out of reach.
+        """
+        start = np.asarray(self.start_rad, dtype=float)
+        if start.shape != (robot.dof,) or not np.isfinite(start).all():
+            raise ConfigurationError(
+                f'the start does not fit {robot.name}', where=f'{where}: start_rad',
+                value=start.tolist(), allowed=f'{robot.dof} finite numbers')
+        lower, upper = robot.limits.lower_rad, robot.limits.upper_rad
+        outside = np.flatnonzero((start < lower) | (start > upper))
+        if len(outside):
+            joint = int(outside[0])
+            raise ConfigurationError(
+                f'the start of {robot.joint_names[joint]} is outside its limits',
+                where=f'{where}: start_rad[{joint}]', value=float(start[joint]),
+                allowed=f'{lower[joint]:.4f} .. {upper[joint]:.4f}')
+        for index, goal in enumerate(self.goals):
+            try:
+                goal.check(robot)
+            except ConfigurationError as error:
+                raise ConfigurationError(
+                    error.what, where=f'{where}: goals[{index}]', value=error.value,
+                    allowed=error.allowed, remedy=error.remedy) from error

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quadratic-programme solvers behind one protocol, one file each."""

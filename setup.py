@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Package of `diffusion_control`, for pip and for colcon (ament_python)."""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'diffusion_control'
+SHARE = f'share/{NAME}'
+NODES = ('planner', 'tracker', 'safety', 'fallback', 'simulator', 'viewer', 'recorder')
+
+ROS = [  # the Jazzy set; an unpinned ros-* wheel is of another distribution
+    'ros-rclpy[fastrtps]==7.1.6',
+    'ros-action-msgs==2.0.3',
+    'ros-ament-index-python==1.8.1',
+    'ros-builtin-interfaces==2.0.3',
+    'ros-diagnostic-msgs==5.3.6',
+    'ros-geometry-msgs==5.3.6',
+    'ros-lifecycle-msgs==2.0.3',
+    'ros-nav-msgs==5.3.6',
+    'ros-rcl-interfaces==2.0.3',
+    'ros-rosgraph-msgs==2.0.3',
+    'ros-sensor-msgs==5.3.6',
+    'ros-service-msgs==2.0.3',
+    'ros-std-msgs==5.3.6',
+    'ros-std-srvs==5.3.6',
+    'ros-trajectory-msgs==5.3.6',
+    'ros-type-description-interfaces==2.0.3',
+    'ros-unique-identifier-msgs==2.5.0',
+    'ros-visualization-msgs==5.3.6',
+]
+SIM = ['mujoco>=4.0,<5']
+TEST = [
+    'pytest==8.3.5',  # 9 and 8.4 clash with launch_testing and launch_pytest
+    'pytest-timeout>=2.4,<3',
+    'hypothesis>=6.100,<7',
+]
+DEV = [
+    *TEST,
+    'build>=1.2',
+    'colcon-common-extensions>=0.3,<0.4',
+    'mypy>=2.4,<3',
+    'ruff>=0.17,<0.18',
+    'setuptools>=68,<80',  # colcon calls `setup.py install`
+    'wheel>=0.43',
+]
+
+
+def tree(folder: str) -> list[tuple[str, list[str]]]:
+    """Return the files below a folder as data files, folder by folder."""
+    files: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).rglob('*')):
+        if path.is_file() and not path.name.startswith('.'):
+            files.setdefault(f'{SHARE}/{path.parent.as_posix()}', []).append(path.as_posix())
+    return list(files.items())
+
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='A diffusion planner drives a real robot in real time, safely (ROS 2)',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    author='diffusion_control maintainers',
+    author_email='maintainers@users.noreply.r-seed-23c46eed.example',
+    python_requires='>=3.11',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (SHARE, ['package.xml']),
+        # pip ignores install_scripts, and ros2 run looks nowhere else
+        (f'lib/{NAME}', [f'scripts/{script}' for script in (NAME, *NODES)]),
+        (f'{SHARE}/launch', sorted(glob('launch/*.launch.py'))),
+        *tree('config'),
+        *tree('models'),
+    ],
+    zip_safe=False,
+    install_requires=[
+        'daqp>=0.11,<0.12',
+        'example-robot-data>=6.0,<7',
+        'matplotlib>=3.9',
+        'mcap>=1.3',
+        'mcap-ros2-support>=0.6,<0.7',
+        'numba>=0.68,<0.69',
+        'numpy>=2.0',
+        'ompl>=2.0.1,<3',
+        'osqp>=1.1,<2',
+        'pin>=4.1,<5',
+        'psutil>=5.9',
+        'pyyaml>=6.0',
+        'rich>=13',
+        'ruckig>=0.19,<0.20',
+        'scipy>=1.14',
+        'toppra>=0.6.10,<0.7',
+        'typer>=0.12',
+    ],
+    extras_require={
+        'ros': ROS,
+        'sim': SIM,
+        'cpu': ['onnxruntime>=1.20'],
+        'gpu': ['onnxruntime-gpu>=1.20'],
+        'tensorrt': ['tensorrt>=10'],
+        'train': ['torch==2.13.0', 'safetensors>=0.5'],
+        'view': ['viser>=1.1,<2'],
+        'test': TEST,
+        'dev': DEV,
+    },
+    entry_points={
+        'console_scripts': [
+            f'{NAME} = {NAME}.cli:main',
+            *(f'{node} = {NAME}.nodes.{node}:main' for node in NODES),
+        ],
+    },
+)
