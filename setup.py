@@ -60,7 +60,7 @@ setup(
     name=NAME,
     version='0.1.0',
     description='A diffusion planner drives a real robot in real time, safely (ROS 2)',
-    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description=(Path(__file__).resolve().parent / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     author='diffusion_control maintainers',

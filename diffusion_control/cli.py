@@ -37,6 +37,7 @@ Planner = Annotated[str, typer.Option('--planner', metavar='NAME', help='Planner
 Plant = Annotated[str, typer.Option(
     '--plant', metavar='default|nominal|FILE', help='Plant that the simulator draws or reads.')]
 RUNS = Path('runs')
+TASKS = ('arm',)
 
 
 @app.callback(invoke_without_command=True)
@@ -112,7 +113,7 @@ def evaluate(
     scenes: Annotated[
         Path | None, typer.Option('--scenes', metavar='FILE', help='YAML list of scenes.')] = None,
     tier: Annotated[
-        str, typer.Option('--tier', metavar='easy|hard', help='Generated scenes.')] = 'easy',
+        str, typer.Option('--tier', metavar='easy|hard|both', help='Generated scenes.')] = 'easy',
     plant: Plant = 'default',
     tracker: Annotated[
         str, typer.Option('--tracker', metavar='ideal|NAME', help='Tracker by name.')] = '',
@@ -128,8 +129,8 @@ def evaluate(
     json: Json = False,
 ) -> int:
     """Judge a planner over many scenes, in process and on a simulated clock."""
-    check_choice('TASK', task, ('arm',))
-    check_choice('--tier', tier, ('easy', 'hard'))
+    check_choice('TASK', task, TASKS)
+    check_choice('--tier', tier, ('easy', 'hard', 'both'))
     check_choice('--safety', safety, ('on', 'off'))
     _check_planner(planner)
     _check_fallback(fallback)
@@ -186,7 +187,8 @@ def doctor(
     """Look for what keeps this machine or robot from working, with a remedy for each."""
     del seed, out  # taken by every verb; nothing here is random, and nothing is written
     with console.output(json):
-        from diffusion_control.doctor import examine, print_findings, summary
+        from diffusion_control.doctor import print_findings, summary
+        from diffusion_control.nodes.doctor import examine
         findings = examine(robot_config, seconds)
         if not json:
             print_findings(findings)

@@ -23,6 +23,6 @@ def share_directory() -> Path:
             if (candidate / 'package.xml').is_file() and (candidate / 'config').is_dir():
                 return candidate
     raise MissingDependencyError(
-        'the package\'s share folder is missing', where=str(package),
+        "the package's share folder is missing", where=str(package),
         allowed='share/diffusion_control below the prefix, or a checkout',
         remedy='install again with `pip install .` or `colcon build`')

@@ -46,19 +46,19 @@ def test_counts_that_are_no_share_are_refused():
     (4, 10, False),                         # the whole interval is below 0.90
 ])
 def test_rate_check_below_n_fails_only_with_its_whole_interval(successes, n, ok):
-    check = statistics.rate_check('x', successes, n, at_least=0.9, required_n=100)
+    check = statistics.rate_check('x', successes, n, at_least=0.9, decisive=n >= 100)
     assert check.ok is ok
     assert check.value == successes / n
 
 
 def test_rate_check_without_bound_or_episodes_judges_nothing():
-    assert statistics.rate_check('x', 1, 2, at_least=None, required_n=1).ok is None
-    assert statistics.rate_check('x', 0, 0, at_least=0.9, required_n=1).ok is None
+    assert statistics.rate_check('x', 1, 2, at_least=None, decisive=True).ok is None
+    assert statistics.rate_check('x', 0, 0, at_least=0.9, decisive=True).ok is None
 
 
 def test_one_contact_fails_however_few_the_episodes():
-    assert statistics.count_check('c', 0, 3, at_most=0, required_n=100).ok is True
-    assert statistics.count_check('c', 1, 3, at_most=0, required_n=100).ok is False
+    assert statistics.count_check('c', 0, 3, at_most=0, decisive=False).ok is True
+    assert statistics.count_check('c', 1, 3, at_most=0, decisive=False).ok is False
 
 
 def test_percentile_interval_brackets_the_true_quantile():

@@ -105,10 +105,6 @@ class DemoOptions:
         check_seed(self.seed)
         if self.output_type:
             check_choice('--output-type', self.output_type, OUTPUT_TYPES)
-            if self.output_type.startswith('twist'):
-                raise ConfigurationError(
-                    'an arm takes no twist', where='--output-type', value=self.output_type,
-                    allowed=', '.join(t for t in OUTPUT_TYPES if not t.startswith('twist')))
         check_file('--scene', self.scene)
         if self.plant not in ('default', 'nominal'):
             check_file('--plant', Path(self.plant))

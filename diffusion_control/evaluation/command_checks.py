@@ -76,19 +76,22 @@ def start_errors(commands: list[Command], truth: Truth) -> Array:
     """Return each command's largest joint distance to the running set-point at its start.
 
     It is taken when the command was sent, or at its first point where that is later: until then
-    the receiver joins the two by itself. Commands during the simulator's own freezes are NaN.
+    the receiver joins the two by itself. Commands during the simulator's own freezes are NaN;
+    after one the receiver begins anew, holding what the ground truth says.
     """
     errors = np.full(len(commands), np.nan)
-    if not commands:
-        return errors
-    running = SetPoint(truth.cmd_at(commands[0].sent_s))
+    running: SetPoint | None = None
     for k, command in enumerate(commands):
         if command.fault:
             continue
+        if truth.exempt[truth.index(command.sent_s)]:
+            running = None
+            continue
+        if running is None:
+            running = SetPoint(truth.cmd_at(command.sent_s))
         if not truth.exempt_near(command.sent_s):
             start = max(command.sent_s, command.first_s)
-            before = (running.at(start) if running.started
-                      else (truth.cmd_at(command.sent_s), np.zeros(0)))[0]
+            before = running.at(start)[0]
             errors[k] = np.abs(command.position_at(np.array([start]))[0] - before).max()
         running.take(command, command.sent_s)
     return errors

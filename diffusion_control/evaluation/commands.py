@@ -117,11 +117,6 @@ class SetPoint:
         self._taken_s = 0.0
         self._from = hold, np.zeros_like(hold)
 
-    @property
-    def started(self) -> bool:
-        """Whether a command runs."""
-        return self._running is not None
-
     def at(self, ros_s: float) -> tuple[Array, Array]:
         """Return position and velocity of the set-point at a ROS time, each of shape [n]."""
         command, time = self._running, np.array([ros_s])

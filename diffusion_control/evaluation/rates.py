@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,20 @@ RATE_KEYS = ('mean_hz', 'period_std_s', 'period_min_s', 'period_max_s', 'period_
              'gaps_over_50ms')
 
 
-def rate_statistics(receive_s: Array) -> dict[str, Any]:
+def rate_statistics(receive_ns: Sequence[int]) -> dict[str, Any]:
     """Return the statistics of the periods between receive times, null where there are none.
 
     mean_hz = (m - 1) / (t_m - t_1), periods p_k = t_{k+1} - t_k; the 99th percentile is the
     smallest period that at least 99 % of the periods do not exceed.
 
     Args:
-        receive_s: Receive times [s], shape [m], increasing.
+        receive_ns: Receive times [ns], m of them, increasing.
     """
-    if len(receive_s) < 2 or receive_s[-1] <= receive_s[0]:
+    period = np.diff(np.array(receive_ns, dtype=np.int64)) * 1e-9
+    if not len(period) or period.sum() <= 0.0:
         return dict.fromkeys(RATE_KEYS)
-    period = np.diff(receive_s)
     return {
-        'mean_hz': float(len(period) / (receive_s[-1] - receive_s[0])),
+        'mean_hz': float(len(period) / period.sum()),
         'period_std_s': float(period.std()),
         'period_min_s': float(period.min()),
         'period_max_s': float(period.max()),

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays, rotation_matrix
+from diffusion_control.simulation.movers import REVERSAL_M_S2, TRAVEL_M
 
 Array = NDArray[np.float64]
-MOVER_TRAVEL_M = 1.0
-MOVER_OVERSHOOT_M = 0.07
 SWEEP_STEP_M = 0.02
 COLUMN_SPREAD_M = 0.08
 DISTAL_JOINTS = 3
@@ -58,13 +57,15 @@ def is_mover(obstacle: Obstacle) -> bool:
 def swept(obstacle: Obstacle) -> tuple[Obstacle, ...]:
     """Return standing copies of an obstacle all along the way it will ever take.
 
-    A mover travels 1.0 m from where it is and back; 7 cm at both ends contain the way in which
-    0.5 m/s are reversed at 2 m/s^2. A standing obstacle is its own only copy.
+    A mover travels 1.0 m from where it is and back, and swings v^2 / (2 a) beyond both ends
+    while it reverses. A standing obstacle is its own only copy.
     """
     if not is_mover(obstacle):
         return (obstacle,)
-    direction = obstacle.velocity_m_s / np.linalg.norm(obstacle.velocity_m_s)
-    ways = np.arange(-MOVER_OVERSHOOT_M, MOVER_TRAVEL_M + MOVER_OVERSHOOT_M, SWEEP_STEP_M)
+    speed = float(np.linalg.norm(obstacle.velocity_m_s))
+    direction, beyond = obstacle.velocity_m_s / speed, speed**2 / (2 * REVERSAL_M_S2)
+    count = int(np.ceil((TRAVEL_M + 2 * beyond) / SWEEP_STEP_M)) + 1
+    ways = np.linspace(-beyond, TRAVEL_M + beyond, count)
     still = np.zeros(3)
     return tuple(
         replace(obstacle, position_m=obstacle.position_m + way * direction, velocity_m_s=still)

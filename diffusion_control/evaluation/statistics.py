@@ -119,7 +119,7 @@ def percentile_interval(samples: Array, percentile: float) -> tuple[float, Inter
 
 
 def rate_check(
-    name: str, successes: int, n: int, *, at_least: float | None, required_n: int
+    name: str, successes: int, n: int, *, at_least: float | None, decisive: bool
 ) -> Check:
     """Return the check that a rate is at least a bound.
 
@@ -128,7 +128,7 @@ def rate_check(
         successes: Number of yes.
         n: Number of outcomes; 0 cannot be judged.
         at_least: The bound; None judges nothing.
-        required_n: From this n on the point value decides.
+        decisive: There are as many episodes as the bound asks for: the point value decides.
     """
     interval = rate_interval(successes, n)
     if n == 0 or interval is None:
@@ -136,17 +136,17 @@ def rate_check(
     value = successes / n
     if at_least is None:
         return Check(name, value, None, None, n, interval)
-    decisive = value if n >= required_n else interval[1]
-    return Check(name, value, at_least, bool(decisive >= at_least), n, interval)
+    judged = value if decisive else interval[1]
+    return Check(name, value, at_least, bool(judged >= at_least), n, interval)
 
 
-def count_check(name: str, count: int, n: int, *, at_most: int, required_n: int) -> Check:
-    """Return the check that a count over n episodes is at most a bound."""
+def count_check(name: str, count: int, n: int, *, at_most: int, decisive: bool) -> Check:
+    """Return the check that a count over n episodes is at most a bound; as `rate_check`."""
     if n == 0:
         return Check(name, None, float(at_most), None, 0, None)
     interval = count_interval(count)
-    decisive = float(count) if n >= required_n else interval[0]
-    return Check(name, float(count), float(at_most), bool(decisive <= at_most), n, interval)
+    judged = float(count) if decisive else interval[0]
+    return Check(name, float(count), float(at_most), bool(judged <= at_most), n, interval)
 
 
 def percentile_check(name: str, samples: Array, percentile: float) -> Check:

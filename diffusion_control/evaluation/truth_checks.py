@@ -58,20 +58,35 @@ def moving(truth: Truth) -> Flags:
 def contact_counts(truth: Truth) -> dict[str, int]:
     """Count contacts: with an obstacle while moving, with one at rest, with itself or a wall.
 
-    A contact of one pair is a run of samples in which it penetrates; it counts once: as
-    `contact_moving` if the robot moves at any instant of it, else as `contacts_at_rest`.
+    Each beginning of a penetration of two bodies counts once: as `contact_moving` if the robot
+    moves at any instant until it is free of obstacles again, else as `contacts_at_rest`.
     """
     is_moving = moving(truth)
     counts = {'self_or_wall': 0, 'contact_moving': 0, 'contacts_at_rest': 0}
-    for contact in truth.contacts:
-        active = contact.active & ~truth.exempt
-        if not contact.with_obstacle:
-            counts['self_or_wall'] += onsets(active)
-            continue
-        for first, last in spans(active):
-            kind = 'contact_moving' if is_moving[first:last].any() else 'contacts_at_rest'
-            counts[kind] += 1
+    counts['self_or_wall'] = sum(
+        len(begun) for _, _, begun in _contact_spans(truth, with_obstacle=False))
+    for first, last, begun in _contact_spans(truth, with_obstacle=True):
+        for start in begun:
+            moves = is_moving[max(start, first):last].any()
+            counts['contact_moving' if moves else 'contacts_at_rest'] += 1
     return counts
+
+
+def _contact_spans(
+    truth: Truth, *, with_obstacle: bool
+) -> list[tuple[int, int, list[int]]]:
+    """Return (first, last + 1, beginnings) of every time of contact that is not exempt.
+
+    A time of contact in which no pair was noted as beginning has one beginning, its first sample.
+    """
+    flags = (truth.obstacle_contact if with_obstacle else truth.own_contact) & ~truth.exempt
+    starts = np.array([np.searchsorted(truth.t_s, c.start_s - 0.5 * truth.period_s)
+                       for c in truth.contacts if c.with_obstacle is with_obstacle], dtype=int)
+    found = []
+    for first, last in spans(flags):
+        inside = starts[(starts >= first) & (starts < last)]
+        found.append((first, last, inside.tolist() or [first]))
+    return found
 
 
 def set_point_steps(truth: Truth, limits: JointLimits, tolerance_rad: float) -> Array:

@@ -11,17 +11,17 @@ COMMON: tuple[Parameter, ...] = (
         'Name of a file in config/robots, or the path of such a file.'),
     Parameter(
         'joint_names', 'string_array', ('',),
-        'Joints to drive, in the order of the arrays; one empty string takes the robot file\'s.'),
+        "Joints to drive, in the order of the arrays; one empty string takes the robot file's."),
     Parameter(
         'base_frame', 'string', '',
-        'Frame of obstacles, goals and plans; empty takes the robot file\'s.'),
+        "Frame of obstacles, goals and plans; empty takes the robot file's."),
     Parameter(
         'tool_frame', 'string', '',
-        'Link that a goal pose is for; empty takes the robot file\'s.'),
+        "Link that a goal pose is for; empty takes the robot file's."),
     Parameter(
         'urdf_path', 'string', '',
         'URDF file; empty takes the topic robot_description where one is published, '
-        'else the robot file\'s.'),
+        "else the robot file's."),
 )
 
 AUTOSTART = Parameter(
@@ -38,7 +38,7 @@ def real_time(nice: int = 0) -> tuple[Parameter, ...]:
     return (
         Parameter(
             'real_time.fifo_priority', 'int', 0,
-            'SCHED_FIFO priority of the node\'s loop; 0 leaves the scheduler alone.',
+            "SCHED_FIFO priority of the node's loop; 0 leaves the scheduler alone.",
             minimum=0, maximum=98),
         Parameter(
             'real_time.lock_memory', 'bool', False,

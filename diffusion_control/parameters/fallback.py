@@ -18,7 +18,8 @@ FALLBACK: tuple[Parameter, ...] = (
         'rate_hz', 'float', 2.0, 'How often a plan is made while the fallback is followed.',
         'Hz', 0.5, 20.0),
     Parameter(
-        'deadline_s', 'float', 0.5, 'Time that one search may take.', 's', 0.05, 5.0),
+        'deadline_s', 'float', 0.5, 'Time that one search may take.', 's', 0.05, 5.0,
+        read_only=False),
     Parameter('seed', 'int', 0, 'Seed of the search.', minimum=0, maximum=2**31 - 1),
     *real_time(nice=5),
 )

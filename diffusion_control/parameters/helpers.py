@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from diffusion_control.parameters.common import AUTOSTART, COMMON
+from diffusion_control.parameters.safety import OUTPUT_TYPES
 from diffusion_control.parameters.table import Parameter
 
 VIEWER: tuple[Parameter, ...] = (
@@ -19,6 +20,13 @@ RECORDER: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
     Parameter('out', 'string', 'runs/record', 'Folder that run.mcap is written to.'),
+    Parameter(
+        'command_topic', 'string', '', "Topic of the command; empty takes the robot file's."),
+    Parameter(
+        'command_type', 'string', '', "Message of the command; empty takes the robot file's.",
+        choices=('', *OUTPUT_TYPES)),
+    Parameter(
+        'metadata', 'string', '', 'JSON object that is written into the file as its metadata.'),
     Parameter(
         'topics', 'string_array', ('',),
         'Topics to record; one empty string takes those of this package.'),

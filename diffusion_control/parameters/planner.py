@@ -16,18 +16,22 @@ PLANNER: tuple[Parameter, ...] = (
         'rate_hz', 'float', 5.0, 'How often a new plan is made.', 'Hz', 0.5, 50.0),
     Parameter(
         'deadline_s', 'float', 0.15,
-        'Time after which the best plan so far is returned.', 's', 0.005, 10.0),
+        'Time after which the best plan so far is returned.', 's', 0.005, 10.0,
+        read_only=False),
     Parameter(
-        'num_candidates', 'int', 16,
-        'Candidate futures that are held side by side.', minimum=1, maximum=1024),
+        'num_candidates', 'int', 6,
+        'Candidate futures that are checked and published.', minimum=1, maximum=64),
     Parameter(
         'num_inference_steps', 'int', 20,
-        'Denoising steps of one plan.', minimum=1, maximum=1000),
+        'Denoising steps of one plan from noise.', minimum=1, maximum=500),
     Parameter(
-        'warm_start_level', 'float', 0.4,
-        'Noise level (0 none, 1 all) that the shifted previous plan is raised to before it is '
-        'denoised again.', minimum=0.0, maximum=1.0, read_only=False),
+        'guidance_scale', 'float', 1.0,
+        'Weight of the collision cost in the score.', minimum=0.01, maximum=100.0),
     Parameter(
-        'seed', 'int', 0, 'Seed of the planner\'s noise.', minimum=0, maximum=2**31 - 1),
+        'warm_start_level', 'float', 0.5,
+        'Noise level that the shifted previous plan is raised to before it is denoised again, '
+        'as a share of the schedule.', minimum=0.05, maximum=1.0),
+    Parameter(
+        'seed', 'int', 0, "Seed of the planner's noise.", minimum=0, maximum=2**31 - 1),
     *real_time(nice=5),
 )

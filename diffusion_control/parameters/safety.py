@@ -6,27 +6,30 @@ from __future__ import annotations
 from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
 from diffusion_control.parameters.table import Parameter
 
-OUTPUT_TYPES = ('joint_trajectory', 'float64_multi_array', 'joint_state', 'twist_stamped', 'twist')
+OUTPUT_TYPES = ('joint_trajectory', 'float64_multi_array', 'joint_state')
 
 SAFETY: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
     Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 100.0, 500.0),
     Parameter(
-        'margin_m', 'float', 0.02, 'Least distance that a verified motion keeps to everything.',
+        'margin_m', 'float', 0.01, 'Least distance that a verified motion keeps to everything.',
         'm', 0.0, 0.5),
     Parameter(
         'braking_fraction', 'float', 0.75,
         'Share of the acceleration limits that a stop may use.', minimum=0.1, maximum=1.0),
     Parameter(
-        'command_delay_s', 'float', 0.02,
+        'command_delay_s', 'float', 0.01,
         'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
     Parameter(
         'command_out_topic', 'string', '',
-        'Topic of the command; empty takes the robot file\'s.'),
+        "Topic of the command; empty takes the robot file's."),
     Parameter(
         'command_out_type', 'string', '',
-        'Message of the command; empty takes the robot file\'s.', choices=('', *OUTPUT_TYPES)),
+        "Message of the command; empty takes the robot file's.", choices=('', *OUTPUT_TYPES)),
+    Parameter(
+        'command_interface', 'string', 'position',
+        'What a float64_multi_array receiver takes.', choices=('position', 'velocity')),
     Parameter(
         'receiver_timeout_s', 'float', 0.5,
         'Silence after which the receiver of single samples stops by itself.', 's', 0.0, 10.0),
@@ -35,13 +38,17 @@ SAFETY: tuple[Parameter, ...] = (
         'Consent to a velocity receiver that runs on when nothing more is sent.'),
     Parameter(
         'planner_rate_hz', 'float', 5.0,
-        'The planner\'s rate_hz: DEGRADED follows after 2 / planner_rate_hz + 0.05 s '
+        "The planner's rate_hz: DEGRADED follows after 2 / planner_rate_hz + 0.05 s "
         'without an accepted plan.', 'Hz', 0.5, 50.0),
     Parameter(
         'confidence_min', 'float', 0.1,
         'DEGRADED below this confidence of the planner.', minimum=0.0, maximum=1.0),
     Parameter(
         'plan_lost_s', 'float', 1.0, 'FALLBACK after this time in DEGRADED.', 's', 0.1, 10.0),
+    Parameter(
+        'rejected_limit', 'int', 3,
+        "FALLBACK after so many of the planner's plans in a row were rejected.",
+        minimum=1, maximum=100),
     Parameter(
         'degraded_time_scale', 'float', 0.5,
         'Speed along the last valid plan in DEGRADED, as a share of the planned one.',
@@ -54,11 +61,25 @@ SAFETY: tuple[Parameter, ...] = (
         'EMERGENCY when joint states or the tracker are lost for longer, or when the monitor '
         'itself was not run for longer.', 's', 0.05, 0.2),
     Parameter(
+        'unverified_s', 'float', 0.1, 'STOPPING after this time without a verified step.', 's',
+        0.0, 1.0),
+    Parameter(
+        'lead_s', 'float', 0.04,
+        "How much of the tracker's motion is taken before the stop is planned.", 's', 0.01, 0.2),
+    Parameter(
+        'follow_error_rad', 'float', 0.1,
+        'A robot farther than this from its command does not follow.', 'rad', 0.005, 1.0),
+    Parameter(
+        'shadow', 'bool', False, 'Compute everything, send nothing.'),
+    Parameter(
         'obstacles.max_speed_m_s', 'float', 0.5, 'Bound on the speed of an obstacle.', 'm/s',
         0.0, 5.0),
     Parameter(
         'obstacles.max_acceleration_m_s2', 'float', 2.0,
         'Bound on the acceleration of an obstacle.', 'm/s^2', 0.0, 50.0),
+    Parameter(
+        'obstacles.velocity_error_m_s', 'float', 0.1,
+        'Error of the velocity that is seen of an obstacle.', 'm/s', 0.0, 5.0),
     Parameter(
         'obstacles.stale_s', 'float', 0.2, 'Obstacles older than this stop the robot.', 's',
         0.02, 1.0),

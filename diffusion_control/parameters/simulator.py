@@ -6,7 +6,7 @@ from __future__ import annotations
 from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
 from diffusion_control.parameters.table import Parameter
 
-PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac')
+PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac', 'gz')
 _AS_PRESET = ' (negative: as plant.preset says)'
 
 SIMULATOR: tuple[Parameter, ...] = (
@@ -17,7 +17,7 @@ SIMULATOR: tuple[Parameter, ...] = (
         choices=PROFILES),
     Parameter(
         'command_topic', 'string', '',
-        'Topic that the emulated receiver listens to; empty takes the robot file\'s.'),
+        "Topic that the emulated receiver listens to; empty takes the robot file's."),
     Parameter(
         'scene', 'string', '',
         'YAML file of one scene; empty generates one of the tier from the seed.'),
@@ -39,11 +39,11 @@ SIMULATOR: tuple[Parameter, ...] = (
         'The plant that the seed draws: default (perturbed), nominal, or a YAML file.'),
     Parameter(
         'plant.mass_scale', 'float_array', (-1.0,),
-        'Mass of the links over the model\'s, one for all or one per link' + _AS_PRESET + '.',
+        "Mass of the links over the model's, one for all or one per link" + _AS_PRESET + '.',
         minimum=-1.0, maximum=10.0),
     Parameter(
         'plant.friction_scale', 'float_array', (-1.0,),
-        'Joint friction over the model\'s, one for all or one per joint' + _AS_PRESET + '.',
+        "Joint friction over the model's, one for all or one per joint" + _AS_PRESET + '.',
         minimum=-1.0, maximum=10.0),
     Parameter(
         'plant.delay_s', 'float', -1.0, 'Delay of the actuators' + _AS_PRESET + '.', 's',

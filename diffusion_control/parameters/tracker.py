@@ -9,27 +9,42 @@ from diffusion_control.parameters.table import Parameter
 TRACKER: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
-    Parameter('type', 'string', 'daqp', 'Tracker: a name of `diffusion_control.tracking`.'),
+    Parameter(
+        'type', 'string', 'mpc',
+        'Condensed MPC solved by daqp, sparse MPC solved by osqp, or no MPC but a PD law.',
+        choices=('mpc', 'mpc_osqp', 'pd')),
     Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 50.0, 500.0),
     Parameter(
         'warm_start', 'string', 'best',
         'First guess of the solver: the plan, the shifted last solution, the better of both, '
-        'or nothing.', choices=('best', 'plan', 'shifted', 'cold'), read_only=False),
+        'or nothing.', choices=('best', 'plan', 'shifted', 'cold')),
     Parameter(
         'mpc.horizon_steps', 'int', 20, 'Knots of the prediction.', minimum=20, maximum=100),
     Parameter('mpc.dt_s', 'float', 0.02, 'Time between knots.', 's', 0.005, 0.1),
     Parameter(
         'mpc.weight_position', 'float', 1.0, 'Weight of the squared position error.', '1/rad^2',
-        0.0, 1e9, read_only=False),
+        0.0, 1e9),
     Parameter(
-        'mpc.weight_velocity', 'float', 0.1, 'Weight of the squared velocity error.',
-        's^2/rad^2', 0.0, 1e9, read_only=False),
+        'mpc.weight_velocity', 'float', 1e-3, 'Weight of the squared velocity error.',
+        's^2/rad^2', 0.0, 1e9),
     Parameter(
-        'mpc.weight_input', 'float', 1e-4, 'Weight of the squared acceleration error.',
-        's^4/rad^2', 0.0, 1e9, read_only=False),
+        'mpc.weight_input', 'float', 1e-9, 'Weight of the squared acceleration error.',
+        's^4/rad^2', 0.0, 1e9),
+    Parameter(
+        'mpc.weight_smooth', 'float', 2e-7,
+        'Weight of the squared distance to the last solution.', 's^4/rad^2', 0.0, 1e9),
     Parameter(
         'mpc.limits_scale', 'float', 0.9,
-        'Share of the robot\'s velocity, acceleration, jerk and torque limits that is used.',
+        "Share of the robot's velocity, acceleration, jerk and torque limits that is used.",
         minimum=0.05, maximum=1.0),
+    Parameter(
+        'braking_fraction', 'float', 0.75,
+        "Share of the acceleration limits that safety's stops use.", minimum=0.1, maximum=1.0),
+    Parameter(
+        'command_delay_s', 'float', 0.01,
+        'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
+    Parameter(
+        'observer', 'bool', True,
+        'Correct the reference for payload and friction by a disturbance observer.'),
     *real_time(),
 )

@@ -53,6 +53,8 @@ class SplineProblem:
         self.world, self.start = world, start
         self.guidance, self.samples = guidance, samples
         self.lower, self.upper = limits.lower_rad, limits.upper_rad
+        self.lower32 = self.lower.astype(np.float32)
+        self.upper32 = self.upper.astype(np.float32)
         self.speed = np.maximum(limits.velocity_rad_s, 1.02 * np.abs(start.velocity))
         self.force = np.maximum(limits.acceleration_rad_s2, 1.02 * np.abs(start.acceleration))
         self.evaluations = 0

@@ -106,7 +106,8 @@ def build_geometry(text: str, model: pin.Model, locked: Mapping[str, float]) -> 
     """Return the collision geometry (meshes and primitives) attached to the reduced model."""
     full = pin.buildModelFromXML(text)
     geometry = pin.buildGeomFromUrdfString(
-        full, text, pin.GeometryType.COLLISION, [str(folder) for folder in share_folders()])
+        full, text, pin.GeometryType.COLLISION,
+        package_dirs=[str(folder) for folder in share_folders()])
     position = _locked_position(full, locked)
     identifiers = [full.getJointId(name) for name in locked]
     reduced, (attached,) = pin.buildReducedModel(full, [geometry], identifiers, position)

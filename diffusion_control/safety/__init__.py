@@ -1,1 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The safety monitor: verified motions only, and a state machine that says why."""
+
+from __future__ import annotations
+
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.safety.decision import Counters, SafetyDecision
+from diffusion_control.safety.health import Health, Thresholds
+from diffusion_control.safety.monitor import SafetyMonitor
+from diffusion_control.safety.parameters import SafetyParameters
+
+__all__ = [
+    'Counters', 'Health', 'SafetyDecision', 'SafetyMonitor', 'SafetyParameters', 'Thresholds',
+    'make']
+
+
+def make(robot: Robot, *, rate_hz: float, **params: object) -> SafetyMonitor:
+    """Return a monitor, compiled and ready: its `step` is called `rate_hz` times a second.
+
+    Args:
+        robot: What is driven.
+        rate_hz: Rate of `step` [Hz].
+        params: Fields of `SafetyParameters`, or their names in the contract
+            (`**{'state.stale_s': 0.05}`).
+
+    Raises:
+        ConfigurationError: If a name is unknown, a value is outside its range, or the receiver
+            of the commands does not stop by itself and nobody consented.
+    """
+    robot.collision.warm_up()
+    return SafetyMonitor(robot, SafetyParameters.make(rate_hz, params))

@@ -3,7 +3,7 @@
 
 At time t, with the tracker's motion M and s = max(t, M.start), the next C is
 
-    C on [t, s],  then M - M(s) + C(s) + (v_C(s) - v_M(s)) (tau - s) on [s, s + lead],  then a stop.
+    C on [t, s],  M - M(s) + C(s) + (v_C(s) - v_M(s)) (tau - s) on [s, s + lead],  then a stop.
 
 The shift keeps position and velocity continuous without adding any acceleration. It is zero when
 the tracker started on C; a larger one than its bounds means that it did not, and is refused.
@@ -22,7 +22,7 @@ from diffusion_control.trajectory.trajectory import Trajectory, hermite
 Array = NDArray[np.float64]
 
 MAX_KNOTS = 40
-LEAST_GAP_S = 1e-3
+LEAST_GAP_S = 2e-4
 TAIL_GAP_S = 2e-5
 STAND_S = 0.1
 AHEAD_S = 0.1
@@ -54,7 +54,7 @@ class Piece:
 def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece:
     """Return the stretch [start_s, end_s] of a motion, with times relative to `now_s`.
 
-    Beyond the ends the motion stands, as a receiver does. Inner knots nearer than 1 ms to the
+    Beyond the ends the motion stands, as a receiver does. Inner knots nearer than 0.2 ms to the
     ends of the stretch are left out.
 
     Args:

@@ -43,6 +43,7 @@ class Health:
         own_gap_s: Steady time since the monitor's own last tick [s].
         clock_paused: ROS time stands still.
         real_time_factor: ROS seconds per steady second; all steady thresholds are divided by it.
+        armed: A first command was found: the robot stood at a known position.
         follow_error_rad: Largest distance of a joint from the committed motion, delay considered.
         at_rest: The committed motion has ended and the measured speed says so too.
         unverified_s: How long no step of the tracker could be verified [s].
@@ -71,6 +72,7 @@ class Health:
     clock_paused: bool = False
     real_time_factor: float = 1.0
 
+    armed: bool = False
     follow_error_rad: float = 0.0
     at_rest: bool = False
     unverified_s: float = 0.0

@@ -92,6 +92,8 @@ def stops(health: Health, limits: Thresholds) -> list[Finding]:
     """Return what brings the robot to rest until it is over."""
     found = []
     slack = slack_of_time(health.real_time_factor)
+    if not health.armed:
+        found.append(Finding(Level.STOPPING, 'not_armed', 'robot has not been seen at rest yet'))
     if health.clock_paused:
         found.append(Finding(Level.STOPPING, CLOCK_PAUSED, 'ROS time stands still'))
     if health.clock_jumped:

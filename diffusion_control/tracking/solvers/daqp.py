@@ -20,6 +20,7 @@ from diffusion_control.tracking.solvers.protocol import (
     INFEASIBLE,
     ITERATION_LIMIT,
     SOLVED,
+    Matrix,
     QuadraticProgram,
     Solution,
     judge,
@@ -85,7 +86,7 @@ class DaqpSolver:
             self._program, linear, lower, upper, x, info['lam'], STATUS.get(flag, FAILED),
             int(info['iterations']), **self._tolerances)
 
-    def replace_rows(self, rows: Array) -> None:
+    def replace_rows(self, rows: Matrix) -> None:
         """Take another A of the same shape; the array is kept and must not be changed later."""
         self._program = QuadraticProgram(self._program.hessian, rows)
         self._model.update(A=rows, sense=self._cold.copy())

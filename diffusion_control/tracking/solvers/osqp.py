@@ -17,6 +17,7 @@ from diffusion_control.tracking.solvers.protocol import (
     INFEASIBLE,
     ITERATION_LIMIT,
     SOLVED,
+    Matrix,
     QuadraticProgram,
     Solution,
     judge,
@@ -33,10 +34,10 @@ STATUS = {
 class OsqpSolver:
     """Keep one factored sparse programme.
 
+    Explicit zeros of A belong to its pattern, so that `replace_rows` may fill them.
+
     Args:
-        program: H and A as dense arrays; their zeros are dropped, but entries of A that are in
-            `pattern` stay, so that `replace_rows` may fill them.
-        pattern: Shape [m, n], True where A may become non-zero; None = where A is.
+        program: H and A.
         max_iterations: Cap of one solve.
         tolerance: Absolute and relative tolerance of the solver.
         step: The solver's rho.
@@ -47,32 +48,28 @@ class OsqpSolver:
     name = 'osqp'
 
     def __init__(
-        self, program: QuadraticProgram, *, pattern: NDArray[np.bool_] | None = None,
-        max_iterations: int = 500, tolerance: float = 1e-4, step: float = 1.0,
-        primal_tolerance: float = 1e-2, dual_tolerance: float = 1e-2,
+        self, program: QuadraticProgram, *, max_iterations: int = 500, tolerance: float = 1e-5,
+        step: float = 1.0, primal_tolerance: float = 1e-3, dual_tolerance: float = 1e-3,
     ) -> None:
         self._program = program
         self._tolerances = {
             'primal_tolerance': primal_tolerance, 'dual_tolerance': dual_tolerance}
-        self._count, self._rows = program.hessian.shape[0], program.rows.shape[0]
-        kept = program.rows != 0 if pattern is None else pattern | (program.rows != 0)
-        columns, rows = np.nonzero(kept.T)
-        self._entries = (rows, columns)
-        shape = (self._rows, self._count)
-        body = sparse.csc_matrix((program.rows[self._entries], self._entries), shape=shape)
-        identity = sparse.identity(self._count, format='csc')
-        stacked = sparse.vstack([body, identity], format='csc')
-        own = sparse.vstack([
-            sparse.csc_matrix((np.ones(len(rows)), self._entries), shape=shape),
-            sparse.csc_matrix(2 * np.eye(self._count))], format='csc')
-        self._body_entries = np.flatnonzero(own.data == 1.0)
+        rows = sparse.csc_matrix(program.rows)
+        self._rows, self._count = rows.shape
+        identity = sparse.csc_matrix(2.0 * np.eye(self._count))
+        marked = sparse.csc_matrix((np.ones(rows.nnz), rows.indices, rows.indptr), rows.shape)
+        marked = sparse.vstack([marked, identity], format='csc')
+        self._own_entries = np.flatnonzero(marked.data == 1.0)
+        self._data = np.ones(marked.nnz)
+        self._data[self._own_entries] = rows.data
+        stacked = sparse.csc_matrix((self._data, marked.indices, marked.indptr), marked.shape)
         self._solver = osqp.OSQP()
         wide = np.full(self._count + self._rows, np.inf)
         self._solver.setup(
-            P=sparse.csc_matrix(np.triu(program.hessian)), q=np.zeros(self._count), A=stacked,
-            l=-wide, u=wide, verbose=False, max_iter=max_iterations, eps_abs=tolerance,
-            eps_rel=tolerance, rho=step, adaptive_rho=False, polishing=False, scaling=10,
-            check_termination=5)
+            P=sparse.csc_matrix(sparse.triu(sparse.csc_matrix(program.hessian))),
+            q=np.zeros(self._count), A=stacked, l=-wide, u=wide, verbose=False,
+            max_iter=max_iterations, eps_abs=tolerance, eps_rel=tolerance, rho=step,
+            adaptive_rho=False, polishing=False, scaling=10, check_termination=5)
 
     def solve(
         self, linear: Array, lower: Array, upper: Array, *,
@@ -97,7 +94,9 @@ class OsqpSolver:
             self._program, linear, lower, upper, result.x, dual,
             STATUS.get(result.info.status, FAILED), int(result.info.iter), **self._tolerances)
 
-    def replace_rows(self, rows: Array) -> None:
+    def replace_rows(self, rows: Matrix) -> None:
         """Take another A of the same shape and pattern."""
+        body = sparse.csc_matrix(rows)
         self._program = QuadraticProgram(self._program.hessian, rows)
-        self._solver.update(Ax=rows[self._entries], Ax_idx=self._body_entries)
+        self._data[self._own_entries] = body.data
+        self._solver.update(Ax=self._data)

@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Array = NDArray[np.float64]
+Matrix = Array | sparse.csc_array
 SOLVED = 'solved'
 ITERATION_LIMIT = 'iteration_limit'
 INFEASIBLE = 'infeasible'
@@ -27,12 +29,12 @@ class QuadraticProgram:
     """The parts that stay the same between ticks.
 
     Attributes:
-        hessian: H, symmetric positive definite, shape [n, n].
-        rows: A, shape [m, n].
+        hessian: H, symmetric positive definite, shape [n, n]; dense or sparse.
+        rows: A, shape [m, n]; dense or sparse.
     """
 
-    hessian: Array
-    rows: Array
+    hessian: Matrix
+    rows: Matrix
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ class Solver(Protocol):
         """
         ...
 
-    def replace_rows(self, rows: Array) -> None:
-        """Take another A of the same shape."""
+    def replace_rows(self, rows: Matrix) -> None:
+        """Take another A of the same shape and pattern; it must not be changed afterwards."""
         ...
 
 
@@ -104,7 +106,7 @@ def judge(
     values = np.concatenate((x, program.rows @ x))
     primal = float(max((lower - values).max(), (values - upper).max(), 0.0))
     gradient = program.hessian @ x + linear + multipliers[:count]
-    gradient += multipliers[count:] @ program.rows
+    gradient = gradient + program.rows.T @ multipliers[count:]
     dual = float(np.abs(gradient).max() / max(1.0, float(np.abs(linear).max())))
     if status == SOLVED and (primal > primal_tolerance or dual > dual_tolerance):
         status = INACCURATE

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Needs python3 (3.11 or later) and a package index; no ROS installation.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# -P: never the checkout by accident, always the package as it was installed
+RUN := $(BIN)/python -P
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+comma := ,
+EXTRAS := $(if $(ROS_DISTRO),sim,ros$(comma)sim)
+FOLDERS := diffusion_control scripts launch config models resource
+SOURCES := setup.py setup.cfg package.xml \
+	$(shell find $(FOLDERS) -not -name '__pycache__' -not -path '*/__pycache__/*')
+
+SEEDS ?= 0:10
+
+# After `make test` has added its tools the package is installed once more, so caches are fresh.
+TOOLS := $(if $(filter test dev,$(MAKECMDGOALS)),$(VENV)/.dev)
+
+.DEFAULT_GOAL := venv
+.NOTPARALLEL:
+.PHONY: venv dev demo test faults docs clean
+
+venv: $(VENV)/.installed
+
+# The dependencies, once for each change of setup.py.
+$(VENV)/.dependencies: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or later is needed: make PYTHON=/path/to/python3.11' >&2; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing the dependencies (about 0.5 GB, once)'
+	$(PIP) install 'setuptools>=68,<80' wheel
+	rm -rf build/lib build/bdist.*
+	$(PIP) install --no-build-isolation '.[$(EXTRAS)]'
+	@touch $@
+
+# The package itself, without network, and its compiled kernels.
+$(VENV)/.installed: $(VENV)/.dependencies $(TOOLS) $(SOURCES)
+	@rm -rf build/lib build/bdist.*
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
+	$(RUN) -m diffusion_control.robots.warm_up
+	@touch $@
+
+$(VENV)/.dev: setup.py $(VENV)/.dependencies
+	@rm -rf build/lib build/bdist.*
+	$(PIP) install --no-build-isolation '.[$(EXTRAS),dev]'
+	@touch $@
+
+dev: $(VENV)/.installed
+
+demo: venv
+	$(BIN)/diffusion_control demo
+
+test: dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONSAFEPATH=1 $(BIN)/python -P -m pytest test
+
+faults: venv
+	$(BIN)/diffusion_control faults --seeds $(SEEDS)
+
+docs: venv
+	$(BIN)/python -m diffusion_control.parameters .
+
+clean:
+	rm -rf build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge a run from `truth.npz` and `run.mcap` alone.
+
+Nothing of the controllers is imported here: limits come from the robot's file, geometry from the
+simulator, everything else from the two files. Rates and violations of `summary.json` are these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.evaluation.command_checks import CommandVerdicts, judge_trajectories
+from diffusion_control.evaluation.command_geometry import known_set
+from diffusion_control.evaluation.command_writers import foreign_commands
+from diffusion_control.evaluation.goal_times import goal_statistics
+from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.plan_checks import mode_flips, plan_statistics, switch_jumps
+from diffusion_control.evaluation.published_obstacles import obstacle_sets
+from diffusion_control.evaluation.rates import onsets, rate_statistics
+from diffusion_control.evaluation.run_data import TRAJECTORY, RunData, load_run
+from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.evaluation.scenery import SceneryCache
+from diffusion_control.evaluation.single_samples import judge_samples
+from diffusion_control.evaluation.statistics import Check, failed_names
+from diffusion_control.evaluation.tracking_error import tracking_errors
+from diffusion_control.evaluation.truth_checks import (
+    contact_counts,
+    position_onsets,
+    set_point_steps,
+    torque_onsets,
+    velocity_onsets,
+)
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+SCHEMA_VERSION = 1
+COMMAND_RATE_HZ = 100.0
+RATE_TOLERANCE_HZ = 0.5
+LEAST_P99_S = 0.015
+LOOP_FACTOR = 1.3
+STEP_RAD = 1e-3
+SAME_STEP_S = 0.1
+VIOLATIONS = ('position', 'velocity', 'acceleration', 'torque', 'self_or_wall', 'contact_moving',
+              'contacts_at_rest', 'unverified_command')
+RATE_TOPICS = {'planner': 'planner/plan', 'tracker': 'tracker/motion',
+               'safety': 'safety/committed', 'joint_states': 'joint_states'}
+REQUIRED = ('recording_complete', *VIOLATIONS, 'command_rate_mean_hz', 'command_gaps_over_50ms',
+            'command_period_p99_s')
+
+
+def check_run(
+    path: str | Path, *, robot: str | None = None, commit: str = '', command: str = '',
+    empty_loop_p99_s: float | None = None,
+) -> dict[str, Any]:
+    """Return the contract's result of `diffusion_control check-run DIR`.
+
+    Args:
+        path: The run's folder.
+        robot: Name or file of the robot; None takes what the recording says.
+        commit: Version of the code, for the result.
+        command: Command line, for the result.
+        empty_loop_p99_s: p99 of an empty loop run beside [s]; it only widens the bound of
+            `command_period_p99_s`. None takes it from the folder's `summary.json`, if any.
+
+    Raises:
+        ConfigurationError: The folder or one of its two files is missing or damaged.
+    """
+    run = load_run(path, robot)
+    row = measure(run)
+    loop = _empty_loop(run) if empty_loop_p99_s is None else empty_loop_p99_s
+    checks = judge(row, run.recording.metadata, loop)
+    return dict(finite({
+        'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
+        'host': host_information(), 'rows': [row], 'checks': [check.row() for check in checks],
+        'failed': failed_names(checks, REQUIRED)}))
+
+
+def measure(run: RunData) -> dict[str, Any]:
+    """Return rates, violations, plan, tracking, goals and details of a run."""
+    verdicts = judge_commands(run)
+    limits, truth = run.robot.limits, run.truth
+    steps = unexplained_steps(run, verdicts)
+    violations = {
+        'position': position_onsets(truth, limits), 'velocity': velocity_onsets(truth, limits),
+        'acceleration': onsets(verdicts.flags['acceleration']),
+        'torque': torque_onsets(truth, limits), **contact_counts(truth),
+        'unverified_command': onsets(verdicts.unverified) + len(steps)}
+    stream = run.command_stream
+    return {
+        'rates': {**{name: rate_statistics(run.recording.stream(topic).log_ns)
+                     for name, topic in RATE_TOPICS.items()},
+                  'command': rate_statistics(stream.log_ns)},
+        'violations': {name: violations[name] for name in VIOLATIONS},
+        'plan': _plan(run),
+        'tracking': tracking_errors(truth, run.robot),
+        'goals': goal_statistics(run.goals(), truth, run.robot, run.states()),
+        'clearance_min_m': float(truth.distance_min_m.min()),
+        'duration_s': float(truth.t_s[-1] - truth.t_s[0]),
+        'commands': {
+            'count': len(run.commands), 'set_point_steps': len(steps),
+            'by_reason': {name: int(flags.sum()) for name, flags in verdicts.flags.items()},
+            'start_error_max_rad': _largest(verdicts.start_error_rad)},
+        'contacts': [{'pair': c.pair, 'start_s': c.start_s} for c in truth.contacts],
+        'recording_complete': run.recording.complete and bool(run.commands)
+        and _covered(run)}
+
+
+def judge_commands(run: RunData) -> CommandVerdicts:
+    """Return what is wrong with each received command."""
+    stream, limits = run.command_stream, run.robot.limits
+    foreign = foreign_commands(stream, run.recording.writers(run.command_topic))
+    touching = touching_commands(run)
+    if run.command_type == TRAJECTORY:
+        return judge_trajectories(run.commands, run.truth, limits, foreign, touching)
+    return judge_samples(run.commands, run.truth, limits, foreign, touching,
+                         velocity_receiver=run.velocity_receiver)
+
+
+def touching_commands(run: RunData) -> Flags:
+    """Say which commands touch an obstacle as it was published when they were sent."""
+    stream = run.recording.stream('obstacles')
+    received = run.ros_s(stream.log_s)
+    sets = obstacle_sets(stream.messages, received)
+    result = np.zeros(len(run.commands), dtype=bool)
+    cache = SceneryCache(run.robot)
+    for k, command in enumerate(run.commands):
+        last = known_set(received, command.sent_s)
+        if last >= 0 and sets[last].obstacles:
+            result[k] = cache.geometry(sets[last].obstacles).touches(command, sets[last])
+    return result
+
+
+def unexplained_steps(run: RunData, verdicts: CommandVerdicts) -> Array:
+    """Return the times of jumps of the true set-point that no command was blamed for.
+
+    Single samples are steps by nature; they are judged one by one instead.
+    """
+    if run.command_type != TRAJECTORY:
+        return np.zeros(0)
+    times = set_point_steps(run.truth, run.robot.limits, STEP_RAD)
+    blamed = verdicts.sent_s[verdicts.unverified]
+    return np.array([t for t in times if not (np.abs(blamed - t) < SAME_STEP_S).any()])
+
+
+def judge(
+    row: Mapping[str, Any], notes: Mapping[str, Any], empty_loop_p99_s: float | None
+) -> list[Check]:
+    """Return the checks of a measured run.
+
+    Violations must be 0 (contacts at rest are only counted). Rates are judged where no fault was
+    injected: a fault may silence the command.
+    """
+    count = int(row['commands']['count'])
+    checks = [Check('recording_complete', float(row['recording_complete']), 1.0,
+                    bool(row['recording_complete']), count, None)]
+    for name in VIOLATIONS:
+        value, judged = row['violations'][name], name != 'contacts_at_rest'
+        checks.append(Check(name, value, 0.0 if judged else None,
+                            value == 0 if judged else None, count, None))
+    rate = row['rates']['command']
+    wanted = float(notes.get('command_rate_hz') or COMMAND_RATE_HZ)
+    judged = not notes.get('inject') and rate['mean_hz'] is not None
+    p99 = max(LEAST_P99_S, LOOP_FACTOR * (empty_loop_p99_s or 0.0))
+    for name, key, bound, good in (
+        ('command_rate_mean_hz', 'mean_hz', wanted,
+         lambda x: abs(x - wanted) <= RATE_TOLERANCE_HZ),
+        ('command_gaps_over_50ms', 'gaps_over_50ms', 0.0, lambda x: x == 0),
+        ('command_period_p99_s', 'period_p99_s', p99, lambda x: x <= p99),
+    ):
+        value = rate[key]
+        checks.append(Check(name, value, bound, bool(good(value)) if judged else None, count,
+                            None))
+    for name in ('switch_jump_max', 'switch_velocity_jump_max'):
+        checks.append(Check(name, row['plan'][name], None, None, count, None))
+    return checks
+
+
+def _plan(run: RunData) -> dict[str, Any]:
+    """Return the `plan` block of the summary."""
+    recording = run.recording
+    plans = run.trajectories('planner/plan')
+    sent = [p.sent_s for p in (*plans, *run.trajectories('fallback/plan'))]
+    motions = [c for c in run.commands if not c.fault]
+    position, velocity = (switch_jumps(motions, np.sort(np.array(sent)))
+                          if run.command_type == TRAJECTORY else (None, None))
+    return {
+        'count': len(recording.stream('planner/plan')),
+        **plan_statistics(recording.stream('planner/report').reports,
+                          recording.stream('tracker/report').reports),
+        'mode_flips': mode_flips(plans, np.array([goal.set_s for goal in run.goals()])),
+        'switch_jump_max': position, 'switch_velocity_jump_max': velocity}
+
+
+def _covered(run: RunData) -> bool:
+    """Say whether the ground truth reaches from the first to the last command."""
+    sent = [command.sent_s for command in run.commands]
+    return bool(run.truth.t_s[0] <= sent[0] + SAME_STEP_S
+                and run.truth.t_s[-1] >= sent[-1] - 1.0)
+
+
+def _largest(values: Array) -> float | None:
+    """Return the largest number, None without one."""
+    return float(np.nanmax(values)) if np.isfinite(values).any() else None
+
+
+def _empty_loop(run: RunData) -> float | None:
+    """Return `host.empty_loop_p99_s` of the folder's summary, None if there is none."""
+    try:
+        value = json.loads(run.folder.summary_json.read_text())['host']['empty_loop_p99_s']
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a commanded motion touch an obstacle? A dense re-check with the simulator's geometry.
+
+A command is followed from the instant it was sent to its last point in steps of 5 ms, with every
+obstacle where it was published to be, continued at constant velocity. Instants at which the
+commanded motion is at rest (no joint faster than 5e-3 rad/s) do not count: nothing can prevent
+an obstacle from driving into a robot that stands still. Pairs whose bounding spheres are apart
+are left out; the others are measured by MuJoCo. At 100 Hz a run of 40 s takes some seconds; what
+slips through 5 ms is shallower than 2 mm at 1.7 m/s and shows in the ground truth at 1 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.evaluation.commands import Command
+from diffusion_control.evaluation.published_obstacles import REACTION_S, ObstacleSet
+from diffusion_control.robots.obstacles import Obstacle, rotation_matrix
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+STEP_S = 0.005
+REST_RAD_S = 5e-3
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """A MuJoCo model of the robot among obstacles.
+
+    Attributes:
+        model: The model.
+        qpos: Index in `qpos` of each joint of the robot, shape [n].
+        robot: Collision geoms of the robot, shape [g].
+        obstacles: Geom of each obstacle, shape [k].
+    """
+
+    model: mujoco.MjModel
+    qpos: NDArray[np.intp]
+    robot: NDArray[np.intp]
+    obstacles: NDArray[np.intp]
+
+
+class CommandGeometry:
+    """Measures commands against one set of obstacle shapes.
+
+    Args:
+        scenery: The model, whose obstacle geoms have the shapes of the sets that are asked for,
+            in the same order.
+    """
+
+    def __init__(self, scenery: Scenery) -> None:
+        """Prepare the data that MuJoCo works in."""
+        self._scenery = scenery
+        self._model, self._data = scenery.model, mujoco.MjData(scenery.model)
+        radius = self._model.geom_rbound
+        self._reach = radius[scenery.robot][:, None] + radius[scenery.obstacles][None, :]
+
+    def touches(self, command: Command, seen: ObstacleSet) -> bool:
+        """Say whether a command's motion touches an obstacle of a published set."""
+        if command.fault or not seen.obstacles:
+            return False
+        first = max(command.sent_s, command.first_s)
+        if command.last_s <= first:
+            times = np.array([first])
+            resting = np.zeros(1, dtype=bool)
+        else:
+            steps = int(np.ceil((command.last_s - first) / STEP_S))
+            times = np.linspace(first, command.last_s, steps + 1)
+            resting = (np.abs(command.velocity_at(times)) <= REST_RAD_S).all(axis=1)
+        times = times[~resting]
+        if not len(times):
+            return False
+        return self._any_contact(command.position_at(times), times - seen.stamp_s, seen.obstacles)
+
+    def _any_contact(
+        self, positions: Array, ages_s: Array, obstacles: Sequence[Obstacle]
+    ) -> bool:
+        """Say whether any of L configurations touches the obstacles at their ages."""
+        places, turns = self._place_robot(positions)
+        start = np.array([o.position_m for o in obstacles])
+        velocity = np.array([o.velocity_m_s for o in obstacles])
+        centres = start + ages_s[:, None, None] * velocity
+        apart = np.linalg.norm(places[:, :, None, :] - centres[:, None, :, :], axis=3)
+        near = np.argwhere(apart < self._reach[None])
+        if not len(near):
+            return False
+        rotations = [rotation_matrix(o.quaternion).ravel() for o in obstacles]
+        data, robot, others = self._data, self._scenery.robot, self._scenery.obstacles
+        for at, link, obstacle in near:
+            mine, other = int(robot[link]), int(others[obstacle])
+            data.geom_xpos[mine], data.geom_xmat[mine] = places[at, link], turns[at, link]
+            data.geom_xpos[other] = centres[at, obstacle]
+            data.geom_xmat[other] = rotations[obstacle]
+            if mujoco.mj_geomDistance(self._model, data, mine, other, 0.01, None) < 0.0:
+                return True
+        return False
+
+    def _place_robot(self, positions: Array) -> tuple[Array, Array]:
+        """Return positions [L, g, 3] and rotations [L, g, 9] of the robot's geoms."""
+        model, data, scenery = self._model, self._data, self._scenery
+        places = np.empty((len(positions), len(scenery.robot), 3))
+        turns = np.empty((len(positions), len(scenery.robot), 9))
+        for k, row in enumerate(positions):
+            data.qpos[scenery.qpos] = row
+            mujoco.mj_kinematics(model, data)
+            places[k], turns[k] = data.geom_xpos[scenery.robot], data.geom_xmat[scenery.robot]
+        return places, turns
+
+
+def known_set(received_s: Array, sent_s: float) -> int:
+    """Return the index of the last set received at least 30 ms before a command, -1 if none."""
+    return int(np.searchsorted(received_s, sent_s - REACTION_S, side='right')) - 1

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`diffusion_control evaluate arm`: a planner over many scenes, beside its peers.
+
+Each scene is run in closed loop on a simulated clock, once with each planner; the rows go to
+`rows.jsonl` as they come, so that an interrupted evaluation can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from diffusion_control import planners, robots
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.arm_checks import EXPERT, SUCCESS_BOUND, result_of
+from diffusion_control.evaluation.closed_loop import LoopOptions, run_episode
+from diffusion_control.evaluation.episode import Episode
+from diffusion_control.evaluation.evaluation_table import print_comparison
+from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.evaluation.scene_tiers import generate_scene, tier_named
+from diffusion_control.robots.arm import Arm
+from diffusion_control.simulation.plant import Plant
+from diffusion_control.simulation.scene import Scene
+from diffusion_control.simulation.scene_file import load_scenes
+
+PEERS = (EXPERT, 'straight_line', 'random', 'multi_start')
+BOTH = 'both'
+EPISODES_ASKED = 100
+ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
+Key = tuple[str | None, int, str]
+
+
+@dataclass(frozen=True)
+class EvaluateArmOptions:
+    """What to evaluate.
+
+    Attributes:
+        robot_config: Name in config/robots, or a file.
+        planner: The planner that is judged.
+        fallback: Fallback of the closed loop.
+        episodes: Scenes per tier (of a file: at most so many).
+        jobs: Processes side by side.
+        resume: Keep the rows that `out` already has.
+        scenes: YAML of scenes in place of generated ones.
+        tier: `easy`, `hard` or `both`.
+        plant: `default`, `nominal` or a file.
+        tracker: A tracker's name, `ideal`, or '' for the default one.
+        safety: Whether the safety monitor is in the loop.
+        latency_ms: Time from observation to plan [ms]; None = 1000 / planner.rate_hz.
+        keep_runs: Full run folders to keep.
+        seed: Seed of the first scene.
+        out: Folder of the results.
+        peers: Planners beside the judged one.
+    """
+
+    robot_config: str = 'panda'
+    planner: str = 'training_free'
+    fallback: str = 'hold'
+    episodes: int = EPISODES_ASKED
+    jobs: int = 1
+    resume: bool = False
+    scenes: Path | None = None
+    tier: str = 'easy'
+    plant: str = 'default'
+    tracker: str = ''
+    safety: bool = True
+    latency_ms: float | None = None
+    keep_runs: int = 0
+    seed: int = 0
+    out: Path = Path('runs')
+    peers: tuple[str, ...] = PEERS
+
+    @property
+    def planners(self) -> tuple[str, ...]:
+        """The expert first, because the others are compared with it; then the judged planner."""
+        return tuple(dict.fromkeys((EXPERT, self.planner, *self.peers)))
+
+    def loop(self) -> LoopOptions:
+        """Return the options of the closed loop."""
+        return LoopOptions(
+            fallback=self.fallback, tracker=self.tracker or LoopOptions.tracker,
+            safety=self.safety, plant=self.plant,
+            latency_s=None if self.latency_ms is None else self.latency_ms / 1000.0)
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that rows depend on, for JSON."""
+        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs')
+        values = {key: value for key, value in asdict(self).items() if key not in free}
+        return {**values, 'scenes': None if self.scenes is None else str(self.scenes),
+                'peers': list(self.peers)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scene with the planners that still have to run in it.
+
+    Attributes:
+        episode: Number in its tier.
+        tier: Tier; None for a scene of a file without.
+        seed: Seed of the scene.
+        scene: The scene of a file; None = generated from tier and seed where it is run.
+        planners: Names.
+    """
+
+    episode: int
+    tier: str | None
+    seed: int
+    scene: Scene | None
+    planners: tuple[str, ...]
+
+
+def evaluate_arm(options: EvaluateArmOptions) -> dict[str, Any]:
+    """Run the evaluation, print its table and return the result of the contract.
+
+    Raises:
+        ConfigurationError: Unknown names, malformed files, or rows of other settings in `out`.
+    """
+    _check(options)
+    folder = _folder(options)
+    rows = _finished(folder, options)
+    tasks = [task for task in _tasks(options, set(rows)) if task.planners]
+    with (folder / ROWS).open('a', encoding='utf-8') as stream:
+        for found in _run(options, tasks, folder):
+            for row in found:
+                stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
+                rows[_key(row)] = row
+            stream.flush()
+    wanted = [rows[key] for task in _tasks(options, set()) for key in _keys(task)]
+    episodes = [Episode.of(row) for row in wanted]
+    print_comparison(episodes)
+    result: dict[str, Any] = finite(result_of(wanted, options.planner))
+    (folder / RESULT).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    return result
+
+
+def _check(options: EvaluateArmOptions) -> None:
+    """Refuse bad options before anything runs."""
+    robot = robots.load(options.robot_config)
+    if options.tier != BOTH:
+        tier_named(options.tier)
+    known = (EXPERT, *planners.available())
+    for name in options.planners:
+        if name not in known:
+            raise ConfigurationError(
+                'unknown planner', where='--planner', value=name, allowed=', '.join(known))
+    Plant.make(options.plant, seed=0, links=len(robot.joint_names))
+    if options.scenes is not None:
+        for index, scene in enumerate(load_scenes(options.scenes)):
+            scene.check(robot, f'{options.scenes}: [{index}]')
+            if not scene.goals:
+                raise ConfigurationError(
+                    'a scene has no goal', where=f'{options.scenes}: [{index}]: goals',
+                    allowed='at least one goal')
+
+
+def _folder(options: EvaluateArmOptions) -> Path:
+    """Return the folder of the rows, the same for the same settings, so that it can be resumed."""
+    settings = json.dumps(options.settings(), indent=1, sort_keys=True) + '\n'
+    name = 'scenes' if options.scenes is not None else options.tier
+    folder = options.out / f'evaluate_arm-{Path(options.robot_config).stem}-{name}-{options.planner}'
+    file = folder / SETTINGS
+    if options.resume and file.exists() and file.read_text(encoding='utf-8') != settings:
+        raise ConfigurationError(
+            'the rows to resume have other settings', where=str(file), value='--resume',
+            allowed='the same settings as before', remedy='leave out --resume, or name another --out')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(settings, encoding='utf-8')
+        if not options.resume:
+            (folder / ROWS).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            'the folder of the results cannot be written', where='--out', value=str(folder),
+            allowed='a folder that may be written', remedy=str(error)) from error
+    return folder
+
+
+def _finished(folder: Path, options: EvaluateArmOptions) -> dict[Key, dict[str, Any]]:
+    """Return the rows to keep; a line that was cut off by an interruption is dropped."""
+    file = folder / ROWS
+    rows: dict[Key, dict[str, Any]] = {}
+    if options.resume and file.exists():
+        for line in file.read_text(encoding='utf-8').splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            rows[_key(row)] = row
+        file.write_text(''.join(json.dumps(row) + '\n' for row in rows.values()), encoding='utf-8')
+    return rows
+
+
+def _key(row: dict[str, Any]) -> Key:
+    """Return what names a row."""
+    return row['tier'], row['episode'], row['planner']
+
+
+def _keys(task: Task) -> list[Key]:
+    """Return the names of a task's rows."""
+    return [(task.tier, task.episode, planner) for planner in task.planners]
+
+
+def _tasks(options: EvaluateArmOptions, done: set[Key]) -> Iterator[Task]:
+    """Yield every scene with the planners that have no row in `done`."""
+    def left(tier: str | None, episode: int) -> tuple[str, ...]:
+        return tuple(name for name in options.planners if (tier, episode, name) not in done)
+
+    if options.scenes is not None:
+        for index, scene in enumerate(load_scenes(options.scenes)[:options.episodes]):
+            yield Task(index, scene.tier, scene.seed, scene, left(scene.tier, index))
+        return
+    for tier in (tuple(SUCCESS_BOUND) if options.tier == BOTH else (options.tier,)):
+        for index in range(options.episodes):
+            yield Task(index, tier, options.seed + index, None, left(tier, index))
+
+
+def _run(
+    options: EvaluateArmOptions, tasks: Sequence[Task], folder: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each scene as it is finished, with a line of progress on stderr."""
+    began = time.monotonic()
+    for count, found in enumerate(_results(options, tasks, folder), start=1):
+        spent = time.monotonic() - began
+        left = spent / count * (len(tasks) - count)
+        print(f'evaluate arm: {count}/{len(tasks)} scenes, {spent:.0f} s, {left:.0f} s left',
+              file=sys.stderr, flush=True)
+        yield found
+
+
+def _results(
+    options: EvaluateArmOptions, tasks: Sequence[Task], folder: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each scene, run here (one job) or in processes of their own."""
+    if options.jobs == 1 or len(tasks) <= 1:
+        for task in tasks:
+            yield run_task(options, task, folder)
+        return
+    with ProcessPoolExecutor(min(options.jobs, len(tasks)), get_context('spawn')) as pool:
+        futures = [pool.submit(run_task, options, task, folder) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@lru_cache(maxsize=2)
+def _robot(robot_config: str) -> Arm:
+    """Return the arm with its kernels compiled, once a process."""
+    robot = robots.load(robot_config)
+    robot.collision.warm_up()
+    return robot
+
+
+def run_task(options: EvaluateArmOptions, task: Task, folder: Path) -> list[dict[str, Any]]:
+    """Run one scene with each of the task's planners and return the rows."""
+    robot = _robot(options.robot_config)
+    scene = task.scene
+    if scene is None:
+        assert task.tier is not None
+        scene = generate_scene(robot, task.seed, task.tier)
+    rows = []
+    for planner in task.planners:
+        kept = planner == options.planner and task.episode < options.keep_runs
+        keep = folder / 'runs' if kept else None
+        rows.append(run_episode(
+            robot, scene, planner, options.loop(), episode=task.episode, keep=keep).row())
+    return rows

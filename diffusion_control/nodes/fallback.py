@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fallback node: a conservative plan to the same goal when the planner is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from diffusion_control import planners
+from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.convert import trajectory_to_message
+from diffusion_control.nodes.inputs import (
+    GoalInput,
+    JointStateInput,
+    ObstacleInput,
+    advance,
+    same_goal,
+)
+from diffusion_control.nodes.loop import PeriodicLoop
+from diffusion_control.nodes.motion_input import MotionInput
+from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.nodes.real_time import apply_to_process
+from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.planners.problem import PlanningError, PlanningProblem
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
+
+Array = NDArray[np.float64]
+TICK_S = 0.1
+AHEAD_S = 0.05
+CHECK_SPACING_S = 0.04
+LOOK_AHEAD_S = 2.0
+OFF_PATH_RAD = 0.15
+OBSTACLE_SPEED_M_S = 0.5
+
+
+class FallbackNode(ControlNode):
+    """Plan when the safety monitor asks for it, and keep that plan as long as it holds."""
+
+    def __init__(self) -> None:
+        """Declare parameters and publishers."""
+        super().__init__('fallback')
+        self._plan = self.create_publisher(JointTrajectory, 'fallback/plan', STANDARD)
+        self._report = self.create_publisher(String, 'fallback/report', STANDARD)
+        self._wanted = threading.Event()
+        self._current: Trajectory | None = None
+        self._goal: Goal | None = None
+        self._published = self._failed = 0
+        self._reason = 'standing by'
+
+    def configure(self) -> None:
+        """Load the robot, make the fallback, compile its kernels."""
+        self.robot = load_robot(self, self.settings)
+        self.robot.collision.warm_up()
+        self.planner = planners.make_fallback(
+            self.settings['type'], robot=self.robot, seed=self.settings['seed'])
+        self._states = JointStateInput(self, self.robot.joint_names)
+        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
+        self._goals = GoalInput(self, self.robot)
+        self._motion = MotionInput(self, 'tracker/motion', self.robot.joint_names)
+        self.create_subscription(String, 'safety/mode', self._on_mode, LATCHED)
+        apply_to_process(self.real_time_options(), self.warn_once)
+
+    def activate(self) -> None:
+        """Stand by."""
+        self._loop = PeriodicLoop(TICK_S, self._tick, self.report_error, name='fallback')
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Stop planning."""
+        self._loop.stop()
+
+    def diagnose(self) -> tuple[int, str, dict[str, object]]:
+        """Report what the fallback does."""
+        if not self.active:
+            return 0, 'inactive', {}
+        return 0, self._reason, {
+            **loop_values(self._loop.statistics()), 'plans': self._published,
+            'failed': self._failed}
+
+    def _on_mode(self, message: String) -> None:
+        if message.data == 'fallback':
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+
+    def _tick(self) -> None:
+        self.clocks.observe()
+        publish_json(self._report, {
+            'ready': self._states.box.look() is not None, 'reason': self._reason,
+            'plans': self._published, 'failed': self._failed})
+        if self.clocks.paused:
+            return
+        state, seen = self._states.box.look(), self._obstacles.box.look()
+        if state is not None and hasattr(self.planner, 'observe'):
+            self.planner.observe(state)
+        if not self._wanted.is_set():
+            self._current, self._reason = None, 'standing by'
+            return
+        goal = self._goals.box.look()
+        if state is None or seen is None or goal is None:
+            self._reason = 'waiting for joint_states, obstacles and a goal'
+            return
+        now = self.clocks.ros_s()
+        obstacles = advance(seen[0], now - seen[1])
+        if self._still_good(goal, state.position, now, ObstacleArrays.pack(obstacles)):
+            return
+        start_s = now + AHEAD_S
+        start = self._motion.predict(start_s) or Sample(
+            state.position, np.zeros_like(state.position), np.zeros_like(state.position))
+        problem = PlanningProblem(
+            dataclasses.replace(
+                state, position=start.position, velocity=start.velocity, stamp_s=start_s),
+            goal, obstacles, start_s=start_s, acceleration=start.acceleration)
+        self._solve(problem, goal)
+
+    def _solve(self, problem: PlanningProblem, goal: Goal) -> None:
+        try:
+            plan = self.planner.plan(problem, self.settings['deadline_s']).trajectory
+        except PlanningError as error:
+            plan = None
+            self.warn_once(str(error))
+        if plan is None:
+            self._failed += 1
+            self._reason = 'no plan'
+            return
+        self._current, self._goal = plan, goal
+        self._published += 1
+        self._reason = 'planned'
+        self._plan.publish(trajectory_to_message(plan))
+
+    def _still_good(
+        self, goal: Goal, position: Array, now_s: float, obstacles: ObstacleArrays
+    ) -> bool:
+        """Tell whether the running plan leads to this goal, is near the robot, and is free."""
+        plan = self._current
+        if plan is None or not same_goal(goal, self._goal):
+            return False
+        ahead = np.arange(0.0, LOOK_AHEAD_S, CHECK_SPACING_S)
+        path, _, _ = plan.sample_many(now_s + ahead)
+        knots, _, _ = plan.sample_many(plan.stamp_s + np.linspace(
+            plan.times_s[0], plan.times_s[-1], 120))
+        if float(np.abs(knots - position).max(axis=1).min()) > OFF_PATH_RAD:
+            return False
+        finished = now_s > plan.end_s + 0.5
+        if finished and float(np.abs(plan.position[-1] - position).max()) > OFF_PATH_RAD / 3:
+            return False
+        clearance, own = self.robot.collision.path_clearance(path, ahead, obstacles)
+        return bool(min(clearance.min(), own.min()) > 0.0)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the fallback node."""
+    return run(FallbackNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

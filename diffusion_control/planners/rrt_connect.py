@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classical planning: RRT-Connect, simplified, smoothed and timed by TOPP-RA."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.goal_configurations import GoalConfigurations
+from diffusion_control.planners.parameters import parameter, read_parameters
+from diffusion_control.planners.path_search import Valid, find_path
+from diffusion_control.planners.path_timing import time_path
+from diffusion_control.planners.problem import PlanningProblem, PlanSet
+from diffusion_control.planners.publishable import publishable
+from diffusion_control.planners.selection import Candidate, plan_set
+from diffusion_control.planners.stop_first import stop_first, then
+from diffusion_control.planners.world import MOVER_HORIZON_S, World
+from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+SLACK_M = 0.002
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class RrtConnectParameters:
+    """Settings of the classical planner."""
+
+    search_s: float = parameter(1.0, 0.01, 60.0, 'longest time of the search [s]')
+    margin_m: float = parameter(0.02, 0.0, 0.2, 'clearance to obstacles [m]')
+    speed_scale: float = parameter(0.65, 0.05, 0.95, 'share of the limits to plan with')
+
+
+class RrtConnectPlanner:
+    """Finds a path by search and times it; a robot in motion is stopped first.
+
+    Movers count where they are now, and where they will be in the next 1.5 s.
+
+    Args:
+        robot: The arm.
+        model: Not used.
+        seed: Seed of the search.
+        clock: Monotonic clock [s].
+        **params: Fields of `RrtConnectParameters`.
+    """
+
+    name = 'rrt_connect'
+    parameters_type = RrtConnectParameters
+
+    def __init__(
+        self, robot: Any, *, model: Any = None, seed: int = 0,
+        clock: Callable[[], float] = time.perf_counter, **params: Any,
+    ) -> None:
+        del model
+        self.robot, self.clock = robot, clock
+        self.values: Any = read_parameters(self.parameters_type, self.name, params)
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        """Forget the goal and restart the seeds."""
+        self.seed, self.calls = seed, 0
+        self.goals = GoalConfigurations(self.robot, seed=seed)
+
+    def info(self) -> dict[str, Any]:
+        """Return name and parameters."""
+        return {'name': self.name, 'seed': self.seed, **dataclasses.asdict(self.values)}
+
+    def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
+        """Return one motion: the stop (if the robot moves), then the path; see `Planner.plan`."""
+        begin = self.clock()
+        stop = stop_first(self.robot, problem.start, self.values.speed_scale)
+        world = World(self.robot, problem.obstacles, margin_m=self.values.margin_m)
+        goals = self.goals.find(problem.goal, stop.position[-1], world)
+        budget = self.values.search_s if deadline_s is None else min(
+            self.values.search_s, 0.8 * deadline_s)
+        checks = _Checks(world, problem.obstacles, stop.position[-1])
+        found: list[Candidate] = []
+        for attempt in range(ATTEMPTS):
+            left = budget - (self.clock() - begin)
+            if attempt and left < 0.1 * budget:
+                break
+            motion = self._attempt(stop, goals, checks, max(left, 0.05), attempt)
+            if motion is None:
+                break
+            found.append(Candidate(motion, world.judge(motion)))
+            if found[-1].judgement.free:
+                break
+        return plan_set(
+            found, evaluations=checks.count, latency_s=self.clock() - begin, source='classical',
+            seed=self.seed)
+
+    def _attempt(
+        self, stop: Trajectory, goals: Array, checks: _Checks, time_s: float, attempt: int
+    ) -> Trajectory | None:
+        """Search, smooth (not in the last attempt), time and reduce to 40 knots."""
+        self.calls += 1
+        path = find_path(
+            self.robot.limits, stop.position[-1], goals, checks.valid(goals[0]), time_s=time_s,
+            seed=self.seed + self.calls, smooth=attempt < ATTEMPTS - 1)
+        if path is None:
+            return None
+        timed = time_path(
+            path, self.robot.limits.scaled(self.values.speed_scale), stamp_s=stop.end_s,
+            names=self.robot.joint_names, frame_id=self.robot.base_frame)
+        return None if timed is None else publishable(then(stop, timed))
+
+
+class _Checks:
+    """Validity of configurations: standing obstacles, and movers along their next 1.5 s."""
+
+    def __init__(self, world: World, obstacles: tuple[Obstacle, ...], start: Array) -> None:
+        self.collision, self.margin, self.count = world.robot.collision, world.margin_m, 0
+        self.own_margin, self.start = world.own_margin_m, start
+        ghosts = [
+            replace(o, position_m=o.position_m + o.velocity_m_s * after, velocity_m_s=np.zeros(3))
+            for o in obstacles if o.may_move or np.any(np.abs(o.velocity_m_s) > 1e-3)
+            for after in (0.0, 0.5 * MOVER_HORIZON_S, MOVER_HORIZON_S)]
+        self.standing = world.standing
+        self.standing_list = tuple(
+            o for o in obstacles
+            if not (o.may_move or np.any(np.abs(o.velocity_m_s) > 1e-3)))
+        self.ghosts = ghosts
+
+    def valid(self, goal: Array) -> Valid:
+        """Return the check for a search from the start to a goal.
+
+        Required is the margin, or what start and goal leave of it; a mover's image that covers
+        the start or the goal is left out.
+        """
+        kept = tuple(
+            g for g in self.ghosts
+            if min(self._near(q, (g,)) for q in (self.start, goal)) > SLACK_M)
+        scene = ObstacleArrays.pack(self.standing_list + kept)
+        ends = np.array([self.collision.clearance(q, scene) for q in (self.start, goal)])
+        near, own = np.minimum(ends.min(0) - SLACK_M, [self.margin, self.own_margin])
+
+        def check(position: Array) -> bool:
+            self.count += 1
+            to_obstacles, to_itself = self.collision.clearance(position, scene)
+            return bool(to_obstacles >= near and to_itself >= own)
+
+        return check
+
+    def _near(self, position: Array, obstacles: tuple[Obstacle, ...]) -> float:
+        """Return the distance from a configuration to obstacles [m]."""
+        return float(self.collision.clearance(position, ObstacleArrays.pack(obstacles))[0])

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the robot is from what it was told, its delay considered.
+
+Let C be what was committed and q the position measured at time t. The robot *follows* if
+max_i |q_i - C_i(t - delay)| is small. Its links deviate from the commanded *path* by the largest
+distance of a link's sphere between q and the nearest recent point of C; the verification grows
+its margin by that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+REMEMBERED_TICKS = 64
+NEAREST_TICKS = 12
+DECAY = 0.9
+STAND_RAD_S = 0.1
+
+
+class HasCentres(Protocol):
+    """A collision model that tells where its spheres are."""
+
+    def centres(self, position: Array) -> Array:
+        """Return the centres [S, 3] of all spheres [m]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Following:
+    """How well the robot follows.
+
+    Attributes:
+        error_rad: Largest |q - C(t - delay)| of a joint [rad].
+        deviation_m: Largest distance of a link from the commanded path, slowly forgotten [m].
+        stands: The measured speeds are those of a robot that stands.
+        expected: C(t - delay), shape [n] [rad]; None before anything was committed.
+    """
+
+    error_rad: float = 0.0
+    deviation_m: float = 0.0
+    stands: bool = False
+    expected: Array | None = None
+
+
+class Follower:
+    """Remember what was committed and compare it with what was measured.
+
+    Args:
+        robot: Gives the spheres of the links.
+        delay_s: Time from a command until the robot moves by it [s].
+    """
+
+    def __init__(self, robot: Robot, delay_s: float) -> None:
+        """Begin with no memory."""
+        self._collision = cast(HasCentres, robot.collision)
+        self._delay_s = delay_s
+        self._memory: deque[tuple[float, Array]] = deque(maxlen=REMEMBERED_TICKS)
+        self._measured: RobotState | None = None
+        self._last = Following()
+
+    def forget(self) -> None:
+        """Drop the memory, because the clock or the robot was moved."""
+        self._memory.clear()
+        self._measured = None
+        self._last = Following()
+
+    def remember(self, committed: Trajectory, now_s: float) -> None:
+        """Take over where the committed trajectory is now."""
+        if not self._memory or now_s > self._memory[-1][0]:
+            self._memory.append((now_s, committed.sample(now_s).position))
+
+    def measure(self, state: RobotState) -> Following:
+        """Return how well the robot follows; the same state is judged once."""
+        if not self._memory or state is self._measured:
+            return self._last
+        self._measured = state
+        expected = self._expected(state.stamp_s - self._delay_s)
+        deviation = self._deviation(state.position)
+        self._last = Following(
+            float(np.abs(state.position - expected).max()),
+            max(deviation, DECAY * self._last.deviation_m),
+            bool(np.abs(state.velocity).max() < STAND_RAD_S), expected)
+        return self._last
+
+    def _expected(self, time_s: float) -> Array:
+        """Return the committed position at a time, linear between ticks."""
+        later = self._memory[-1]
+        if time_s >= later[0]:
+            return later[1]
+        for earlier in reversed(self._memory):
+            if earlier[0] <= time_s:
+                share = (time_s - earlier[0]) / (later[0] - earlier[0])
+                return earlier[1] + share * (later[1] - earlier[1])
+            later = earlier
+        return later[1]
+
+    def _deviation(self, position: Array) -> float:
+        recent = np.array([row for _, row in list(self._memory)[-NEAREST_TICKS:]])
+        nearest = nearest_on_polyline(recent, position)
+        apart = self._collision.centres(position) - self._collision.centres(nearest)
+        return float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max()))
+
+
+def nearest_on_polyline(corners: Array, point: Array) -> Array:
+    """Return the point of a polyline with corners [k, n] that is nearest to a point [n]."""
+    if len(corners) == 1:
+        return np.asarray(corners[0])
+    start, step = corners[:-1], np.diff(corners, axis=0)
+    length = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
+    share = np.clip(np.einsum('ij,ij->i', point - start, step) / length, 0.0, 1.0)
+    foot = start + share[:, None] * step
+    away = point - foot
+    return np.asarray(foot[int(np.argmin(np.einsum('ij,ij->i', away, away)))])

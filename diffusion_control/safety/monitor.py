@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The safety monitor: one decision per tick, and never an unverified command.
+
+Each tick: check the inputs, judge them with the state machine, then send the first candidate that
+verifies together with its stop; otherwise what was verified before and is still running. Nothing
+raised in here leaves `step`: it becomes EMERGENCY and the stored tail.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.safety.candidates import Candidates
+from diffusion_control.safety.choice import Choice, Chooser
+from diffusion_control.safety.committed import at_rest, rest_of, stand
+from diffusion_control.safety.decision import (
+    FOLLOWED,
+    SLOWED,
+    STAND,
+    TAIL,
+    Counters,
+    SafetyDecision,
+)
+from diffusion_control.safety.follow import STAND_RAD_S, Follower, Following
+from diffusion_control.safety.health import Health
+from diffusion_control.safety.inputs import InputFilter, Inputs
+from diffusion_control.safety.outputs import make_output
+from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.rules import UNVERIFIED
+from diffusion_control.safety.state_machine import (
+    EMERGENCY,
+    HOLD,
+    Machine,
+    advance,
+    emergency,
+    time_scale,
+)
+from diffusion_control.safety.verify import Surroundings, Verifier
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+INTERVENTION_RAD_S = 1e-3
+
+
+class SafetyMonitor:
+    """Own the committed trajectory and decide what is sent.
+
+    Args:
+        robot: What is driven.
+        parameters: See `SafetyParameters`.
+
+    Raises:
+        ConfigurationError: If the receiver is refused.
+    """
+
+    def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
+        """Prepare everything; nothing is allocated or compiled later."""
+        self._robot, self._parameters = robot, parameters
+        self._limits = parameters.thresholds
+        self._output = make_output(parameters, robot.limits.velocity_rad_s)
+        self._candidates = Candidates(robot.limits, parameters)
+        self._chooser = Chooser(self._candidates, Verifier(robot, parameters))
+        self._machine = Machine()
+        self._counters = Counters()
+        self.disarm()
+
+    @property
+    def machine(self) -> Machine:
+        """The state machine after the last tick."""
+        return self._machine
+
+    @property
+    def committed(self) -> Trajectory | None:
+        """What was last committed; None before the robot was seen at rest."""
+        return self._committed
+
+    def disarm(self) -> None:
+        """Forget what was committed: the next command is the position measured then.
+
+        For a deactivation, after which others may move the robot. EMERGENCY stays latched.
+        """
+        self._inputs = InputFilter(tuple(self._robot.joint_names))
+        self._follower = Follower(self._robot, self._parameters.command_delay_s)
+        self._committed: Trajectory | None = None
+        self._last_s = -math.inf
+        self._rest_s = 0.0
+        self._unverified_s = 0.0
+        self._braking = False
+        if self._machine.state != EMERGENCY:
+            self._machine = Machine()
+
+    def step(
+        self, state: object, motion: object, obstacles: object, now_s: float, *,
+        map: object = None, scan: object = None, health: Health | None = None,
+    ) -> SafetyDecision:
+        """Return the decision of one tick.
+
+        Args:
+            state: The newest RobotState, or None.
+            motion: The tracker's newest motion (Trajectory), or None.
+            obstacles: The newest set (tuple of Obstacle), or None if it is missing.
+            now_s: ROS time [s].
+            map: Not used by an arm.
+            scan: Not used by an arm.
+            health: What the receiver of the messages knows; None derives ages from stamps.
+        """
+        try:
+            return self._step(state, motion, obstacles, float(now_s), health)
+        except Exception as error:  # whatever it is, the robot has to come to rest
+            return self._unexpected(error, now_s)
+
+    def _step(
+        self, state: object, motion: object, obstacles: object, now_s: float,
+        health: Health | None,
+    ) -> SafetyDecision:
+        if not math.isfinite(now_s):
+            raise ValueError(f'now_s is {now_s}')
+        jumped = self._follow_clock(now_s)
+        inputs = self._inputs.read(state, motion, obstacles, now_s, health)
+        self._arm(inputs, now_s)
+        following = Following()
+        if inputs.state is not None and self._committed is not None:
+            following = self._follower.measure(inputs.state)
+        judged = self._judge(inputs, following, now_s, jumped)
+        self._machine = advance(self._machine, judged, inputs.dt_s, self._limits)
+        if self._committed is None:
+            self._count(inputs, None, False)
+            return self._decision(None, judged, inputs, following, now_s, False)
+        choice = self._choose(self._committed, inputs, judged, following, now_s)
+        differs = self._differs(choice, inputs.motion, now_s)
+        self._commit(choice, inputs.dt_s, now_s)
+        self._count(inputs, choice, differs)
+        return self._decision(choice, judged, inputs, following, now_s, differs)
+
+    def _follow_clock(self, now_s: float) -> bool:
+        """Move C with a clock that went back; return whether it did."""
+        jumped = now_s < self._last_s
+        if jumped and self._committed is not None:
+            shift = now_s - self._last_s
+            self._committed = replace(self._committed, stamp_s=self._committed.stamp_s + shift)
+            self._follower.forget()
+        return jumped
+
+    def _arm(self, inputs: Inputs, now_s: float) -> None:
+        """Begin with standing where the robot was measured, once it stands there."""
+        state = inputs.state
+        fresh = inputs.health.state_age_s <= self._limits.state_stale_s
+        if self._committed is not None or state is None or not fresh:
+            return
+        if np.abs(state.velocity).max() < STAND_RAD_S:
+            self._committed = stand(
+                state.position, now_s, tuple(self._robot.joint_names), self._robot.base_frame)
+            self._last_s = now_s
+            self._follower.remember(self._committed, now_s)
+
+    def _judge(self, inputs: Inputs, following: Following, now_s: float, jumped: bool) -> Health:
+        """Return the health with the monitor's own findings; C is where the receiver has it."""
+        health = inputs.health
+        committed = self._committed
+        if committed is not None:
+            committed = self._committed = self._output.after_silence(
+                committed, self._last_s, now_s)
+        resting = committed is not None and at_rest(committed, now_s)
+        self._rest_s = self._rest_s + inputs.dt_s if resting else 0.0
+        unknown = not health.state_age_s <= self._limits.state_stale_s
+        stands = resting and self._rest_s >= self._parameters.command_delay_s
+        return replace(
+            health, armed=committed is not None, clock_jumped=jumped,
+            at_rest=stands and (unknown or following.stands),
+            follow_error_rad=following.error_rad, unverified_s=self._unverified_s)
+
+    def _choose(
+        self, committed: Trajectory, inputs: Inputs, judged: Health, following: Following,
+        now_s: float,
+    ) -> Choice:
+        """Return what to commit in this state."""
+        age_s = judged.obstacles_age_s
+        around = Surroundings(
+            inputs.obstacles, age_s if age_s is not None and math.isfinite(age_s) else 0.0,
+            following.deviation_m)
+        machine = self._machine
+        if not machine.stopping:
+            self._braking = False
+            return self._chooser.follow(committed, inputs.motion, now_s, around)
+        if machine.silent or judged.clock_paused:
+            return self._chooser.keep(committed, now_s, around)
+        if at_rest(committed, now_s):
+            return self._stand(committed, inputs, judged, following, now_s, around)
+        if self._braking:
+            return self._chooser.keep(committed, now_s, around)
+        self._braking = True
+        return self._chooser.stop(committed, inputs.motion, now_s, around)
+
+    def _stand(
+        self, committed: Trajectory, inputs: Inputs, judged: Health, following: Following,
+        now_s: float, around: Surroundings,
+    ) -> Choice:
+        """Return standing; or the set-point's way back to a robot that did not follow it."""
+        machine = self._machine
+        astray = judged.follow_error_rad > self._limits.follow_error_rad
+        if machine.state != EMERGENCY and astray and following.stands and inputs.state is not None:
+            self._braking = True
+            return self._chooser.approach(committed, inputs.state.position, now_s, around)
+        kept = self._chooser.keep(committed, now_s, around)
+        if machine.state == HOLD and machine.reason_code == UNVERIFIED:
+            trial = self._chooser.follow(committed, inputs.motion, now_s, around)
+            return replace(kept, refusal=trial.refusal, stepped=trial.stepped)
+        return kept
+
+    def _commit(self, choice: Choice, dt_s: float, now_s: float) -> None:
+        self._committed = choice.motion
+        self._last_s = now_s
+        self._follower.remember(choice.motion, now_s)
+        self._unverified_s = self._unverified_s + dt_s if choice.stepped is False else 0.0
+
+    def _differs(self, choice: Choice, motion: Trajectory | None, now_s: float) -> bool:
+        """Return whether the command's velocity is another than the tracker's, soon or later."""
+        if choice.action == FOLLOWED or motion is None:
+            return False
+        start_s = max(now_s, motion.start_s)
+        times = np.array([start_s, start_s + self._parameters.lead_s])
+        apart = choice.motion.sample_many(times)[1] - motion.sample_many(times)[1]
+        return bool(np.abs(apart).max() > INTERVENTION_RAD_S)
+
+    def _count(self, inputs: Inputs, choice: Choice | None, differs: bool) -> None:
+        c = self._counters
+        refused = c.refused
+        if choice is not None and choice.refusal and inputs.motion is not None:
+            refused = {**refused, choice.refusal: refused.get(choice.refusal, 0) + 1}
+        contact = choice is not None and choice.verification.reason == 'stands_in_contact'
+        tail = choice is not None and choice.action == TAIL and choice.stepped is False
+        self._counters = Counters(
+            ticks=c.ticks + 1, interventions=c.interventions + differs,
+            slowed=c.slowed + (choice is not None and choice.action == SLOWED),
+            fallback_ticks=c.fallback_ticks + tail,
+            tail_invalidated=c.tail_invalidated + (choice is not None and choice.invalidated),
+            stood_in_contact=c.stood_in_contact + contact,
+            malformed=c.malformed + len(inputs.malformed), errors=c.errors, refused=refused)
+
+    def _decision(
+        self, choice: Choice | None, judged: Health, inputs: Inputs, following: Following,
+        now_s: float, differs: bool,
+    ) -> SafetyDecision:
+        machine = self._machine
+        command = choice.motion if choice is not None else None
+        check = choice.verification if choice is not None else None
+        behind = np.zeros(len(self._robot.joint_names))
+        if inputs.state is not None and following.expected is not None:
+            behind = following.expected - inputs.state.position
+        return SafetyDecision(
+            state=machine.state, cause=machine.cause, command=command,
+            verified=check is not None and check.ok,
+            h_min=check.h_min if check is not None else 0.0, slack=0.0,
+            reason_code=machine.reason_code, response=machine.action,
+            action=choice.action if choice is not None else STAND,
+            clearance_m=check.clearance_m if check is not None else math.nan,
+            tail_s=self._output.tail_s(command, now_s) if command is not None else 0.0,
+            mode=machine.mode, time_scale=time_scale(machine, judged, self._limits),
+            intervention=differs,
+            send=self._sends(command),
+            sample=self._output.sample(command, now_s, behind) if command is not None else None,
+            refusal=choice.refusal if choice is not None else '',
+            reset_refusal=machine.reset_refusal,
+            input_age_s={'joint_states': judged.state_age_s, 'motion': judged.motion_age_s,
+                         'obstacles': judged.obstacles_age_s},
+            counters=self._counters)
+
+    def _unexpected(self, error: Exception, now_s: object) -> SafetyDecision:
+        """Return the stored tail and EMERGENCY; a useless clock is taken to stand."""
+        text = f'{type(error).__name__}: {error}'
+        self._machine = emergency(self._machine, 'internal_error', text[:200])
+        self._counters = replace(
+            self._counters, ticks=self._counters.ticks + 1, errors=self._counters.errors + 1)
+        stored, sample, tail_s = self._committed, None, 0.0
+        if stored is not None:
+            valid = isinstance(now_s, float) and math.isfinite(now_s) and now_s > self._last_s
+            self._last_s = float(now_s) if isinstance(now_s, float) and valid else self._last_s
+            self._committed = stored = rest_of(stored, self._last_s)
+            self._follower.remember(stored, self._last_s)
+            sample = self._output.sample(
+                stored, self._last_s, np.zeros(len(self._robot.joint_names)))
+            tail_s = self._output.tail_s(stored, self._last_s)
+        return SafetyDecision(
+            state=EMERGENCY, cause=self._machine.cause, command=stored, verified=False,
+            h_min=0.0, slack=0.0, reason_code=self._machine.reason_code,
+            response=self._machine.action, action=TAIL, clearance_m=math.nan, tail_s=tail_s,
+            mode='stop', time_scale=1.0, intervention=True, send=self._sends(stored),
+            sample=sample, refusal='internal_error', reset_refusal='', input_age_s={},
+            counters=self._counters)
+
+    def _sends(self, command: Trajectory | None) -> bool:
+        return command is not None and not self._machine.silent and not self._parameters.shadow

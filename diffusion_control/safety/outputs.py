@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each type of command carries, and what its receiver does when nothing more is sent.
+
+| type | sent | on silence |
+|---|---|---|
+| `joint_trajectory` | all of C with its stop | finishes C, stands |
+| `joint_state`, `float64_multi_array` of positions | C one period ahead | freezes there |
+| `float64_multi_array` of velocities | mean speed of C over the next period | runs on |
+
+A receiver that runs on has no verified end, so it is refused without `accept_no_timeout`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.safety.committed import stand
+from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.verify import moving_until
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+SILENT_PERIODS = 2.5
+FROZEN_S = 0.1
+CORRECTION_HZ = 1.0
+CORRECTION_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class CommandSample:
+    """One set-point for a receiver of single samples, each of shape [n].
+
+    Attributes:
+        position: [rad].
+        velocity: [rad/s].
+    """
+
+    position: Array
+    velocity: Array
+
+
+class Output(Protocol):
+    """One type of command."""
+
+    def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
+        """Return what to send besides C; None where C itself is sent.
+
+        Args:
+            committed: C.
+            now_s: ROS time [s].
+            behind: Committed minus measured position at the time of the measurement [rad].
+        """
+        ...
+
+    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+        """Return the time until the robot stands if nothing more is sent [s]."""
+        ...
+
+    def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
+        """Return C as the receiver has it, to which the last command went at `last_s`."""
+        ...
+
+
+class WholeTrajectory:
+    """A receiver that executes all of C.
+
+    Args:
+        delay_s: Time until the robot moves by a command [s].
+    """
+
+    def __init__(self, delay_s: float) -> None:
+        """Remember the delay."""
+        self._delay_s = delay_s
+
+    def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
+        """Return None: C is sent whole."""
+        return None
+
+    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+        """Return how long C still moves, and the delay [s]."""
+        left_s = committed.stamp_s + moving_until(committed) - now_s
+        return max(left_s, 0.0) + self._delay_s if left_s > 0.0 else 0.0
+
+    def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
+        """Return C: the receiver went on with it."""
+        return committed
+
+
+class PositionSample:
+    """A receiver that holds the last position it got: silence is an instant stop.
+
+    Args:
+        period_s: Time between two samples [s].
+        delay_s: Time until the robot moves by a command [s].
+    """
+
+    def __init__(self, period_s: float, delay_s: float) -> None:
+        """Remember period and delay."""
+        self._period_s, self._delay_s = period_s, delay_s
+
+    def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
+        """Return C one period ahead."""
+        ahead = committed.sample(now_s + self._period_s)
+        return CommandSample(ahead.position, ahead.velocity)
+
+    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+        """Return the time in which the last sample is reached [s]."""
+        moving = committed.stamp_s + moving_until(committed) > now_s
+        return self._period_s + self._delay_s if moving else 0.0
+
+    def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
+        """Return C, delayed by a silence of over two periods, or standing after a long one."""
+        silent_s = now_s - last_s
+        if silent_s <= SILENT_PERIODS * self._period_s:
+            return committed
+        if silent_s <= FROZEN_S:
+            late_s = silent_s - self._period_s
+            return replace(committed, stamp_s=committed.stamp_s + late_s)
+        frozen = committed.sample(last_s + self._period_s).position
+        return stand(frozen, now_s, committed.names, committed.frame_id)
+
+
+class VelocitySample(PositionSample):
+    """A receiver that keeps the last velocity it got, for ever.
+
+    Args:
+        period_s: Time between two samples [s].
+        delay_s: Time until the robot moves by a command [s].
+        limit_rad_s: Largest speed of each joint [rad/s], shape [n].
+    """
+
+    def __init__(self, period_s: float, delay_s: float, limit_rad_s: Array) -> None:
+        """Remember what a drift may be corrected with."""
+        super().__init__(period_s, delay_s)
+        self._limit = limit_rad_s
+        self._correction = CORRECTION_SHARE * limit_rad_s
+
+    def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
+        """Return the mean speed of C over the next period and a small correction of drift."""
+        ends, _, _ = committed.sample_many(np.array([now_s, now_s + self._period_s]))
+        drift = np.clip(CORRECTION_HZ * behind, -self._correction, self._correction)
+        velocity = (ends[1] - ends[0]) / self._period_s + drift
+        return CommandSample(ends[1], np.clip(velocity, -self._limit, self._limit))
+
+    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+        """Return infinity while C moves: this receiver does not stop by itself."""
+        moving = committed.stamp_s + moving_until(committed) > now_s
+        return math.inf if moving else 0.0
+
+
+def make_output(parameters: SafetyParameters, velocity_limit: Array) -> Output:
+    """Return the output of the chosen type.
+
+    Raises:
+        ConfigurationError: If the receiver runs on when nothing is sent and nobody consented.
+    """
+    period_s, delay_s = 1.0 / parameters.rate_hz, parameters.command_delay_s
+    if parameters.command_out_type == 'joint_trajectory':
+        return WholeTrajectory(delay_s)
+    if (parameters.command_out_type, parameters.command_interface) != (
+            'float64_multi_array', 'velocity'):
+        return PositionSample(period_s, delay_s)
+    if not parameters.accept_no_timeout:
+        raise ConfigurationError(
+            'a velocity receiver runs on when nothing more is sent',
+            where='safety.command_out_type', value='float64_multi_array (velocity)',
+            allowed='joint_trajectory, joint_state, float64_multi_array of positions',
+            remedy='use a position or trajectory controller, or set safety.accept_no_timeout '
+                   'to true if something else stops the robot')
+    return VelocitySample(period_s, delay_s, velocity_limit)

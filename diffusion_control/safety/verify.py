@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a complete motion, its stop included, may be sent.
+
+A motion q(t), t in [0, T], is verified if it ends at rest, if for every joint and all t
+
+    lower <= q <= upper,   |q'| <= v_max,   |q''| <= a_max
+
+(the robot's unscaled limits; q is piecewise cubic, so q'' is linear and q' quadratic between
+knots and their extremes are known), and if on a 10 ms grid, while the robot moves,
+
+    d(q(t_k), O(t_k + age + delay)) - chord_k / 2 >= margin + deviation
+
+for the distance d to everything O that a mover within its published bounds can reach, for links
+among each other and for the floor. `age` is that of the obstacles, `delay` the time until the
+robot moves by a command, `deviation` how far its links were measured beside the commanded path.
+Where the start already violates the margin, the demand is `not worse than now`: the arm may
+leave, never approach. Standing still is always allowed: there is nothing better.
+
+Original: worst-case reachable sets for mobile obstacles, S. Bouraine, T. Fraichard, H. Salhi,
+"Provably safe navigation for mobile robots with limited field-of-views in dynamic environments",
+Autonomous Robots 32 (2012): passive motion safety.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.safety.committed import REST_RAD_S
+from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.trajectory.trajectory import Trajectory, hermite
+
+Array = NDArray[np.float64]
+
+GRID_S = 0.01
+POSITION_MARGIN_RAD = 1e-3
+RELATIVE_TOLERANCE = 1e-6
+NOT_WORSE_M = 1e-4
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a motion is checked against in one tick.
+
+    Attributes:
+        obstacles: The last good obstacles.
+        age_s: Their age [s].
+        deviation_m: Largest distance of a link from its place on the commanded path [m].
+    """
+
+    obstacles: ObstacleArrays
+    age_s: float
+    deviation_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome of a check.
+
+    Attributes:
+        ok: Whether the motion may be sent.
+        reason: Code of what is wrong; empty if nothing is.
+        h_min: Least distance minus margin and deviation over the motion [m].
+        worst_knot: Grid index (10 ms) of that distance, or of the broken limit.
+        clearance_m: Least distance at the start [m].
+        standing: The motion stands from its start.
+    """
+
+    ok: bool
+    reason: str
+    h_min: float
+    worst_knot: int
+    clearance_m: float
+    standing: bool
+
+
+class Verifier:
+    """Check motions of one robot.
+
+    Args:
+        robot: Limits and collision shape.
+        parameters: Margin, delay and bounds of the movers.
+    """
+
+    def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
+        """Take over limits and bounds."""
+        limits = robot.limits
+        self._collision = robot.collision
+        self._parameters = parameters
+        self._lower = limits.lower_rad + POSITION_MARGIN_RAD
+        self._upper = limits.upper_rad - POSITION_MARGIN_RAD
+        self._velocity = limits.velocity_rad_s * (1.0 + RELATIVE_TOLERANCE)
+        self._acceleration = limits.acceleration_rad_s2 * (1.0 + RELATIVE_TOLERANCE)
+
+    def verify(self, motion: Trajectory, around: Surroundings) -> Verification:
+        """Return whether a motion that begins now may be sent, against everything."""
+        moving_s = moving_until(motion)
+        grid, position = on_grid(motion, moving_s)
+        obstacle, own = self._distances(grid, position, around)
+        clearance = float(min(obstacle[0], own[0]))
+        demand = self._parameters.margin_m + around.deviation_m
+        if moving_s == 0.0:
+            reason = 'stands_in_contact' if clearance < 0.0 else ''
+            return Verification(True, reason, clearance - demand, 0, clearance, True)
+        nearest = np.minimum(obstacle, own)
+        worst = int(np.argmin(nearest))
+        h_min = float(nearest[worst]) - demand
+        reason, knot = self.limits(motion, position)
+        if not reason:
+            reason, knot = _too_near(obstacle, own, demand)
+        return Verification(not reason, reason, h_min, knot if reason else worst, clearance, False)
+
+    def limits(self, motion: Trajectory, dense: Array) -> tuple[str, int]:
+        """Return the code and the index of a broken limit, or ('', 0).
+
+        Args:
+            motion: Motion from its own first knot.
+            dense: Positions on the 10 ms grid, shape [L, n].
+        """
+        if np.abs(motion.velocity[-1]).max() > REST_RAD_S:
+            return 'not_at_rest', len(motion.times_s) - 1
+        low = np.minimum(self._lower, motion.position[0] - 1e-6)
+        high = np.maximum(self._upper, motion.position[0] + 1e-6)
+        for rows in (motion.position, dense):
+            if not ((rows >= low) & (rows <= high)).all():
+                return 'position_limit', int(np.argmin(((rows >= low) & (rows <= high)).all(1)))
+        start, end, top = segment_extremes(motion)
+        fast = top <= self._velocity
+        if not fast.all():
+            return 'velocity_limit', int(np.argmin(fast.all(axis=1)))
+        gentle = np.maximum(np.abs(start), np.abs(end)) <= self._acceleration
+        if not gentle.all():
+            return 'acceleration_limit', int(np.argmin(gentle.all(axis=1)))
+        return '', 0
+
+    def _distances(self, grid: Array, position: Array, around: Surroundings
+                   ) -> tuple[Array, Array]:
+        bounds = self._parameters
+        return self._collision.reach_clearance(
+            position, grid + around.age_s + bounds.command_delay_s, around.obstacles,
+            speed_m_s=bounds.obstacles_max_speed_m_s,
+            acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
+            velocity_error_m_s=bounds.obstacles_velocity_error_m_s)
+
+
+def moving_until(motion: Trajectory) -> float:
+    """Return the time after the stamp from which the motion stands [s]; 0 if it never moves."""
+    steps = np.abs(np.diff(motion.position, axis=0)).max(axis=1) > 1e-12
+    moving = np.flatnonzero(steps | (np.abs(motion.velocity[:-1]).max(axis=1) > 1e-9))
+    return float(motion.times_s[moving[-1] + 1]) if len(moving) else 0.0
+
+
+def on_grid(motion: Trajectory, until_s: float) -> tuple[Array, Array]:
+    """Return times [L] from 0 to `until_s` every 10 ms, and the positions [L, n] there."""
+    count = int(np.ceil(until_s / GRID_S - 1e-9))
+    grid: Array = np.arange(count + 1, dtype=np.float64) * GRID_S
+    grid[-1] = until_s
+    position, _, _ = hermite(motion.times_s, motion.position, motion.velocity, grid)
+    return grid, position
+
+
+def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:
+    """Return accelerations at both ends of, and the largest speed in, each cubic segment.
+
+    With h the width and d the step of a segment, q''(0) = (6 d - 4 h v0 - 2 h v1) / h^2 and
+    q''(1) = (2 h v0 + 4 h v1 - 6 d) / h^2. The speed is extreme at the ends or where the
+    acceleration crosses zero, there v = v0 + h a0^2 / (2 (a0 - a1)). Each of shape [T - 1, n].
+    """
+    width = np.diff(motion.times_s)[:, None]
+    step = np.diff(motion.position, axis=0)
+    v0, v1 = motion.velocity[:-1], motion.velocity[1:]
+    start = (6 * step / width - 4 * v0 - 2 * v1) / width
+    end = (2 * v0 + 4 * v1 - 6 * step / width) / width
+    top = np.maximum(np.abs(v0), np.abs(v1))
+    crossing = start * end < 0
+    if crossing.any():
+        spread = np.where(crossing, start - end, 1.0)
+        inside = np.abs(v0 + width * start**2 / (2 * spread))
+        top = np.where(crossing, np.maximum(top, inside), top)
+    return start, end, top
+
+
+def _too_near(obstacle: Array, own: Array, demand: float) -> tuple[str, int]:
+    for code, distance in (('obstacle', obstacle), ('self_or_floor', own)):
+        least = min(demand, float(distance[0]) - NOT_WORSE_M)
+        if not (distance >= least).all():
+            return code, int(np.argmin(np.nan_to_num(distance, nan=-np.inf)))
+    return '', 0

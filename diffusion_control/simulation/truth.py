@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ground truth of a run at 1 kHz, in bounded memory, as `truth.npz`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.simulation.contacts import Onset
+
+Array = NDArray[Any]
+CHUNK_ROWS = 1000
+PARTS = 'truth.parts'
+ONSET_TYPE = np.dtype([
+    ('time_s', 'f8'), ('body_a', 'U64'), ('body_b', 'U64'), ('kind', 'U16'), ('depth_m', 'f8')])
+
+
+@dataclass(frozen=True)
+class Column:
+    """One array of the truth: its name, its numbers' type, the shape of a row."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def columns(joints: int, obstacles: int) -> tuple[Column, ...]:
+    """Return the arrays that are recorded, one row each millisecond.
+
+    `contacts` has two columns: penetrating pairs robot-obstacle, robot-robot or robot-floor.
+    `obstacles` holds x, y, z and the bounding radius. `exempt` marks the simulator's own freezes.
+    """
+    per_joint = [Column(name, '<f8', (joints,))
+                 for name in ('q', 'dq', 'ddq', 'tau_demand', 'cmd')]
+    return (
+        Column('t_s', '<f8', ()), *per_joint, Column('contacts', '<i2', (2,)),
+        Column('point_speed_max_m_s', '<f4', ()), Column('distance_min_m', '<f4', ()),
+        Column('obstacles', '<f4', (obstacles, 4)), Column('exempt', '|b1', ()))
+
+
+class TruthRecorder:
+    """Collect rows; with a folder, append them to one raw file per array, in chunks.
+
+    `close` merges the raw files into `truth.npz` (written beside and renamed, so that it is whole
+    or absent). What a killed process left behind is merged by `merge`.
+
+    Args:
+        folder: Folder of the run; None keeps everything in memory (see `arrays`).
+        joint_names: In the order of the columns.
+        obstacles: Number of obstacles.
+    """
+
+    def __init__(
+        self, folder: str | Path | None, joint_names: tuple[str, ...], obstacles: int
+    ) -> None:
+        self.columns = columns(len(joint_names), obstacles)
+        self.joint_names = joint_names
+        self._folder = None if folder is None else Path(folder)
+        self._chunks: list[dict[str, Array]] = []
+        self.buffers = self._new_buffers()
+        self._row = 0
+        self._files: dict[str, IO[bytes]] = {}
+        self._onsets: list[Onset] = []
+        self._closed = False
+        if self._folder is not None:
+            self._open(self._folder / PARTS)
+
+    def next_row(self) -> int:
+        """Return the row of `buffers` to be filled in now; every array has to be."""
+        if self._row == CHUNK_ROWS:
+            self._flush()
+        self._row += 1
+        return self._row - 1
+
+    def add_onsets(self, onsets: Sequence[Onset]) -> None:
+        """Keep the contacts that began."""
+        self._onsets.extend(onsets)
+        if self._folder is not None:
+            with (self._folder / PARTS / 'onsets.jsonl').open('a', encoding='utf-8') as stream:
+                stream.writelines(json.dumps(onset) + '\n' for onset in onsets)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all that was recorded in memory, keys and shapes as in `truth.npz`."""
+        parts = [*self._chunks, {k: b[:self._row] for k, b in self.buffers.items()}]
+        merged = {c.name: np.concatenate([part[c.name] for part in parts]) for c in self.columns}
+        return {**merged, **_tables(self._onsets, self.joint_names)}
+
+    def clear(self) -> None:
+        """Forget what was recorded in memory."""
+        self._chunks.clear()
+        self._onsets.clear()
+        self._row = 0
+
+    def close(self) -> Path | None:
+        """Write `truth.npz`; return its path. Later calls do nothing."""
+        if self._folder is None or self._closed:
+            return None
+        self._closed = True
+        self._flush()
+        for stream in self._files.values():
+            stream.close()
+        return merge(self._folder)
+
+    def _new_buffers(self) -> dict[str, Array]:
+        return {c.name: np.zeros((CHUNK_ROWS, *c.shape), c.dtype) for c in self.columns}
+
+    def _flush(self) -> None:
+        """Hand the filled rows over to the files, or to memory."""
+        if self._folder is None:
+            self._chunks.append(self.buffers)
+            self.buffers = self._new_buffers()
+        else:
+            for column in self.columns:
+                self._files[column.name].write(self.buffers[column.name][:self._row].data)
+        self._row = 0
+
+    def _open(self, parts: Path) -> None:
+        """Make the folder of raw files, and say in it what they hold."""
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        layout = {'joint_names': list(self.joint_names),
+                  'columns': [[c.name, c.dtype, list(c.shape)] for c in self.columns]}
+        (parts / 'layout.json').write_text(json.dumps(layout), encoding='utf-8')
+        (parts / 'onsets.jsonl').touch()
+        for column in self.columns:
+            self._files[column.name] = (parts / f'{column.name}.raw').open('wb', buffering=0)
+
+
+def merge(folder: str | Path) -> Path | None:
+    """Turn the raw files below a run's folder into its `truth.npz`; None if there are none.
+
+    Every array is cut to the rows that all of them have; nothing is held in memory whole.
+    """
+    folder = Path(folder)
+    parts = folder / PARTS
+    if not (parts / 'layout.json').is_file():
+        return None
+    layout = json.loads((parts / 'layout.json').read_text(encoding='utf-8'))
+    shapes = [Column(name, dtype, tuple(shape)) for name, dtype, shape in layout['columns']]
+    sizes = {c.name: np.dtype(c.dtype).itemsize * int(np.prod(c.shape)) for c in shapes}
+    rows = min(
+        ((parts / f'{c.name}.raw').stat().st_size // sizes[c.name]
+         for c in shapes if sizes[c.name]), default=0)
+    temporary = folder / 'truth.npz.tmp'
+    with zipfile.ZipFile(temporary, 'w', allowZip64=True) as archive:
+        for column in shapes:
+            with archive.open(f'{column.name}.npy', 'w', force_zip64=True) as target:
+                np.lib.format.write_array_header_1_0(target, {
+                    'descr': column.dtype, 'fortran_order': False,
+                    'shape': (rows, *column.shape)})
+                with (parts / f'{column.name}.raw').open('rb') as source:
+                    _copy(source, target, rows * sizes[column.name])
+        onsets = _read_onsets(parts / 'onsets.jsonl')
+        for name, table in _tables(onsets, tuple(layout['joint_names'])).items():
+            with archive.open(f'{name}.npy', 'w') as target:
+                np.lib.format.write_array(target, table, allow_pickle=False)
+    os.replace(temporary, folder / 'truth.npz')
+    shutil.rmtree(parts, ignore_errors=True)
+    return folder / 'truth.npz'
+
+
+def _tables(onsets: Sequence[Onset], joint_names: tuple[str, ...]) -> dict[str, Array]:
+    """Return the arrays that do not have a row per millisecond."""
+    return {'contact_pairs': np.array([tuple(onset) for onset in onsets], dtype=ONSET_TYPE),
+            'joint_names': np.array(joint_names)}
+
+
+def _read_onsets(path: Path) -> list[Onset]:
+    """Return the onsets of a file whose last line may be cut off."""
+    onsets = []
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            onsets.append(Onset(*json.loads(line)))
+        except json.JSONDecodeError:
+            break
+    return onsets
+
+
+def _copy(source: IO[bytes], target: IO[bytes], count: int) -> None:
+    """Copy the first `count` bytes in blocks of a megabyte."""
+    while count > 0:
+        block = source.read(min(count, 1 << 20))
+        target.write(block)
+        count -= len(block)

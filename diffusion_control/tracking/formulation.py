@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every formulation of the tracking optimisation looks like from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.tracking.prediction import HorizonProblem
+
+Array = NDArray[np.float64]
+UNCONSTRAINED = 'unconstrained'
+
+
+@dataclass(frozen=True)
+class HorizonSolution:
+    """Accelerations of the horizon, and how far to trust them.
+
+    Attributes:
+        acceleration: At knots 1..N-1 [rad/s^2], shape [N-1, n].
+        status: `unconstrained`, or the status of the worst solve.
+        iterations: Sum over all solves of this tick.
+        active: Joints that have an active limit, shape [n], bool.
+        torque_active: Torque rows were part of the solve.
+        slack_rad: Largest relaxation of a position row [rad].
+    """
+
+    acceleration: Array
+    status: str
+    iterations: int
+    active: NDArray[np.bool_]
+    torque_active: bool = False
+    slack_rad: float = 0.0
+
+
+class Formulation(Protocol):
+    """A way to pose and solve the horizon problem."""
+
+    solver_name: str
+
+    def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
+        """Return the accelerations; `guess` [N-1, n] starts the solver, None starts it cold."""
+        ...

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joint-space linear model predictive control.
+
+    minimise    sum_k W_q |q_k - r_k|^2 + W_v |v_k - r'_k|^2 + W_u |a_k|^2 + W_s |a_k - a_k^last|^2
+    subject to  the double integrator of `prediction.py` from C(tau), a_N = 0,
+                |v_k| <= V, |a_k| <= A, |a_k - a_{k-1}| <= jerk dt, lower <= q_k + T v_k <= upper
+                (softened), |M a_k + h| <= torque (softened); all limits times `limits_scale`.
+
+The term to the last solution is a proximal one: at each tick the solution moves towards the
+optimum without it, so that it quietens the command and leaves no lag. W_u does leave one and is
+therefore small.
+
+Warm start: the plan's accelerations, the last solution shifted to now, the better of both
+(the lower predicted cost among those that keep the velocity limits), or nothing.
+
+Originals: D. Q. Mayne, J. B. Rawlings et al., "Constrained model predictive control: stability
+and optimality", Automatica 36, 2000; warm start by shifting: M. Diehl et al., "Real-time
+optimization and nonlinear model predictive control", Journal of Process Control 12, 2002.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.limits import JointLimits
+from diffusion_control.tracking.cost import TrackingCost
+from diffusion_control.tracking.formulation import Formulation, HorizonSolution
+from diffusion_control.tracking.prediction import HorizonProblem, Prediction
+from diffusion_control.tracking.reference import ReferenceWindow
+
+Array = NDArray[np.float64]
+
+
+class MpcPolicy:
+    """Choose accelerations by optimisation.
+
+    Args:
+        prediction: The prediction maps.
+        cost: The tracking cost.
+        limits: Scaled limits.
+        formulation: Poses and solves the problem.
+        warm_start: `best`, `plan`, `shifted` or `cold`.
+    """
+
+    def __init__(
+        self, prediction: Prediction, cost: TrackingCost, limits: JointLimits,
+        formulation: Formulation, warm_start: str,
+    ) -> None:
+        self._prediction, self._cost, self._limits = prediction, cost, limits
+        self._formulation, self._warm_start = formulation, warm_start
+        self.solver_name = formulation.solver_name
+
+    def choose(
+        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+    ) -> tuple[HorizonSolution, str]:
+        """Return the solution and the warm start that was used; see `Policy.choose`."""
+        bound = self._limits.acceleration_rad_s2
+        guesses: dict[str, Array] = {}
+        if self._warm_start in ('plan', 'best'):
+            guesses['plan'] = np.clip(window.acceleration[1:-1], -bound, bound)
+        if self._warm_start in ('shifted', 'best') and shifted is not None:
+            guesses['shifted'] = np.clip(shifted, -bound, bound)
+        choice = self._best(problem, guesses) if len(guesses) > 1 else next(iter(guesses), 'cold')
+        return self._formulation.solve(problem, guesses.get(choice)), choice
+
+    def _best(self, problem: HorizonProblem, guesses: dict[str, Array]) -> str:
+        position, velocity = self._prediction.free(problem)
+        linear = self._cost.linear(problem, position, velocity)
+
+        def rank(name: str) -> tuple[bool, float]:
+            speed = velocity + self._prediction.velocity_map @ guesses[name]
+            fast = bool((np.abs(speed) > self._limits.velocity_rad_s + 1e-6).any())
+            return fast, self._cost.value(linear, guesses[name])
+
+        return min(guesses, key=rank)

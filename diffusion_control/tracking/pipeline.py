@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One tick of any tracker: state, reference, build, solve, check.
+
+The prediction starts from the committed reference C(tau), tau = now + lead, and not from the
+measurement: what safety last sent is what the robot will do, so every motion continues it without
+a jump, and measurement noise never enters the command. The measurement enters only through the
+disturbance observer, which moves the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import DiffusionControlError
+from diffusion_control.robots.state import RobotState
+from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
+from diffusion_control.tracking.hand_over import WaitingSlot
+from diffusion_control.tracking.motion import MotionBuilder
+from diffusion_control.tracking.observer import DisturbanceObserver
+from diffusion_control.tracking.parameters import TrackerParameters
+from diffusion_control.tracking.prediction import HorizonProblem, Prediction
+from diffusion_control.tracking.protocol import (
+    STAGES,
+    Reference,
+    TrackerOutput,
+    TrackerReport,
+)
+from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
+from diffusion_control.tracking.solvers.protocol import FAILED, SOLVED
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
+
+Array = NDArray[np.float64]
+USABLE = (SOLVED, UNCONSTRAINED)
+
+
+class Policy(Protocol):
+    """Chooses the accelerations of a horizon."""
+
+    solver_name: str
+
+    def choose(
+        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+    ) -> tuple[HorizonSolution, str]:
+        """Return the accelerations at knots 1..N-1, and the warm start that was used.
+
+        Args:
+            problem: The tick; its anchor is already filled.
+            window: The reference with the plan's accelerations.
+            shifted: Accelerations of the last motion at these knots, shape [N-1, n].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where the motion starts, and how well the robot follows."""
+
+    sample: Sample
+    correction: Array
+    error_rad: float
+    follows: bool
+    known: bool
+
+
+class PipelineTracker:
+    """A tracker around a policy.
+
+    Args:
+        robot: Needs joint_names, base_frame, limits, home_rad, mass_matrix(q), bias(q, v).
+        prediction: The prediction maps.
+        policy: What chooses the accelerations.
+        parameters: Of the tracker.
+    """
+
+    def __init__(
+        self, robot: Any, prediction: Prediction, policy: Policy, parameters: TrackerParameters
+    ) -> None:
+        self._robot, self._policy, self._parameters = robot, policy, parameters
+        self._prediction = prediction
+        self._clock = parameters.clock
+        limits = robot.limits.scaled(parameters.limits_scale)
+        self._builder = MotionBuilder(limits, tuple(robot.joint_names), robot.base_frame)
+        self._observer = DisturbanceObserver(
+            len(robot.joint_names), enabled=parameters.observer,
+            time_constant_s=parameters.observer_time_constant_s,
+            bound_rad=parameters.observer_bound_rad, ignore_rad=parameters.follow_rad)
+        self._reference = ReferenceClock(
+            prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate)
+        self._slot = WaitingSlot()
+        self._knots = np.concatenate(([0.0], prediction.times_s))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget plan, phase, last solution and disturbance."""
+        self._reference.reset()
+        self._slot.reset()
+        self._observer.reset()
+        self._last: Trajectory | None = None
+        self._last_s = -np.inf
+
+    def step(self, state: RobotState, reference: Reference, now_s: float) -> TrackerOutput:
+        """Return the motion from C(now + lead) to rest, and how it came about; never raises.
+
+        Args:
+            state: The measurement; used by the observer and to see whether the robot follows.
+            reference: Plan, committed motion, time scale.
+            now_s: ROS time [s].
+        """
+        marks = [self._clock()]
+        tau_s = now_s + self._parameters.lead_s
+        start = self._start(state, reference.committed, now_s, tau_s)
+        marks.append(self._clock())
+        window = self._window(start, reference, tau_s)
+        marks.append(self._clock())
+        shifted = self._shifted(tau_s)
+        problem = self._problem(start, window, shifted)
+        marks.append(self._clock())
+        solution, choice = self._choose(problem, window, shifted)
+        marks.append(self._clock())
+        motion, source = self._check(tau_s, start, problem, solution)
+        marks.append(self._clock())
+        self._last = motion
+        return TrackerOutput(motion, TrackerReport(
+            solver=self._policy.solver_name, solve_ok=source == 'solution' and start.known,
+            status=solution.status if start.known else 'no_state', source=source,
+            iterations=solution.iterations, warm_start_choice=choice,
+            stage_s=dict(zip(STAGES, np.diff(marks).tolist(), strict=True)),
+            saturation=float(solution.active.mean()), torque_active=solution.torque_active,
+            slack_rad=solution.slack_rad, phase_s=window.phase_s, time_scale=window.rate,
+            plan_waiting=self._slot.waiting, plan_lost=window.lost,
+            tracking_error_rad=start.error_rad, reference_error_rad=window.error_rad,
+            correction_rad=float(np.abs(start.correction).max())))
+
+    def _start(
+        self, state: RobotState, committed: Trajectory | None, now_s: float, tau_s: float
+    ) -> _Start:
+        measured = np.asarray(state.position, dtype=float)
+        joints = len(self._robot.joint_names)
+        seen = measured.shape == (joints,) and bool(np.isfinite(measured).all())
+        elapsed, self._last_s = now_s - self._last_s, now_s
+        if committed is None:
+            position = measured if seen else np.asarray(self._robot.home_rad, dtype=float)
+            rest = np.zeros(joints)
+            return _Start(
+                Sample(position.copy(), rest, rest), self._observer.correction, 0.0, True, seen)
+        if not seen:
+            return _Start(
+                committed.sample(tau_s), self._observer.correction, 0.0, False, True)
+        times = np.array([tau_s, now_s - self._parameters.command_delay_s])
+        position, velocity, acceleration = committed.sample_many(times)
+        correction = self._observer.update(position[1], measured, elapsed)
+        error = float(np.abs(position[1] - measured).max())
+        return _Start(
+            Sample(position[0], velocity[0], acceleration[0]), correction, error,
+            error <= self._parameters.follow_rad, True)
+
+    def _window(self, start: _Start, reference: Reference, tau_s: float) -> ReferenceWindow:
+        self._reference.take(self._slot.current(reference.plan, tau_s), tau_s)
+        here = start.sample
+        plain = Sample(here.position - start.correction, here.velocity, here.acceleration)
+        window = self._reference.window(
+            tau_s, plain, reference.committed, reference.time_scale, follows=start.follows)
+        return window
+
+    def _shifted(self, tau_s: float) -> Array | None:
+        if self._last is None or not self._last.start_s <= tau_s < self._last.end_s:
+            return None
+        return self._last.sample_many(tau_s + self._prediction.times_s[:-1])[2]
+
+    def _problem(
+        self, start: _Start, window: ReferenceWindow, shifted: Array | None
+    ) -> HorizonProblem:
+        here = start.sample
+        follows_plan = self._reference.plan is not None and not window.lost
+        offset = start.correction if follows_plan else 0.0
+        return HorizonProblem(
+            here.position, here.velocity, here.acceleration,
+            window.position[1:] + offset, window.velocity[1:],
+            window.acceleration[1:-1] if shifted is None else shifted,
+            self._robot.mass_matrix(here.position),
+            self._robot.bias(here.position, here.velocity))
+
+    def _choose(
+        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+    ) -> tuple[HorizonSolution, str]:
+        try:
+            return self._policy.choose(problem, window, shifted)
+        except (DiffusionControlError, ValueError, ArithmeticError, np.linalg.LinAlgError):
+            inputs, joints = self._prediction.steps - 1, len(problem.position)
+            nothing = HorizonSolution(
+                np.zeros((inputs, joints)), FAILED, 0, np.zeros(joints, dtype=np.bool_))
+            return nothing, 'cold'
+
+    def _check(
+        self, tau_s: float, start: _Start, problem: HorizonProblem, solution: HorizonSolution
+    ) -> tuple[Trajectory, str]:
+        """Return the motion and where it comes from: solution, shifted or stop."""
+        here = start.sample
+        if solution.status in USABLE and np.isfinite(solution.acceleration).all():
+            position, velocity, acceleration = self._prediction.motion(
+                problem, solution.acceleration)
+            if self._builder.inside(here, position, velocity, acceleration):
+                motion = self._builder.horizon(
+                    tau_s, self._knots, position, velocity, acceleration)
+                if motion is not None:
+                    return motion, 'solution'
+        shifted = self._builder.shifted(tau_s, here, self._last)
+        if shifted is not None:
+            return shifted, 'shifted'
+        return self._builder.stop(tau_s, here), 'stop'

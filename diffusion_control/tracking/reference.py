@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference clock: where on the plan the robot should be, and how fast it goes on.
+
+The plan r(p) is followed at the rate rho = dp/dt, which is ramped towards the wanted time scale
+(|rho'| <= `scale_rate`): position r(p), velocity rho r'(p), the same path at any rate. If the
+committed motion is not where the clock says (safety braked it, or limits made it late), the clock
+goes to the nearest point of the plan instead, with the rate the committed motion really has along
+it: rho = clip(C' r' / |r'|^2, 0, 1). It never runs away from a robot that stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
+
+Array = NDArray[np.float64]
+SLOW_RAD_S = 0.02
+
+
+@dataclass(frozen=True)
+class ReferenceWindow:
+    """The reference over the horizon.
+
+    Attributes:
+        position: At knots 0..N [rad], shape [N+1, n].
+        velocity: At knots 0..N [rad/s], shape [N+1, n].
+        acceleration: At knots 0..N [rad/s^2], shape [N+1, n]; the plan's, at this rate.
+        phase_s: p at knot 0, in the plan's own time [s].
+        rate: rho at knot 0.
+        error_rad: max |C(tau) - r(p)| at knot 0 [rad].
+        lost: The plan is too far away to be followed; the window holds the committed motion.
+        waiting: A plan that starts later waits in its slot.
+    """
+
+    position: Array
+    velocity: Array
+    acceleration: Array
+    phase_s: float
+    rate: float
+    error_rad: float
+    lost: bool = False
+    waiting: bool = False
+
+
+class ReferenceClock:
+    """Keep the phase on the current plan, from tick to tick.
+
+    Args:
+        steps: N.
+        dt_s: Time between the horizon's knots [s].
+        scale_rate: Largest change of the rate [1/s], > 0.
+        project_rad: Distance from which on the phase is taken from the robot [rad].
+        lost_rad: Distance from which on the plan is not followed at all [rad].
+        search_s: How far back and forth the nearest point is searched [s].
+    """
+
+    def __init__(
+        self, steps: int, dt_s: float, *, scale_rate: float = 3.0, project_rad: float = 0.03,
+        lost_rad: float = 0.3, search_s: float = 1.0,
+    ) -> None:
+        for name, value in (('scale_rate', scale_rate), ('project_rad', project_rad),
+                            ('lost_rad', lost_rad), ('search_s', search_s)):
+            if not (np.isfinite(value) and value > 0):
+                raise ConfigurationError(
+                    'bad parameter of the reference clock', where=f'reference.{name}',
+                    value=value, allowed='> 0')
+        self._offsets = dt_s * np.arange(steps + 1)
+        self._scale_rate, self._search = scale_rate, search_s
+        self._project, self._lost = project_rad, lost_rad
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the plan."""
+        self.plan: Trajectory | None = None
+        self._last_s = -np.inf
+        self._phase, self._rate = 0.0, 0.0
+
+    def take(self, plan: Trajectory | None, tau_s: float) -> None:
+        """Make a plan the current one, at the phase which its own times say for `tau_s`."""
+        if plan is self.plan:
+            return
+        if self.plan is None:
+            self._rate = 1.0
+        self.plan = plan
+        if plan is not None:
+            self._phase = float(np.clip(
+                tau_s - plan.stamp_s, plan.times_s[0], plan.times_s[-1]))
+            self._last_s = tau_s
+
+    def window(
+        self, tau_s: float, committed: Sample, hold: Trajectory | None, target_rate: float, *,
+        follows: bool = True,
+    ) -> ReferenceWindow:
+        """Advance to `tau_s` and return the reference at tau + k dt.
+
+        Args:
+            tau_s: Time of knot 0 [s].
+            committed: C(tau), without the observer's correction.
+            hold: The committed motion, followed to its rest where there is no plan.
+            target_rate: Wanted rate, clipped to [0, 1].
+            follows: False while the robot does not follow its command: the clock stands.
+        """
+        target = float(np.clip(target_rate, 0.0, 1.0)) if follows else 0.0
+        if self.plan is None:
+            return self._hold(tau_s, committed, hold)
+        self._advance(self.plan, tau_s, target)
+        error = self._error(self.plan, committed)
+        if error > self._project:
+            error = self._nearest(self.plan, committed, target)
+        if error > self._lost:
+            return self._hold(tau_s, committed, hold, lost=True)
+        phases, rates, changes = self._ahead(self.plan, target)
+        at = self.plan.stamp_s + phases
+        position, velocity, acceleration = self.plan.sample_many(at)
+        return ReferenceWindow(
+            position, rates[:, None] * velocity,
+            (rates**2)[:, None] * acceleration + changes[:, None] * velocity,
+            self._phase, self._rate, error)
+
+    def _hold(
+        self, tau_s: float, committed: Sample, hold: Trajectory | None, lost: bool = False
+    ) -> ReferenceWindow:
+        self._rate = 0.0
+        if hold is None:
+            position = np.repeat(committed.position[None], len(self._offsets), axis=0)
+            velocity = acceleration = np.zeros_like(position)
+        else:
+            position, velocity, acceleration = hold.sample_many(tau_s + self._offsets)
+        return ReferenceWindow(
+            position, velocity, acceleration, self._phase if lost else 0.0, 0.0, 0.0, lost)
+
+    def _advance(self, plan: Trajectory, tau_s: float, target: float) -> None:
+        elapsed = min(max(tau_s - self._last_s, 0.0), 0.1)
+        self._last_s = tau_s
+        rate, travelled = _ramp(self._rate, target, self._scale_rate, np.array([elapsed]))
+        self._rate = float(rate[0])
+        self._phase = min(self._phase + float(travelled[0]), float(plan.times_s[-1]))
+
+    def _error(self, plan: Trajectory, committed: Sample) -> float:
+        there = plan.sample(plan.stamp_s + self._phase).position
+        return float(np.abs(committed.position - there).max())
+
+    def _nearest(self, plan: Trajectory, committed: Sample, target: float) -> float:
+        """Go to the point of the plan nearest to the committed position; return the distance."""
+        low = max(self._phase - self._search, float(plan.times_s[0]))
+        high = min(self._phase + self._search, float(plan.times_s[-1]))
+        for _ in range(2):
+            phases = np.linspace(low, high, 41)
+            position, velocity, _ = plan.sample_many(plan.stamp_s + phases)
+            best = int(((position - committed.position) ** 2).sum(axis=1).argmin())
+            step = phases[1] - phases[0]
+            low, high = max(phases[best] - step, low), min(phases[best] + step, high)
+        self._phase = float(phases[best])
+        speed = float(velocity[best] @ velocity[best])
+        if speed > SLOW_RAD_S**2:
+            along = float(committed.velocity @ velocity[best]) / speed
+            self._rate = min(max(along, 0.0), max(target, self._rate, 0.0))
+        return float(np.abs(position[best] - committed.position).max())
+
+    def _ahead(self, plan: Trajectory, target: float) -> tuple[Array, Array, Array]:
+        """Return phase, rate and its change at the horizon's knots, shape [N+1] each."""
+        rates, travelled = _ramp(self._rate, target, self._scale_rate, self._offsets)
+        phases = self._phase + travelled
+        changes = np.sign(target - rates) * self._scale_rate
+        changes[np.abs(target - rates) < 1e-12] = 0.0
+        over = phases >= plan.times_s[-1]
+        phases[over] = plan.times_s[-1]
+        rates, changes = np.where(over, 0.0, rates), np.where(over, 0.0, changes)
+        return phases, rates, changes
+
+
+def _ramp(rate: float, target: float, slope: float, times: Array) -> tuple[Array, Array]:
+    """Return the rate and its integral after each time, the rate going to `target` at `slope`."""
+    reach = abs(target - rate) / slope
+    sign = 1.0 if target >= rate else -1.0
+    ramping = np.minimum(times, reach)
+    rates = np.where(times >= reach, target, rate + sign * slope * ramping)
+    travelled = rate * ramping + 0.5 * sign * slope * ramping**2 + target * (times - ramping)
+    return rates, travelled

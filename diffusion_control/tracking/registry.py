@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trackers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.limits import JointLimits
+from diffusion_control.tracking.bounds import HorizonBounds
+from diffusion_control.tracking.condensed import CondensedFormulation
+from diffusion_control.tracking.cost import TrackingCost
+from diffusion_control.tracking.mpc import MpcPolicy
+from diffusion_control.tracking.parameters import TrackerParameters
+from diffusion_control.tracking.pd import PdPolicy
+from diffusion_control.tracking.pipeline import PipelineTracker, Policy
+from diffusion_control.tracking.prediction import Prediction
+from diffusion_control.tracking.protocol import Tracker
+from diffusion_control.tracking.sparse import SparseFormulation
+
+Maker = Callable[[JointLimits, Prediction, TrackerParameters], Policy]
+
+
+def _mpc(formulation: Any) -> Maker:
+    def build(
+        limits: JointLimits, prediction: Prediction, parameters: TrackerParameters
+    ) -> Policy:
+        cost = TrackingCost(prediction, parameters.weights())
+        bounds = HorizonBounds(
+            limits, prediction.steps, prediction.dt_s, parameters.braking_fraction)
+        posed = formulation(
+            prediction, cost, limits, bounds, max_iterations=parameters.max_iterations)
+        return MpcPolicy(prediction, cost, limits, posed, parameters.warm_start)
+    return build
+
+
+def _pd(limits: JointLimits, prediction: Prediction, parameters: TrackerParameters) -> Policy:
+    return PdPolicy(prediction, limits)
+
+
+TRACKERS: dict[str, Maker] = {
+    'mpc': _mpc(CondensedFormulation),
+    'mpc_osqp': _mpc(SparseFormulation),
+    'pd': _pd,
+}
+
+
+def available() -> list[str]:
+    """Return the names of all trackers."""
+    return sorted(TRACKERS)
+
+
+def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker:
+    """Return a tracker by name.
+
+    Args:
+        name: One of `available()`.
+        robot: The robot it drives.
+        dt_s: Time between knots of the prediction [s] (`mpc.dt_s`); the rate of calls is free.
+        **params: The other fields of `TrackerParameters`, with or without the prefix `mpc.`.
+
+    Raises:
+        ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
+    """
+    if name not in TRACKERS:
+        raise ConfigurationError(
+            'unknown tracker', where='tracker.type', value=name,
+            allowed=', '.join(available()))
+    parameters = TrackerParameters.read({**params, 'dt_s': dt_s})
+    limits = robot.limits.scaled(parameters.limits_scale)
+    prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
+    policy = TRACKERS[name](limits, prediction, parameters)
+    return PipelineTracker(robot, prediction, policy, parameters)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated arm: simulator, planner, fallback, tracker and safety, started by themselves."""
+
+import os
+
+from launch import LaunchDescription
+from launch.actions import OpaqueFunction, SetEnvironmentVariable
+
+from diffusion_control import launching
+
+ARGUMENTS = (
+    'robot_config', 'use_sim_time', 'namespace', 'params_file', 'planner', 'fallback', 'profile',
+    'scene', 'seed', 'log_level')
+
+
+def start(context):
+    """Return the five nodes."""
+    def argument(name):
+        return launching.value(context, name)
+
+    autostart = launching.TRUTH[argument('autostart')]
+    seed = int(argument('seed'))
+    overrides = {
+        'simulator': {
+            'profile': argument('profile'), 'scene': argument('scene'), 'seed': seed,
+            'publish_clock': launching.TRUTH[argument('use_sim_time')]},
+        'planner': {'type': argument('planner'), 'seed': seed},
+        'fallback': {'type': argument('fallback'), 'seed': seed},
+        'tracker': {},
+        'safety': {},
+    }
+    return [
+        launching.node(context, name, {**own, 'autostart': autostart})
+        for name, own in overrides.items()]
+
+
+def generate_launch_description():
+    """Return arguments and nodes; the graph stays on this machine unless the user says more."""
+    autostart = ('true', 'Configure and activate all nodes.', ('true', 'false'))
+    reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    return LaunchDescription([
+        SetEnvironmentVariable('ROS_AUTOMATIC_DISCOVERY_RANGE', reach),
+        *launching.arguments(ARGUMENTS, autostart=autostart),
+        OpaqueFunction(function=start),
+    ])
