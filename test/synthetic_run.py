@@ -159,9 +159,9 @@ class SyntheticRun:
             self.messages.append(('planner/confidence', Float64(data=0.9), at, k + 1))
             self.report('tracker/report', at, event='verdict', plan_stamp=START_S + at,
                         accepted=k != 3, reason_code='OK' if k != 3 else 'STALE')
-            self.report('tracker/report', at, cpu_s=[0.001, 0.002], wall_s=[0.003],
-                        iterations=[1, 3], warm_start_choice=['shifted', 'plan'],
-                        missed_ticks={'receive': k, 'solve': 0})
+            self.report('tracker/report', at, event='ticks', cpu_s=[0.001, 0.002],
+                        wall_s=[0.003], iterations=[1, 3], warm_start=['shifted', 'plan'],
+                        missed={'receive': k, 'solve': 0})
             self.report('safety/status', at, state='NOMINAL', h_min=0.1 - 0.001 * k, slack=0.0,
                         clearance_m=0.2, cpu_s=0.001, interventions=2 * k, fallback_ticks=k)
         self.messages.append(('safety/state', String(data='NOMINAL'), 0.01, 1))

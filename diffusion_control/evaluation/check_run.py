@@ -72,9 +72,16 @@ def check_run(
         ConfigurationError: The folder or one of its two files is missing or damaged.
     """
     run = load_run(path, robot)
-    row = measure(run)
     loop = _empty_loop(run) if empty_loop_p99_s is None else empty_loop_p99_s
-    checks = judge(row, run.recording.metadata, loop)
+    return result_of(run, measure(run), commit=commit, command=command, empty_loop_p99_s=loop)
+
+
+def result_of(
+    run: RunData, row: Mapping[str, Any], *, commit: str, command: str,
+    empty_loop_p99_s: float | None,
+) -> dict[str, Any]:
+    """Return the contract's result of a run that was measured (see `check_run`)."""
+    checks = judge(row, run.recording.metadata, empty_loop_p99_s)
     return dict(finite({
         'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
         'host': host_information(), 'rows': [row], 'checks': [check.row() for check in checks],

@@ -44,13 +44,13 @@ def build_summary(
 
 
 def tracker_block(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the `tracker` block from the tick reports (those without `event`).
+    """Return the `tracker` block from the reports of ticks (`event` is `ticks`).
 
-    Read from each, where it is there: `cpu_s`, `wall_s`, `iterations`, `warm_start_choice` (one
-    value, or a list of one a tick), and `missed_ticks` {stage: n}, counted from the start.
+    Read from each, where it is there: `cpu_s`, `wall_s`, `iterations`, `warm_start` (one value,
+    or a list with one a tick), and `missed` {stage: n}, counted from the start.
     """
-    ticks = [report for report in reports if 'event' not in report]
-    choices = Counter(_texts(ticks, 'warm_start_choice'))
+    ticks = [report for report in reports if report.get('event') != 'verdict']
+    choices = Counter(_texts(ticks, 'warm_start'))
     total = sum(choices[name] for name in WARM_STARTS)
     cpu, iterations = _numbers(ticks, 'cpu_s'), _numbers(ticks, 'iterations')
     return {
@@ -59,7 +59,7 @@ def tracker_block(reports: list[dict[str, Any]]) -> dict[str, Any]:
         'iterations_mean': float(iterations.mean()) if len(iterations) else None,
         'warm_start_fraction': {
             name: choices[name] / total if total else None for name in WARM_STARTS},
-        'missed_ticks': _last(ticks, 'missed_ticks') or {},
+        'missed_ticks': _last(ticks, 'missed') or {},
     }
 
 
@@ -67,9 +67,10 @@ def safety_block(run: RunData, measured: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `safety` block from `safety/status`, `safety/state` and the ground truth.
 
     `clearance_min_m` is the ground truth's; `interventions` and `fallback_ticks` are counters
-    of the status, counted from the start.
+    of the status, counted from the start (at its top, or in `counters`).
     """
-    status = run.recording.stream('safety/status').reports
+    status = [{**report, **(report.get('counters') or {})}
+              for report in run.recording.stream('safety/status').reports]
     states = run.states()
     slack, barrier = _numbers(status, 'slack'), _numbers(status, 'h_min')
     cpu = _numbers(status, 'cpu_s')

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Thin rclpy shells: messages in, library call, messages out."""

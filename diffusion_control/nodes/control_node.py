@@ -29,6 +29,7 @@ from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.real_time import RealTimeOptions
 
 PARENT_POLL_S = 0.1
+SWITCH_INTERVAL_S = 5e-4
 
 
 class ControlNode(LifecycleNode):
@@ -170,6 +171,7 @@ def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
     Returns:
         0 after an orderly end; the error's exit code when configuring was refused.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_type()

@@ -14,6 +14,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.tracking.admission import PlanArrays
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -69,12 +70,32 @@ def trajectory_to_message(trajectory: Trajectory) -> JointTrajectory:
     return message
 
 
+def message_to_plan(
+    message: JointTrajectory, names: tuple[str, ...], now_s: float
+) -> PlanArrays:
+    """Return what a message holds, unchecked, in the robot's joint order where the names allow.
+
+    A zero stamp means `now_s`. Points without velocities, or of other lengths, give rows that the
+    checks behind this refuse.
+    """
+    stamp = from_time(message.header.stamp)
+    times = [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in message.points]
+    position = [p.positions for p in message.points]
+    velocity = [p.velocities for p in message.points]
+    given = tuple(message.joint_names)
+    if given != names and sorted(given) == sorted(names) and all(
+            len(row) == len(names) for row in (*position, *velocity)):
+        order = [given.index(name) for name in names]
+        position = [[row[k] for k in order] for row in position]
+        velocity = [[row[k] for k in order] for row in velocity]
+        given = names
+    return PlanArrays(stamp if stamp > 0.0 else now_s, times, position, velocity, given)
+
+
 def message_to_trajectory(
     message: JointTrajectory, names: tuple[str, ...], now_s: float, where: str
 ) -> Trajectory:
     """Return the trajectory in the robot's joint order; a zero stamp means `now_s`.
-
-    The cheap checks come first, so that a message of 1e5 points costs next to nothing.
 
     Raises:
         ConfigurationError: Wrong names, number of points, lengths, times or numbers.
@@ -83,26 +104,18 @@ def message_to_trajectory(
     if not 1 <= count <= MAX_POINTS:
         raise ConfigurationError(
             'wrong number of points', where=where, value=count, allowed=f'1 to {MAX_POINTS}')
-    order = order_of(message.joint_names, names, where)
-    width = len(message.joint_names)
-    position = np.empty((count, width))
-    velocity = np.empty((count, width))
-    acceleration = np.zeros((count, width))
-    times = np.empty(count)
-    for k, point in enumerate(message.points):
-        if len(point.positions) != width or len(point.velocities) != width:
-            raise ConfigurationError(
-                'a point has the wrong length', where=f'{where}.points[{k}]',
-                value=(len(point.positions), len(point.velocities)),
-                allowed=f'{width} positions and {width} velocities')
-        position[k], velocity[k] = point.positions, point.velocities
-        if len(point.accelerations) == width:
-            acceleration[k] = point.accelerations
-        times[k] = point.time_from_start.sec + point.time_from_start.nanosec * 1e-9
-    stamp = from_time(message.header.stamp)
+    order_of(message.joint_names, names, where)
+    plan = message_to_plan(message, names, now_s)
+    if plan.names != names or any(
+            len(row) != len(names) for row in (*plan.position, *plan.velocity)):
+        raise ConfigurationError(
+            'joints or lengths of the points do not fit', where=where,
+            value=list(message.joint_names),
+            allowed=f'a position and a velocity for each of {list(names)}')
+    position = np.array(plan.position, dtype=float)
     return Trajectory(
-        stamp if stamp > 0.0 else now_s, times, position[:, order], velocity[:, order],
-        acceleration[:, order], names, message.header.frame_id)
+        plan.stamp_s, np.array(plan.times_s), position, np.array(plan.velocity, dtype=float),
+        np.zeros_like(position), names, message.header.frame_id)
 
 
 def obstacles_to_markers(

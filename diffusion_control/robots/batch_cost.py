@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots import lanes
-from diffusion_control.robots.lanes import FAST, LANES
+from diffusion_control.robots.lanes import FAST, LANES, ROWS
 from diffusion_control.robots.obstacles import ObstacleArrays
 
 Array32 = NDArray[np.float32]
@@ -43,9 +43,9 @@ class BatchModel:
 @nb.njit(**OPTIONS)
 def kinematics(
     sine: Any, cosine: Any, placements: Any, first: Any, spheres: Any,
-    x: Any, y: Any, z: Any, origin: Any, axis: Any,
+    work: Any, origin: Any, axis: Any,
 ) -> None:
-    """Write sphere centres [S, LANES], joint origins and axes [n, 3, LANES]."""
+    """Write sphere centres to the workspace, joint origins and axes to [n, 3, LANES]."""
     rotation, at = np.zeros((9, LANES), np.float32), np.zeros((3, LANES), np.float32)
     rotation[0], rotation[4], rotation[8] = np.float32(1), np.float32(1), np.float32(1)
     for j in range(sine.shape[0]):
@@ -64,55 +64,63 @@ def kinematics(
                 axis[j, r, k] = rotation[3 * r + 2, k]
         for s in range(first[j], first[j + 1]):
             a, b, c = spheres[s, 0], spheres[s, 1], spheres[s, 2]
-            for k in range(LANES):
-                x[s, k] = at[0, k] + rotation[0, k] * a + rotation[1, k] * b + rotation[2, k] * c
-                y[s, k] = at[1, k] + rotation[3, k] * a + rotation[4, k] * b + rotation[5, k] * c
-                z[s, k] = at[2, k] + rotation[6, k] * a + rotation[7, k] * b + rotation[8, k] * c
+            for r in range(3):
+                for k in range(LANES):
+                    work[s, r * LANES + k] = (
+                        at[r, k] + rotation[3 * r, k] * a + rotation[3 * r + 1, k] * b
+                        + rotation[3 * r + 2, k] * c)
 
 
 @nb.njit(**OPTIONS)
 def hinges(
-    x: Any, y: Any, z: Any, time: Any, spheres: Any, pairs: Any, obstacles: Any,
-    settings: Any, floor_first: int, obstacle_first: int,
-    gx: Any, gy: Any, gz: Any, cost: Any, near: Any,
+    work: Any, time: Any, spheres: Any, pairs: Any, obstacles: Any,
+    settings: Any, floor_first: int, obstacle_first: int, slope: Any,
 ) -> None:
     """Add every hinge of LANES configurations; settings = margin, own margin, floor height."""
     margin, own_margin, floor_m = settings[0], settings[1], settings[2]
     for k in range(obstacles.shape[0]):
         row = obstacles[k]
         for s in range(obstacle_first, spheres.shape[0]):
-            r = spheres[s, 3]
             if row[0] == 1:
-                lanes.sphere(s, x, y, z, time, row, r, margin, gx, gy, gz, cost, near)
+                lanes.sphere(work, s, time, row, spheres[s, 3], margin, slope)
             elif row[0] == 2:
-                lanes.box(s, x, y, z, time, row, r, margin, gx, gy, gz, cost, near)
+                lanes.box(work, s, time, row, spheres[s, 3], margin, slope)
             else:
-                lanes.cylinder(s, x, y, z, time, row, r, margin, gx, gy, gz, cost, near)
+                lanes.cylinder(work, s, time, row, spheres[s, 3], margin, slope)
     for s in range(floor_first, spheres.shape[0]):
-        lanes.floor(s, z, floor_m + spheres[s, 3], own_margin, gz, cost, near)
+        lanes.floor(work, s, floor_m + spheres[s, 3], own_margin, slope)
     for p in range(pairs.shape[0]):
         i, j = pairs[p, 0], pairs[p, 1]
-        both = spheres[i, 3] + spheres[j, 3]
-        lanes.pair(i, j, x, y, z, both, own_margin, gx, gy, gz, cost, near)
+        lanes.pair(work, i, j, spheres[i, 3] + spheres[j, 3], own_margin, slope)
 
 
 @nb.njit(**OPTIONS)
-def chain_rule(
-    x: Any, y: Any, z: Any, gx: Any, gy: Any, gz: Any, first: Any, origin: Any, axis: Any,
-    out: Any,
-) -> None:
+def collect(work: Any, count: int, cost: Any, near: Any) -> None:
+    """Add the costs of all spheres and take the least of their distances."""
+    for s in range(count):
+        at = work[s]
+        for k in range(LANES):
+            cost[k] += at[lanes.COST + k]
+            d = at[lanes.NEAR + k]
+            near[k] = d if d < near[k] else near[k]
+
+
+@nb.njit(**OPTIONS)
+def chain_rule(work: Any, first: Any, origin: Any, axis: Any, out: Any) -> None:
     """Write the gradient of LANES configurations, shape [n, LANES]."""
     f, m = np.zeros((3, LANES), np.float32), np.zeros((3, LANES), np.float32)
     for j in range(first.shape[0] - 2, -1, -1):
         for s in range(first[j], first[j + 1]):
+            at = work[s]
             for k in range(LANES):
-                a, b, c = gx[s, k], gy[s, k], gz[s, k]
+                x, y, z = at[lanes.X + k], at[lanes.Y + k], at[lanes.Z + k]
+                a, b, c = at[lanes.GX + k], at[lanes.GY + k], at[lanes.GZ + k]
                 f[0, k] += a
                 f[1, k] += b
                 f[2, k] += c
-                m[0, k] += y[s, k] * c - z[s, k] * b
-                m[1, k] += z[s, k] * a - x[s, k] * c
-                m[2, k] += x[s, k] * b - y[s, k] * a
+                m[0, k] += y * c - z * b
+                m[1, k] += z * a - x * c
+                m[2, k] += x * b - y * a
         for k in range(LANES):
             u, v, w = origin[j, 0, k], origin[j, 1, k], origin[j, 2, k]
             a, b, c = f[0, k], f[1, k], f[2, k]
@@ -128,7 +136,7 @@ def batch(
     obstacles: Any, settings: Any, floor_first: int, obstacle_first: int,
     cost: Any, near: Any, gradient: Any,
 ) -> None:
-    """Write cost and clearance of B * LANES configurations, and the gradient unless it is None.
+    """Add up cost and clearance of B * LANES configurations; the gradient unless it is None.
 
     Args:
         sine: Of the joint positions, shape [B, n, LANES]; `cosine` too.
@@ -142,27 +150,28 @@ def batch(
         settings: Margin, own margin, floor height, shape [3].
         floor_first: First sphere that the floor counts for.
         obstacle_first: First sphere that obstacles count for.
-        cost: Shape [B, LANES].
-        near: Shape [B, LANES].
+        cost: Shape [B, LANES], zeros.
+        near: Shape [B, LANES], NOTHING.
         gradient: Shape [B, n, LANES] or None.
     """
     count, dof = spheres.shape[0], sine.shape[1]
-    x, y, z = (np.empty((count, LANES), np.float32), np.empty((count, LANES), np.float32),
-               np.empty((count, LANES), np.float32))
-    gx, gy, gz = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    work = np.zeros((count, ROWS * LANES), np.float32)
     origin, axis = np.empty((dof, 3, LANES), np.float32), np.empty((dof, 3, LANES), np.float32)
     for s in range(first[0]):
-        x[s], y[s], z[s] = spheres[s, 0], spheres[s, 1], spheres[s, 2]
+        for r in range(3):
+            work[s, r * LANES:(r + 1) * LANES] = spheres[s, r]
     for b in range(sine.shape[0]):
-        kinematics(sine[b], cosine[b], placements, first, spheres, x, y, z, origin, axis)
+        work[:, lanes.GX:lanes.NEAR] = lanes.ZERO
+        work[:, lanes.NEAR:] = NOTHING
+        kinematics(sine[b], cosine[b], placements, first, spheres, work, origin, axis)
         if gradient is None:
-            hinges(x, y, z, times[b], spheres, pairs, obstacles, settings,
-                   floor_first, obstacle_first, None, None, None, cost[b], near[b])
+            hinges(work, times[b], spheres, pairs, obstacles, settings,
+                   floor_first, obstacle_first, None)
         else:
-            gx[:], gy[:], gz[:] = lanes.ZERO, lanes.ZERO, lanes.ZERO
-            hinges(x, y, z, times[b], spheres, pairs, obstacles, settings,
-                   floor_first, obstacle_first, gx, gy, gz, cost[b], near[b])
-            chain_rule(x, y, z, gx, gy, gz, first, origin, axis, gradient[b])
+            hinges(work, times[b], spheres, pairs, obstacles, settings,
+                   floor_first, obstacle_first, settings)
+            chain_rule(work, first, origin, axis, gradient[b])
+        collect(work, count, cost[b], near[b])
 
 
 def pack(obstacles: ObstacleArrays) -> Array32:

@@ -22,7 +22,7 @@ from diffusion_control.robots.forward_kinematics import sphere_centres
 NOTHING_M = 9.0
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def signed_distance(
     code: int, rotation: Any, half: Any, k: int, dx: float, dy: float, dz: float
 ) -> float:

@@ -31,7 +31,7 @@ ARC_PER_CHORD = 1.01
 SAG_PER_CHORD = 0.5 * math.sqrt(ARC_PER_CHORD**2 - 1.0)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def chord(x: float, y: float, z: float) -> float:
     """Return the length of a vector."""
     return math.sqrt(x * x + y * y + z * z)
@@ -58,7 +58,7 @@ def own_bound(
     return least
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, forceinline=True)
 def segment_bound(
     now: Any, before: Any, s: int, k: int, shift: Any, seen: Any,
     code: Any, centre: Any, rotation: Any, half: Any, time_s: float, step_s: float,

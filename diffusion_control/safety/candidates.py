@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.safety.committed import Piece, cut, join, splice, thin
+from diffusion_control.safety.committed import Piece, at, cut, join, splice, thin
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.stop import Ramp, Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -61,7 +61,7 @@ class Candidates:
         """Return a ramp from C to `share` of the motion's velocity, then a stop."""
         start = cut(committed, now_s, now_s, now_s)
         ahead_s = max(motion.start_s - now_s, 0.0) + self._lead_s
-        target = share * motion.sample(now_s + ahead_s).velocity
+        target = share * at(motion, now_s + ahead_s)[1]
         ramp = self._stopper.ramp(
             start.position[0], start.velocity[0], start.acceleration[0], target,
             duration_s=ahead_s)
@@ -101,7 +101,7 @@ class Candidates:
 
         q = q0 + d (10 s^3 - 15 s^4 + 6 s^5), with half of each limit at most (Flash, Hogan 1985).
         """
-        start = cut(committed, now_s, now_s, now_s).position[0]
+        start = at(committed, now_s)[0]
         step = target - start
         limits = self._hardest.limits
         size = np.abs(step)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.trajectory.trajectory import Trajectory, hermite
+from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
@@ -51,6 +51,26 @@ class Piece:
                           names, frame_id)
 
 
+def at(motion: Trajectory, time_s: float) -> tuple[Array, Array, Array]:
+    """Return position, velocity and acceleration [n] of a motion at one ROS time [s].
+
+    The same as `Trajectory.sample`, several times faster for one instant.
+    """
+    times = motion.times_s
+    rel = time_s - motion.stamp_s
+    if rel < times[0] or rel > times[-1] or len(times) == 1:
+        row = motion.position[0 if rel < times[0] else -1]
+        return row, np.zeros_like(row), np.zeros_like(row)
+    k = min(int(times.searchsorted(rel, side='right')), len(times) - 1) - 1
+    width = float(times[k + 1] - times[k])
+    t = (rel - float(times[k])) / width
+    q0, m0, m1 = motion.position[k], width * motion.velocity[k], width * motion.velocity[k + 1]
+    step = motion.position[k + 1] - q0
+    b, c = 3.0 * step - 2.0 * m0 - m1, m0 + m1 - 2.0 * step
+    return (q0 + t * (m0 + t * (b + t * c)), (m0 + t * (2.0 * b + (3.0 * t) * c)) / width,
+            (2.0 * b + (6.0 * t) * c) / width**2)
+
+
 def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece:
     """Return the stretch [start_s, end_s] of a motion, with times relative to `now_s`.
 
@@ -63,13 +83,18 @@ def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece
         start_s: ROS time of the first knot [s].
         end_s: ROS time of the last knot [s], at least `start_s`.
     """
-    knots = motion.times_s + motion.stamp_s
-    inner = knots[(knots > start_s + LEAST_GAP_S) & (knots < end_s - LEAST_GAP_S)]
-    ends = [start_s, end_s] if end_s > start_s else [start_s]
-    times = np.concatenate([ends[:1], inner, ends[1:]])
-    position, velocity, acceleration = hermite(
-        motion.times_s, motion.position, motion.velocity, times - motion.stamp_s)
-    return Piece(times - now_s, position, velocity, acceleration)
+    first = at(motion, start_s)
+    if end_s <= start_s:
+        return Piece(np.array([start_s - now_s]), *(row[None] for row in first))
+    last = at(motion, end_s)
+    knots = motion.times_s + (motion.stamp_s - now_s)
+    low, high = knots.searchsorted(
+        (start_s - now_s + LEAST_GAP_S, end_s - now_s - LEAST_GAP_S)).tolist()
+    times = np.concatenate(([start_s - now_s], knots[low:high], [end_s - now_s]))
+    inner = (motion.position, motion.velocity, motion.acceleration)
+    return Piece(times, *(
+        np.concatenate((a[None], rows[low:high], b[None]))
+        for a, rows, b in zip(first, inner, last, strict=True)))
 
 
 def rest_of(committed: Trajectory, now_s: float) -> Trajectory:
@@ -90,13 +115,6 @@ def stand(position: Array, now_s: float, names: tuple[str, ...], frame_id: str) 
     rows = np.repeat(np.asarray(position, dtype=float)[None], 2, axis=0)
     zeros = np.zeros_like(rows)
     return Trajectory(now_s, np.array([0.0, STAND_S]), rows, zeros, zeros.copy(), names, frame_id)
-
-
-def at_rest(committed: Trajectory, time_s: float) -> bool:
-    """Return whether the motion stands from a ROS time [s] on."""
-    later = committed.times_s + committed.stamp_s >= time_s
-    speed = np.abs(committed.velocity[later]).max(initial=0.0)
-    return bool(max(speed, np.abs(committed.sample(time_s).velocity).max()) < REST_RAD_S)
 
 
 def refusal(motion: Trajectory, committed: Trajectory, now_s: float) -> str:

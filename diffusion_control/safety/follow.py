@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
+from diffusion_control.safety.committed import at
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -78,7 +79,7 @@ class Follower:
     def remember(self, committed: Trajectory, now_s: float) -> None:
         """Take over where the committed trajectory is now."""
         if not self._memory or now_s > self._memory[-1][0]:
-            self._memory.append((now_s, committed.sample(now_s).position))
+            self._memory.append((now_s, at(committed, now_s)[0]))
 
     def measure(self, state: RobotState) -> Following:
         """Return how well the robot follows; the same state is judged once."""
@@ -116,9 +117,10 @@ def nearest_on_polyline(corners: Array, point: Array) -> Array:
     """Return the point of a polyline with corners [k, n] that is nearest to a point [n]."""
     if len(corners) == 1:
         return np.asarray(corners[0])
-    start, step = corners[:-1], np.diff(corners, axis=0)
+    start, step = corners[:-1], corners[1:] - corners[:-1]
     length = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
-    share = np.clip(np.einsum('ij,ij->i', point - start, step) / length, 0.0, 1.0)
+    share = np.einsum('ij,ij->i', point - start, step) / length
+    share = np.minimum(np.maximum(share, 0.0), 1.0)
     foot = start + share[:, None] * step
     away = point - foot
     return np.asarray(foot[int(np.argmin(np.einsum('ij,ij->i', away, away)))])

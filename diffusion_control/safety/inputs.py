@@ -108,6 +108,8 @@ class InputFilter:
                 motion_age_s=missing['motion'], obstacles_age_s=missing['obstacles'],
                 goal_active=False, planner_alive=True, fallback_alive=True, own_gap_s=dt_s)
         none_used = health.obstacles_age_s is None
+        if max(missing.values()) == 0.0:
+            return health
         return replace(
             health, state_age_s=worst(health.state_age_s, missing['state']),
             motion_age_s=worst(health.motion_age_s, missing['motion']),

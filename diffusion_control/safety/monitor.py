@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.candidates import Candidates
 from diffusion_control.safety.choice import Choice, Chooser
-from diffusion_control.safety.committed import at_rest, rest_of, stand
+from diffusion_control.safety.committed import at, rest_of, stand
 from diffusion_control.safety.decision import (
     FOLLOWED,
     SLOWED,
@@ -40,7 +40,7 @@ from diffusion_control.safety.state_machine import (
     emergency,
     time_scale,
 )
-from diffusion_control.safety.verify import Surroundings, Verifier
+from diffusion_control.safety.verify import Surroundings, Verifier, moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -88,6 +88,7 @@ class SafetyMonitor:
         self._inputs = InputFilter(tuple(self._robot.joint_names))
         self._follower = Follower(self._robot, self._parameters.command_delay_s)
         self._committed: Trajectory | None = None
+        self._moves_until_s = -math.inf
         self._last_s = -math.inf
         self._rest_s = 0.0
         self._unverified_s = 0.0
@@ -144,6 +145,7 @@ class SafetyMonitor:
         if jumped and self._committed is not None:
             shift = now_s - self._last_s
             self._committed = replace(self._committed, stamp_s=self._committed.stamp_s + shift)
+            self._moves_until_s += shift
             self._follower.forget()
         return jumped
 
@@ -164,9 +166,10 @@ class SafetyMonitor:
         health = inputs.health
         committed = self._committed
         if committed is not None:
-            committed = self._committed = self._output.after_silence(
-                committed, self._last_s, now_s)
-        resting = committed is not None and at_rest(committed, now_s)
+            self._committed = self._output.after_silence(committed, self._last_s, now_s)
+            if self._committed is not committed:
+                self._moves_until_s = self._committed.stamp_s + moving_until(self._committed)
+        resting = now_s >= self._moves_until_s
         self._rest_s = self._rest_s + inputs.dt_s if resting else 0.0
         unknown = not health.state_age_s <= self._limits.state_stale_s
         stands = resting and self._rest_s >= self._parameters.command_delay_s
@@ -190,7 +193,7 @@ class SafetyMonitor:
             return self._chooser.follow(committed, inputs.motion, now_s, around)
         if machine.silent or judged.clock_paused:
             return self._chooser.keep(committed, now_s, around)
-        if at_rest(committed, now_s):
+        if now_s >= self._moves_until_s:
             return self._stand(committed, inputs, judged, following, now_s, around)
         if self._braking:
             return self._chooser.keep(committed, now_s, around)
@@ -215,6 +218,7 @@ class SafetyMonitor:
 
     def _commit(self, choice: Choice, dt_s: float, now_s: float) -> None:
         self._committed = choice.motion
+        self._moves_until_s = choice.motion.stamp_s + choice.verification.moving_s
         self._last_s = now_s
         self._follower.remember(choice.motion, now_s)
         self._unverified_s = self._unverified_s + dt_s if choice.stepped is False else 0.0
@@ -224,9 +228,9 @@ class SafetyMonitor:
         if choice.action == FOLLOWED or motion is None:
             return False
         start_s = max(now_s, motion.start_s)
-        times = np.array([start_s, start_s + self._parameters.lead_s])
-        apart = choice.motion.sample_many(times)[1] - motion.sample_many(times)[1]
-        return bool(np.abs(apart).max() > INTERVENTION_RAD_S)
+        return any(
+            np.abs(at(choice.motion, time_s)[1] - at(motion, time_s)[1]).max() > INTERVENTION_RAD_S
+            for time_s in (start_s, start_s + self._parameters.lead_s))
 
     def _count(self, inputs: Inputs, choice: Choice | None, differs: bool) -> None:
         c = self._counters
@@ -260,7 +264,7 @@ class SafetyMonitor:
             reason_code=machine.reason_code, response=machine.action,
             action=choice.action if choice is not None else STAND,
             clearance_m=check.clearance_m if check is not None else math.nan,
-            tail_s=self._output.tail_s(command, now_s) if command is not None else 0.0,
+            tail_s=self._output.tail_s(check.moving_s) if check is not None else 0.0,
             mode=machine.mode, time_scale=time_scale(machine, judged, self._limits),
             intervention=differs,
             send=self._sends(command),
@@ -285,7 +289,7 @@ class SafetyMonitor:
             self._follower.remember(stored, self._last_s)
             sample = self._output.sample(
                 stored, self._last_s, np.zeros(len(self._robot.joint_names)))
-            tail_s = self._output.tail_s(stored, self._last_s)
+            tail_s = self._output.tail_s(moving_until(stored))
         return SafetyDecision(
             state=EMERGENCY, cause=self._machine.cause, command=stored, verified=False,
             h_min=0.0, slack=0.0, reason_code=self._machine.reason_code,

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.safety.committed import stand
+from diffusion_control.safety.committed import at, stand
 from diffusion_control.safety.parameters import SafetyParameters
-from diffusion_control.safety.verify import moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -59,8 +58,12 @@ class Output(Protocol):
         """
         ...
 
-    def tail_s(self, committed: Trajectory, now_s: float) -> float:
-        """Return the time until the robot stands if nothing more is sent [s]."""
+    def tail_s(self, moving_s: float) -> float:
+        """Return the time until the robot stands if nothing more is sent [s].
+
+        Args:
+            moving_s: How long C still moves [s].
+        """
         ...
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
@@ -83,10 +86,9 @@ class WholeTrajectory:
         """Return None: C is sent whole."""
         return None
 
-    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+    def tail_s(self, moving_s: float) -> float:
         """Return how long C still moves, and the delay [s]."""
-        left_s = committed.stamp_s + moving_until(committed) - now_s
-        return max(left_s, 0.0) + self._delay_s if left_s > 0.0 else 0.0
+        return moving_s + self._delay_s if moving_s > 0.0 else 0.0
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
         """Return C: the receiver went on with it."""
@@ -107,13 +109,12 @@ class PositionSample:
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
         """Return C one period ahead."""
-        ahead = committed.sample(now_s + self._period_s)
-        return CommandSample(ahead.position, ahead.velocity)
+        position, velocity, _ = at(committed, now_s + self._period_s)
+        return CommandSample(position, velocity)
 
-    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+    def tail_s(self, moving_s: float) -> float:
         """Return the time in which the last sample is reached [s]."""
-        moving = committed.stamp_s + moving_until(committed) > now_s
-        return self._period_s + self._delay_s if moving else 0.0
+        return self._period_s + self._delay_s if moving_s > 0.0 else 0.0
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
         """Return C, delayed by a silence of over two periods, or standing after a long one."""
@@ -123,7 +124,7 @@ class PositionSample:
         if silent_s <= FROZEN_S:
             late_s = silent_s - self._period_s
             return replace(committed, stamp_s=committed.stamp_s + late_s)
-        frozen = committed.sample(last_s + self._period_s).position
+        frozen = at(committed, last_s + self._period_s)[0]
         return stand(frozen, now_s, committed.names, committed.frame_id)
 
 
@@ -144,15 +145,14 @@ class VelocitySample(PositionSample):
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
         """Return the mean speed of C over the next period and a small correction of drift."""
-        ends, _, _ = committed.sample_many(np.array([now_s, now_s + self._period_s]))
+        start, end = at(committed, now_s)[0], at(committed, now_s + self._period_s)[0]
         drift = np.clip(CORRECTION_HZ * behind, -self._correction, self._correction)
-        velocity = (ends[1] - ends[0]) / self._period_s + drift
-        return CommandSample(ends[1], np.clip(velocity, -self._limit, self._limit))
+        velocity = (end - start) / self._period_s + drift
+        return CommandSample(end, np.clip(velocity, -self._limit, self._limit))
 
-    def tail_s(self, committed: Trajectory, now_s: float) -> float:
+    def tail_s(self, moving_s: float) -> float:
         """Return infinity while C moves: this receiver does not stop by itself."""
-        moving = committed.stamp_s + moving_until(committed) > now_s
-        return math.inf if moving else 0.0
+        return math.inf if moving_s > 0.0 else 0.0
 
 
 def make_output(parameters: SafetyParameters, velocity_limit: Array) -> Output:

@@ -12,7 +12,8 @@ from diffusion_control.safety.health import Thresholds
 DOTTED = ('obstacles.max_speed_m_s', 'obstacles.max_acceleration_m_s2',
           'obstacles.velocity_error_m_s', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s')
 RANGES: dict[str, tuple[float, float]] = {
-    'rate_hz': (20.0, 1000.0), 'margin_m': (0.0, 0.5), 'braking_fraction': (0.1, 1.0),
+    'rate_hz': (20.0, 1000.0), 'margin_m': (0.0, 0.5), 'own_margin_m': (0.0, 0.5),
+    'braking_fraction': (0.1, 1.0),
     'command_delay_s': (0.0, 0.2), 'receiver_timeout_s': (0.0, 10.0),
     'confidence_min': (0.0, 1.0), 'plan_lost_s': (0.1, 10.0),
     'degraded_time_scale': (0.05, 1.0), 'recovery_cycles': (1, 1000), 'emergency_s': (0.05, 0.2),
@@ -32,7 +33,9 @@ class SafetyParameters:
 
     Attributes:
         rate_hz: Rate of `step` [Hz].
-        margin_m: Least distance that a verified motion keeps to obstacles, self and floor [m].
+        margin_m: Least distance that a verified motion keeps to obstacles [m].
+        own_margin_m: Least distance of the links' spheres among each other and to the floor [m];
+            the spheres contain the links and are larger, and nothing there moves by itself.
         braking_fraction: Share of acceleration and jerk limits that a planned stop uses.
         command_delay_s: Time from a command until the robot moves by it [s].
         command_out_type: Message of the command.
@@ -61,6 +64,7 @@ class SafetyParameters:
 
     rate_hz: float = 100.0
     margin_m: float = 0.01
+    own_margin_m: float = 0.0
     braking_fraction: float = 0.75
     command_delay_s: float = 0.01
     command_out_type: str = 'joint_trajectory'

@@ -120,10 +120,14 @@ def advance(machine: Machine, health: Health, dt_s: float, limits: Thresholds) -
         dt_s: Steady time since the tick before [s].
         limits: Thresholds.
     """
-    machine = _remember(machine, health, dt_s, limits)
-    stop_findings = emergencies(health, limits, machine.running_s, machine.seen)
-    stop_findings += stops(health, limits)
-    machine = replace(machine, watch=_expect(machine, health, dt_s, bool(stop_findings)))
+    running_s = 0.0 if health.clock_paused else machine.running_s + dt_s
+    seen = (machine.seen[0] or health.state_age_s <= limits.state_stale_s,
+            machine.seen[1] or health.motion_age_s <= limits.motion_stale_s)
+    stop_findings = emergencies(health, limits, running_s, seen) + stops(health, limits)
+    machine = Machine(
+        machine.state, machine.reason_code, machine.cause, machine.action,
+        machine.good_cycles + 1, machine.in_state_s + dt_s, running_s, seen,
+        _expect(machine, health, dt_s, bool(stop_findings)))
     findings = stop_findings + plans(health, limits, machine.watch)
     if machine.state == EMERGENCY:
         moved = _emergency(machine, health, findings)
@@ -132,22 +136,12 @@ def advance(machine: Machine, health: Health, dt_s: float, limits: Thresholds) -
     return _remember_lost(moved, findings)
 
 
-def _remember(machine: Machine, health: Health, dt_s: float, limits: Thresholds) -> Machine:
-    seen = (machine.seen[0] or health.state_age_s <= limits.state_stale_s,
-            machine.seen[1] or health.motion_age_s <= limits.motion_stale_s)
-    return replace(
-        machine, seen=seen, in_state_s=machine.in_state_s + dt_s,
-        running_s=0.0 if health.clock_paused else machine.running_s + dt_s,
-        good_cycles=machine.good_cycles + 1, reset_refusal='')
-
-
 def _expect(machine: Machine, health: Health, dt_s: float, stopped: bool) -> PlanWatch:
     """Count how long a plan has been expected; a stop for another reason starts the count anew."""
     counting = plan_expected(health) and not stopped
-    return replace(
-        machine.watch,
-        expected_s=machine.watch.expected_s + dt_s if counting else 0.0,
-        degraded_s=machine.in_state_s if machine.state == DEGRADED else 0.0)
+    return PlanWatch(
+        machine.watch.expected_s + dt_s if counting else 0.0, machine.watch.lost,
+        machine.in_state_s + dt_s if machine.state == DEGRADED else 0.0)
 
 
 def _remember_lost(machine: Machine, findings: list[Finding]) -> Machine:
@@ -155,6 +149,8 @@ def _remember_lost(machine: Machine, findings: list[Finding]) -> Machine:
     lost = machine.watch.lost and machine.state not in (NOMINAL, DEGRADED)
     lost = lost or machine.state == FALLBACK or any(
         item.level == Level.FALLBACK for item in findings)
+    if lost == machine.watch.lost:
+        return machine
     return replace(machine, watch=replace(machine.watch, lost=lost))
 
 

@@ -8,13 +8,14 @@ A motion q(t), t in [0, T], is verified if it ends at rest, if for every joint a
 (the robot's unscaled limits; q is piecewise cubic, so q'' is linear and q' quadratic between
 knots and their extremes are known), and if on a 10 ms grid, while the robot moves,
 
-    d(q(t_k), O(t_k + age + delay)) - chord_k / 2 >= margin + deviation
+    d(q(t_k), O(t_k + age + delay)) - arc_k / 2 >= margin + deviation
 
-for the distance d to everything O that a mover within its published bounds can reach, for links
-among each other and for the floor. `age` is that of the obstacles, `delay` the time until the
-robot moves by a command, `deviation` how far its links were measured beside the commanded path.
-Where the start already violates the margin, the demand is `not worse than now`: the arm may
-leave, never approach. Standing still is always allowed: there is nothing better.
+for the distance d to everything O that a mover within its published bounds can reach (the bound
+between knots is `robots.reach`), for links among each other and for the floor. `age` is that of
+the obstacles, `delay` the time until the robot moves by a command, `deviation` how far its links
+were measured beside the commanded path. Where the start already violates the margin, the demand
+is `not worse than now`: the arm may leave, never approach. Standing still is always allowed:
+there is nothing better.
 
 Original: worst-case reachable sets for mobile obstacles, S. Bouraine, T. Fraichard, H. Salhi,
 "Provably safe navigation for mobile robots with limited field-of-views in dynamic environments",
@@ -23,6 +24,7 @@ Autonomous Robots 32 (2012): passive motion safety.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +34,7 @@ from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.parameters import SafetyParameters
-from diffusion_control.trajectory.trajectory import Trajectory, hermite
+from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
@@ -67,7 +69,7 @@ class Verification:
         h_min: Least distance minus margin and deviation over the motion [m].
         worst_knot: Grid index (10 ms) of that distance, or of the broken limit.
         clearance_m: Least distance at the start [m].
-        standing: The motion stands from its start.
+        moving_s: Time after the stamp from which the motion stands [s]; 0 if it never moves.
     """
 
     ok: bool
@@ -75,7 +77,12 @@ class Verification:
     h_min: float
     worst_knot: int
     clearance_m: float
-    standing: bool
+    moving_s: float
+
+    @property
+    def standing(self) -> bool:
+        """Whether the motion stands from its start."""
+        return self.moving_s == 0.0
 
 
 class Verifier:
@@ -102,17 +109,19 @@ class Verifier:
         grid, position = on_grid(motion, moving_s)
         obstacle, own = self._distances(grid, position, around)
         clearance = float(min(obstacle[0], own[0]))
-        demand = self._parameters.margin_m + around.deviation_m
+        obstacle -= self._parameters.margin_m + around.deviation_m
+        own -= self._parameters.own_margin_m + around.deviation_m
         if moving_s == 0.0:
             reason = 'stands_in_contact' if clearance < 0.0 else ''
-            return Verification(True, reason, clearance - demand, 0, clearance, True)
+            return Verification(True, reason, float(min(obstacle[0], own[0])), 0, clearance, 0.0)
         nearest = np.minimum(obstacle, own)
         worst = int(np.argmin(nearest))
-        h_min = float(nearest[worst]) - demand
+        h_min = float(nearest[worst])
         reason, knot = self.limits(motion, position)
         if not reason:
-            reason, knot = _too_near(obstacle, own, demand)
-        return Verification(not reason, reason, h_min, knot if reason else worst, clearance, False)
+            reason, knot = _too_near(obstacle, own)
+        return Verification(
+            not reason, reason, h_min, knot if reason else worst, clearance, moving_s)
 
     def limits(self, motion: Trajectory, dense: Array) -> tuple[str, int]:
         """Return the code and the index of a broken limit, or ('', 0).
@@ -149,18 +158,27 @@ class Verifier:
 
 def moving_until(motion: Trajectory) -> float:
     """Return the time after the stamp from which the motion stands [s]; 0 if it never moves."""
-    steps = np.abs(np.diff(motion.position, axis=0)).max(axis=1) > 1e-12
-    moving = np.flatnonzero(steps | (np.abs(motion.velocity[:-1]).max(axis=1) > 1e-9))
-    return float(motion.times_s[moving[-1] + 1]) if len(moving) else 0.0
+    position, velocity = motion.position, motion.velocity
+    moves = np.abs(position[1:] - position[:-1]).max(axis=1) > 1e-12
+    moves |= np.abs(velocity[:-1]).max(axis=1) > 1e-9
+    last = moves.nonzero()[0]
+    return float(motion.times_s[last[-1] + 1]) if len(last) else 0.0
 
 
 def on_grid(motion: Trajectory, until_s: float) -> tuple[Array, Array]:
     """Return times [L] from 0 to `until_s` every 10 ms, and the positions [L, n] there."""
-    count = int(np.ceil(until_s / GRID_S - 1e-9))
+    count = math.ceil(until_s / GRID_S - 1e-9)
     grid: Array = np.arange(count + 1, dtype=np.float64) * GRID_S
     grid[-1] = until_s
-    position, _, _ = hermite(motion.times_s, motion.position, motion.velocity, grid)
-    return grid, position
+    times, position, velocity = motion.times_s, motion.position, motion.velocity
+    if len(times) == 1:
+        return grid, position[:1].repeat(count + 1, axis=0)
+    k = np.minimum(times[1:-1].searchsorted(grid, side='right'), len(times) - 2)
+    width = times[k + 1] - times[k]
+    s = ((grid - times[k]) / width)[:, None]
+    q0, m0 = position[k], width[:, None] * velocity[k]
+    m1, step = width[:, None] * velocity[k + 1], position[k + 1] - q0
+    return grid, q0 + s * (m0 + s * ((3.0 * step - 2.0 * m0 - m1) + s * (m0 + m1 - 2.0 * step)))
 
 
 def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:
@@ -170,8 +188,8 @@ def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:
     q''(1) = (2 h v0 + 4 h v1 - 6 d) / h^2. The speed is extreme at the ends or where the
     acceleration crosses zero, there v = v0 + h a0^2 / (2 (a0 - a1)). Each of shape [T - 1, n].
     """
-    width = np.diff(motion.times_s)[:, None]
-    step = np.diff(motion.position, axis=0)
+    width = (motion.times_s[1:] - motion.times_s[:-1])[:, None]
+    step = motion.position[1:] - motion.position[:-1]
     v0, v1 = motion.velocity[:-1], motion.velocity[1:]
     start = (6 * step / width - 4 * v0 - 2 * v1) / width
     end = (2 * v0 + 4 * v1 - 6 * step / width) / width
@@ -184,9 +202,9 @@ def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:
     return start, end, top
 
 
-def _too_near(obstacle: Array, own: Array, demand: float) -> tuple[str, int]:
-    for code, distance in (('obstacle', obstacle), ('self_or_floor', own)):
-        least = min(demand, float(distance[0]) - NOT_WORSE_M)
-        if not (distance >= least).all():
-            return code, int(np.argmin(np.nan_to_num(distance, nan=-np.inf)))
+def _too_near(obstacle: Array, own: Array) -> tuple[str, int]:
+    """Return the code and the index of what comes too near, from distances less the margins."""
+    for code, excess in (('obstacle', obstacle), ('self_or_floor', own)):
+        if not (excess >= min(0.0, float(excess[0]) - NOT_WORSE_M)).all():
+            return code, int(np.argmin(np.nan_to_num(excess, nan=-np.inf)))
     return '', 0

@@ -87,7 +87,7 @@ def build_model(robot: Arm, obstacles: tuple[Obstacle, ...], plant: Plant) -> Pl
 
 
 def _set_robot(spec: Any, robot: Arm) -> None:
-    """Set solver, drive constants and motors; name the shapes and give them their bits."""
+    """Set solver, drive constants and motors; give the shapes their bits, and no mass."""
     spec.option.timestep = PERIOD_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.disableflags = mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -102,6 +102,7 @@ def _set_robot(spec: Any, robot: Arm) -> None:
         motor.forcelimited = False
     for geom in spec.geoms:
         geom.contype, geom.conaffinity = ROBOT_BIT, ROBOT_BIT | OBSTACLE_BIT
+        geom.density = 0.0
 
 
 def _add_floor(spec: Any, robot: Arm) -> None:

@@ -111,7 +111,7 @@ class Simulation:
         """Stand still at the scene's start (or `position` [n]) at ROS time `time_s`.
 
         Faults end, movers are activated unless `obstacles_move` is False (see
-        `activate_obstacles`), a truth kept in memory is cleared.
+        `activate_obstacles`), the truth recorded so far is forgotten.
         """
         start = np.array(self.scene.start_rad if position is None else position, dtype=float)
         self._start_s, self._ticks, self._frozen_until, self.paused = time_s, 0, 0, False

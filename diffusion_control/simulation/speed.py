@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,8 +47,6 @@ class PointSpeed:
 
 def _corners(plant: PlantModel, body: int) -> Array:
     """Return the corners [8, 3] of the box around all shapes that are fixed to a link."""
-    import mujoco
-
     model = plant.model
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)

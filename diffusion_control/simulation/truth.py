@@ -95,10 +95,14 @@ class TruthRecorder:
         return {**merged, **_tables(self._onsets, self.joint_names)}
 
     def clear(self) -> None:
-        """Forget what was recorded in memory."""
+        """Forget everything that was recorded, in memory and in the raw files."""
         self._chunks.clear()
         self._onsets.clear()
         self._row = 0
+        if self._folder is not None and not self._closed:
+            for stream in self._files.values():
+                stream.close()
+            self._open(self._folder / PARTS)
 
     def close(self) -> Path | None:
         """Write `truth.npz`; return its path. Later calls do nothing."""

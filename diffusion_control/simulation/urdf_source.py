@@ -55,16 +55,6 @@ def mujoco_urdf(text: str, driven: tuple[str, ...], locked: Mapping[str, float])
     return ElementTree.tostring(root, encoding='unicode')
 
 
-def link_children(text: str) -> dict[str, str]:
-    """Return the parent link of each link of a URDF that has one."""
-    pairs = {}
-    for joint in ElementTree.fromstring(text).iter('joint'):
-        parent, child = joint.find('parent'), joint.find('child')
-        if parent is not None and child is not None:
-            pairs[child.get('link', '')] = parent.get('link', '')
-    return pairs
-
-
 def _keep_collision(link: Element) -> None:
     """Drop what is seen only, and inertias without mass; find the meshes."""
     for child in list(link):

@@ -16,7 +16,7 @@
 | `residual` | velocities are not the rate of change of the positions |
 | `limit_acceleration` | an acceleration of its interpolation is above the limit |
 | `discontinuous` | its state at its start (or now) is too far from the committed motion |
-| `collision` | it touches an obstacle, moved on at constant velocity, the floor or the robot itself |
+| `collision` | it touches an obstacle (moved on at constant velocity), the floor or itself |
 
 The checks run in this order, the cheap ones first: a flood of huge or stale plans costs next to
 nothing. A plan that starts in contact (an obstacle drove into the standing robot) is admitted if
@@ -315,8 +315,8 @@ class PlanAdmission:
             bound = min(margin, float(clearance[0]) - 1e-3)
             worst = int(np.argmin(clearance))
             if clearance[worst] < bound:
-                return COLLISION, (
-                    f'{what}: {float(clearance[worst]):.4f} m, {at[worst] - case.now_s:.2f} s ahead')
+                ahead = at[worst] - case.now_s
+                return COLLISION, f'{what}: {float(clearance[worst]):.4f} m, {ahead:.2f} s ahead'
         return None
 
     def _worst(self, values: Array, unit: str) -> str:

@@ -5,12 +5,14 @@ Per joint, at knots k (limits already scaled):
 
 * |a_k| <= A, except that a start beyond A may come back at the jerk limit;
 * |v_k| <= V, except that a start beyond V, or one whose acceleration still carries it beyond,
-  may come back as fast as acceleration and jerk allow: the bound is max(V, v of hardest braking);
+  may come back by the hardest braking b: the bound is max(V, v_b);
 * |a_k - a_{k-1}| <= jerk dt, left out where it can never bind (jerk dt >= 2 A);
-* lower <= q_k + T v_k <= upper, softened by one slack per joint. T is half the duration of the
-  longest synchronised stop with the braking fraction: v T is then the distance in which the joint
-  stops when all joints brake together, so a motion that respects the row can always be stopped
-  inside the position limits.
+* lower <= q_k + T v_k <= upper, where T is half the duration of the longest synchronised stop with
+  the braking fraction. v T is the distance in which the joint stops when all joints brake
+  together, so a motion that keeps this row can always be stopped inside the position limits. A
+  start that breaks it may come back by hardest braking to rest: max(upper, q_b + T v_b).
+
+So hardest braking is feasible at every tick, whatever the start, and no slack is needed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from diffusion_control.robots.limits import JointLimits
 from diffusion_control.tracking.prediction import HorizonProblem
 
 Array = NDArray[np.float64]
+MARGIN = 1e-6
 
 
 class HorizonBounds:
@@ -31,8 +34,7 @@ class HorizonBounds:
         limits: Scaled limits of the n joints.
         steps: N.
         dt_s: Time between knots [s].
-        braking_fraction: Share of the *unscaled* acceleration that safety brakes with, relative
-            to the limits given here.
+        braking_fraction: Share of these limits' acceleration and jerk that safety brakes with.
 
     Attributes:
         stop_time_s: T of the module's text [s].
@@ -49,24 +51,45 @@ class HorizonBounds:
         self.stop_time_s = float((limits.velocity_rad_s / braking + ramp).max() / 2)
         self.jerk_step = limits.jerk_rad_s3 * dt_s
         self.jerk_binds = self.jerk_step < 2 * limits.acceleration_rad_s2 * (1 - 1e-9)
-        self._steps_column = np.arange(1, steps + 1)[:, None]
+        self._steps_column = np.arange(steps + 1)[:, None]
 
     def acceleration(self, start: Array) -> Array:
         """Return the bound of |a_k| at knots 1..N-1, shape [N-1, n]."""
-        coming_back = np.abs(start) - self.jerk_step * self._steps_column[:-1]
+        coming_back = np.abs(start) - self.jerk_step * self._steps_column[1:-1]
         return np.maximum(self.limits.acceleration_rad_s2, coming_back)
 
-    def velocity(self, problem: HorizonProblem) -> tuple[Array, Array]:
-        """Return lower and upper bounds of v_k at knots 1..N, shape [N, n] each."""
-        bound = self.limits.velocity_rad_s
-        high = np.maximum(bound, self._hardest(problem.velocity, problem.acceleration))
-        low = np.maximum(bound, self._hardest(-problem.velocity, -problem.acceleration))
-        return -low, high
+    def jerk(self, start: Array) -> Array:
+        """Return the bound of |a_k - a_{k-1}| at knots 1..N, shape [N, n]."""
+        bound = np.repeat(self.jerk_step[None], self.steps, axis=0)
+        bound[0] = np.maximum(bound[0], np.abs(start) - self.limits.acceleration_rad_s2)
+        return bound
 
-    def _hardest(self, velocity: Array, acceleration: Array) -> Array:
-        """Return v_k under the fastest allowed fall of the acceleration, shape [N, n]."""
+    def motion(self, problem: HorizonProblem) -> tuple[Array, Array, Array, Array]:
+        """Return lower and upper bounds of v_k and of q_k + T v_k at knots 1..N, [N, n] each."""
+        limits = self.limits
+        up_v, up_q = self._braking(problem.velocity, problem.acceleration)
+        down_v, down_q = self._braking(-problem.velocity, -problem.acceleration)
+        fast = limits.velocity_rad_s
+        return (
+            -np.maximum(fast, down_v + MARGIN), np.maximum(fast, up_v + MARGIN),
+            np.minimum(limits.lower_rad, problem.position - down_q - MARGIN),
+            np.maximum(limits.upper_rad, problem.position + up_q + MARGIN))
+
+    def _braking(self, velocity: Array, acceleration: Array) -> tuple[Array, Array]:
+        """Return v_k and (q_k - q_0) + T v_k of the hardest braking to rest from v > 0, [N, n].
+
+        The acceleration falls at the jerk limit to -A; where the velocity would become negative
+        it is held at 0, and the distance is bounded from above by the trapezoid.
+        """
+        dt = self.dt_s
         fall = np.maximum(
-            acceleration - self.jerk_step * np.arange(self.steps + 1)[:, None],
+            acceleration - self.jerk_step * self._steps_column,
             -self.limits.acceleration_rad_s2)
         fall[0] = acceleration
-        return velocity + np.cumsum(fall[:-1] + fall[1:], axis=0) * (self.dt_s / 2)
+        hard = np.empty_like(fall)
+        hard[0] = velocity
+        hard[1:] = velocity + np.cumsum(fall[:-1] + fall[1:], axis=0) * (dt / 2)
+        exact = dt * hard[:-1] + dt**2 / 6 * (2 * fall[:-1] + fall[1:])
+        held = np.maximum(hard, 0.0)
+        step = np.maximum(exact, (held[:-1] + held[1:]) * (dt / 2))
+        return hard[1:], np.cumsum(step, axis=0) + self.stop_time_s * held[1:]

@@ -25,7 +25,7 @@ class HorizonSolution:
         iterations: Sum over all solves of this tick.
         active: Joints that have an active limit, shape [n], bool.
         torque_active: Torque rows were part of the solve.
-        slack_rad: Largest relaxation of a position row [rad].
+        slack_nm: Relaxation of the torque rows [Nm].
     """
 
     acceleration: Array
@@ -33,7 +33,7 @@ class HorizonSolution:
     iterations: int
     active: NDArray[np.bool_]
     torque_active: bool = False
-    slack_rad: float = 0.0
+    slack_nm: float = 0.0
 
 
 class Formulation(Protocol):

@@ -92,7 +92,7 @@ class MotionBuilder:
             np.concatenate((start.acceleration[None], last.acceleration[rest])))
 
     def inside(self, start: Sample, position: Array, velocity: Array, acceleration: Array) -> bool:
-        """Return whether knots are finite and inside the limits, or not further out than the start.
+        """Return whether knots are finite and inside the limits, or as far out as they must be.
 
         Position: no knot further outside than the start is, or than the stop from the start must
         go; velocity and acceleration: the limits, with the tolerance.

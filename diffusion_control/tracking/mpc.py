@@ -3,8 +3,8 @@
 
     minimise    sum_k W_q |q_k - r_k|^2 + W_v |v_k - r'_k|^2 + W_u |a_k|^2 + W_s |a_k - a_k^last|^2
     subject to  the double integrator of `prediction.py` from C(tau), a_N = 0,
-                |v_k| <= V, |a_k| <= A, |a_k - a_{k-1}| <= jerk dt, lower <= q_k + T v_k <= upper
-                (softened), |M a_k + h| <= torque (softened); all limits times `limits_scale`.
+                |v_k| <= V, |a_k| <= A, |a_k - a_{k-1}| <= jerk dt, lower <= q_k + T v_k <= upper,
+                |M a_k + h| <= torque (softened); all limits times `limits_scale`.
 
 The term to the last solution is a proximal one: at each tick the solution moves towards the
 optimum without it, so that it quietens the command and leaves no lag. W_u does leave one and is

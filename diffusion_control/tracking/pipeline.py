@@ -30,11 +30,11 @@ from diffusion_control.tracking.protocol import (
     TrackerReport,
 )
 from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
-from diffusion_control.tracking.solvers.protocol import FAILED, SOLVED
+from diffusion_control.tracking.solvers.protocol import FAILED, USABLE
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
-USABLE = (SOLVED, UNCONSTRAINED)
+ANSWERS = (UNCONSTRAINED, *USABLE)
 
 
 class Policy(Protocol):
@@ -130,7 +130,7 @@ class PipelineTracker:
             iterations=solution.iterations, warm_start_choice=choice,
             stage_s=dict(zip(STAGES, np.diff(marks).tolist(), strict=True)),
             saturation=float(solution.active.mean()), torque_active=solution.torque_active,
-            slack_rad=solution.slack_rad, phase_s=window.phase_s, time_scale=window.rate,
+            slack_nm=solution.slack_nm, phase_s=window.phase_s, time_scale=window.rate,
             plan_waiting=self._slot.waiting, plan_lost=window.lost,
             tracking_error_rad=start.error_rad, reference_error_rad=window.error_rad,
             correction_rad=float(np.abs(start.correction).max())))
@@ -200,7 +200,7 @@ class PipelineTracker:
     ) -> tuple[Trajectory, str]:
         """Return the motion and where it comes from: solution, shifted or stop."""
         here = start.sample
-        if solution.status in USABLE and np.isfinite(solution.acceleration).all():
+        if solution.status in ANSWERS and np.isfinite(solution.acceleration).all():
             position, velocity, acceleration = self._prediction.motion(
                 problem, solution.acceleration)
             if self._builder.inside(here, position, velocity, acceleration):

@@ -38,14 +38,14 @@ class TrackerReport:
     Attributes:
         solver: Name of the solver that was asked.
         solve_ok: The motion comes from a checked solution; False = shifted last motion or stop.
-        status: `unconstrained`, `solved`, or why the solution was not used.
+        status: `unconstrained`, `solved`, `suboptimal`, or why the solution was not used.
         source: Where the motion comes from: `solution`, `shifted` or `stop`.
         iterations: Of the solver; 0 where the unconstrained optimum was already inside.
         warm_start_choice: `plan`, `shifted` or `cold`.
         stage_s: Time of each of `STAGES` by the injected clock [s].
         saturation: Share of the joints that have an active limit in the prediction, in [0, 1].
         torque_active: A torque row was active, so the joints were solved together.
-        slack_rad: Largest relaxation of a position row [rad].
+        slack_nm: Relaxation of the torque rows [Nm].
         phase_s: Position on the plan, in the plan's own time [s]; 0 without a plan.
         time_scale: Rate at which the plan is followed now, in [0, 1].
         plan_waiting: A plan that starts in the future waits in its slot.
@@ -64,7 +64,7 @@ class TrackerReport:
     stage_s: dict[str, float] = field(default_factory=dict)
     saturation: float = 0.0
     torque_active: bool = False
-    slack_rad: float = 0.0
+    slack_nm: float = 0.0
     phase_s: float = 0.0
     time_scale: float = 0.0
     plan_waiting: bool = False

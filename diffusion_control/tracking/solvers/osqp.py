@@ -49,7 +49,7 @@ class OsqpSolver:
 
     def __init__(
         self, program: QuadraticProgram, *, max_iterations: int = 500, tolerance: float = 1e-5,
-        step: float = 1.0, primal_tolerance: float = 1e-3, dual_tolerance: float = 1e-3,
+        step: float = 1.0, primal_tolerance: float = 2e-4, dual_tolerance: float = 2e-4,
     ) -> None:
         self._program = program
         self._tolerances = {

@@ -18,10 +18,12 @@ from scipy import sparse
 Array = NDArray[np.float64]
 Matrix = Array | sparse.csc_array
 SOLVED = 'solved'
+SUBOPTIMAL = 'suboptimal'
 ITERATION_LIMIT = 'iteration_limit'
 INFEASIBLE = 'infeasible'
 FAILED = 'failed'
 INACCURATE = 'inaccurate'
+USABLE = (SOLVED, SUBOPTIMAL)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Solution:
         x: Shape [n]; zeros where the solver returned nothing.
         multipliers: Of the bounds, positive at the upper one, shape [n + m].
         iterations: Used by the solver.
-        status: `solved`, `iteration_limit`, `infeasible`, `failed` or `inaccurate`.
+        status: `solved`, `suboptimal` (the iterations ran out, but no bound is violated),
+            `iteration_limit`, `infeasible`, `failed` or `inaccurate`.
         primal_residual: max violation of a bound, in the units of that row.
         dual_residual: max |H x + f + [I; A]' multipliers| over the scale of f.
     """
@@ -59,8 +62,8 @@ class Solution:
 
     @property
     def accepted(self) -> bool:
-        """Return whether the solver and the solution's own check agree that it is solved."""
-        return self.status == SOLVED
+        """Return whether the solution's own check found it usable."""
+        return self.status in USABLE
 
 
 class Solver(Protocol):
@@ -97,7 +100,8 @@ def judge(
 
     Primal: max(lower - z, z - upper, 0) with z = [x; A x]. Dual: ||H x + f + y_x + A' y||_inf
     over max(1, ||f||_inf). A solution that is not finite is `failed`; one that the solver calls
-    solved but whose residuals exceed the tolerances is `inaccurate`.
+    solved but whose residuals exceed the tolerances is `inaccurate`; one that ran out of
+    iterations inside all bounds is `suboptimal`.
     """
     if not (np.isfinite(x).all() and np.isfinite(multipliers).all()):
         zero = np.zeros_like(linear)
@@ -110,4 +114,6 @@ def judge(
     dual = float(np.abs(gradient).max() / max(1.0, float(np.abs(linear).max())))
     if status == SOLVED and (primal > primal_tolerance or dual > dual_tolerance):
         status = INACCURATE
+    if status == ITERATION_LIMIT and primal <= primal_tolerance:
+        status = SUBOPTIMAL
     return Solution(x, multipliers, iterations, status, primal, dual)

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator node: a robot with its own numbers, the receiver of commands, goals, the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from diffusion_control import simulation
+from diffusion_control.evaluation.scene_tiers import make_scene
+from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_time
+from diffusion_control.nodes.goal_sequence import GoalSequence
+from diffusion_control.nodes.loop import PeriodicLoop
+from diffusion_control.nodes.outputs import MESSAGE_TYPES
+from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.nodes.real_time import apply_to_process
+from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.simulation.receivers.messages import SampleMessage, TrajectoryMessage
+
+WAKE_S = 0.005
+MAX_TICKS = 50
+SPARE_RADIUS_M = 0.06
+REPORT_S = 0.2
+PROFILE_MESSAGES = {
+    'jtc': 'joint_trajectory', 'gz': 'joint_trajectory', 'isaac': 'joint_state',
+    'forward_position': 'float64_multi_array', 'forward_velocity': 'float64_multi_array'}
+
+
+class SimulatorNode(ControlNode):
+    """Advance the simulation with the clock and publish what a robot would."""
+
+    def __init__(self) -> None:
+        """Declare parameters and publishers."""
+        super().__init__('simulator')
+        self._joint_states = self.create_publisher(JointState, 'joint_states', STANDARD)
+        self._obstacles = self.create_publisher(MarkerArray, 'obstacles', STANDARD)
+        self._report = self.create_publisher(String, 'simulator/report', STANDARD)
+        self._lock = threading.Lock()
+        self._events: list[dict[str, Any]] = []
+        self._silent_until: dict[str, float] = {}
+        self._ends: list[tuple[float, str]] = []
+        self._received = self._ticks = 0
+        self._activated = False
+
+    def configure(self) -> None:
+        """Load robot, scene and plant, build the physics."""
+        settings = self.settings
+        self.robot = load_robot(self, settings)
+        scene = (
+            simulation.load_scene(settings['scene']) if settings['scene']
+            else make_scene(self.robot, settings['seed'], settings['tier']))
+        scene.check(self.robot, settings['scene'] or 'scene')
+        spare = Obstacle('sphere', (SPARE_RADIUS_M,), np.array([0.0, 0.0, -50.0]), key='spare')
+        self.simulation = simulation.make(
+            self.robot, scene=scene, plant=plant_of(settings, self.robot.dof),
+            seed=settings['seed'], profile=settings['profile'], spare=(spare,),
+            record=Path(settings['out']) if settings['out'] else False)
+        self._spare_index = len(scene.obstacles)
+        self._order = np.random.default_rng(settings['seed']).permutation(self.robot.dof)
+        self._names = [self.robot.joint_names[k] for k in self._order]
+        kind = PROFILE_MESSAGES[settings['profile']]
+        topic = settings['command_topic'] or self.robot.controller.command_topic
+        self.create_subscription(MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD)
+        self.create_subscription(String, 'simulator/fault', self._on_fault, STANDARD)
+        self.create_subscription(String, 'safety/state', self._on_state, LATCHED)
+        self._goals = GoalSequence(self, self.robot, scene.goals)
+        self._clock = (
+            self.create_publisher(Clock, '/clock', STANDARD) if settings['publish_clock'] else None)
+        apply_to_process(self.real_time_options(), self.warn_once)
+
+    def activate(self) -> None:
+        """Let time run."""
+        self._anchor_steady, self._anchor_s = time.monotonic(), time.time()
+        self.simulation.reset(time_s=self._anchor_s, obstacles_move=False)
+        self._loop = PeriodicLoop(WAKE_S, self._tick, self._on_error, name='simulator')
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Stop time and write the ground truth."""
+        self._loop.stop()
+        self._publish_report()
+        with self._lock:
+            self.simulation.close()
+
+    def diagnose(self) -> tuple[int, str, dict[str, object]]:
+        """Report the loop and how far the simulation is."""
+        if not self.active:
+            return 0, 'inactive', {}
+        return 0, 'running', {
+            **loop_values(self._loop.statistics()), 'time_s': self.simulation.time_s,
+            'commands': self._received, 'rejected': self.simulation.receiver.rejected}
+
+    def _on_error(self, error: Exception) -> None:
+        self.report_error(error)
+
+    def _tick(self) -> None:
+        now_steady = time.monotonic()
+        self._end_faults(now_steady)
+        factor = self.settings['real_time_factor']
+        with self._lock:
+            if self.simulation.paused:
+                self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+                return
+            target = self._anchor_s + factor * (now_steady - self._anchor_steady)
+            ran = self.simulation.advance_to(target, max_ticks=MAX_TICKS)
+            if target - self.simulation.time_s > 0.1:
+                self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+            state = self.simulation.measure()
+        if not ran:
+            return
+        self._ticks += 1
+        if self._clock is not None:
+            self._clock.publish(Clock(clock=to_time(self.simulation.time_s)))
+        if not self._silent('joint_states_stop', now_steady):
+            self._publish_state(state.position, state.velocity, state.stamp_s)
+        if self._ticks % self._every('obstacles_rate_hz') == 0 and not self._silent(
+                'obstacles_stop', now_steady):
+            self._obstacles.publish(obstacles_to_markers(
+                self.simulation.obstacles_now(), self.robot.base_frame, self.simulation.time_s))
+        self._goals.update(self.simulation.truth, self.simulation.time_s, self._events)
+        if self._ticks % round(REPORT_S / WAKE_S) == 0:
+            self._publish_report()
+
+    def _every(self, name: str) -> int:
+        return max(1, round(1.0 / (self.settings[name] * WAKE_S)))
+
+    def _silent(self, fault: str, now_steady: float) -> bool:
+        return now_steady < self._silent_until.get(fault, 0.0)
+
+    def _publish_state(self, position: Any, velocity: Any, stamp_s: float) -> None:
+        message = JointState(name=self._names)
+        message.header.stamp = to_time(stamp_s)
+        message.position = array('d', position[self._order].tobytes())
+        message.velocity = array('d', velocity[self._order].tobytes())
+        self._joint_states.publish(message)
+
+    def _publish_report(self) -> None:
+        events, self._events = self._events, []
+        publish_json(self._report, {
+            'time_s': self.simulation.time_s, 'goals': self._goals.summary(), 'events': events,
+            'distance_min_m': self.simulation.distance_m,
+            'contacts': dict(self.simulation.contact_totals),
+            'plant': self.simulation.plant.to_dict(),
+            'rejected_commands': self.simulation.receiver.rejected})
+
+    def _receivers(self) -> dict[str, Any]:
+        return {
+            'joint_trajectory': self._on_trajectory, 'joint_state': self._on_joint_state,
+            'float64_multi_array': self._on_array}
+
+    def _hand_over(self, message: TrajectoryMessage | SampleMessage) -> None:
+        with self._lock:
+            self._received += 1
+            self.simulation.receive(message)
+            if not self._activated:
+                self._activated = True
+                self.simulation.activate_obstacles()
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        points = message.points
+        has_acceleration = bool(points) and all(len(p.accelerations) for p in points)
+        has_velocity = bool(points) and all(len(p.velocities) for p in points)
+        self._hand_over(TrajectoryMessage(
+            tuple(message.joint_names), from_time(message.header.stamp),
+            [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points],
+            [p.positions for p in points],
+            [p.velocities for p in points] if has_velocity else None,
+            [p.accelerations for p in points] if has_acceleration else None))
+
+    def _on_joint_state(self, message: JointState) -> None:
+        self._hand_over(SampleMessage(np.array(message.position), tuple(message.name)))
+
+    def _on_array(self, message: Float64MultiArray) -> None:
+        self._hand_over(SampleMessage(np.array(message.data)))
+
+    def _on_state(self, message: String) -> None:
+        self._goals.safety_state(message.data)
+
+    def _on_fault(self, message: String) -> None:
+        fault = json.loads(message.data)
+        name, duration = fault['name'], float(fault.get('duration_s') or 0.0)
+        end = time.monotonic() + duration
+        with self._lock:
+            if name == 'robot_frozen':
+                self.simulation.freeze(duration)
+            elif name == 'clock_pause':
+                self.simulation.paused = True
+                self._ends.append((end, name))
+            elif name == 'obstacle_jump':
+                self.simulation.place_obstacle(
+                    self._spare_index, np.array(fault['position_m'], dtype=float))
+                self._ends.append((end, name))
+            elif name in ('joint_states_stop', 'obstacles_stop'):
+                self._silent_until[name] = end
+            else:
+                self.warn_once(f'unknown fault {name}')
+                return
+        self._events.append({'event': 'fault', 'name': name, 'time_s': self.simulation.time_s})
+
+    def _end_faults(self, now_steady: float) -> None:
+        for end, name in [item for item in self._ends if item[0] <= now_steady]:
+            self._ends.remove((end, name))
+            with self._lock:
+                if name == 'clock_pause':
+                    self.simulation.paused = False
+                    self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+                else:
+                    self.simulation.restore_obstacle(self._spare_index)
+
+
+def plant_of(settings: dict[str, Any], links: int) -> simulation.Plant:
+    """Return the plant of the preset, with the values that are given (not negative) put in."""
+    plant = simulation.Plant.make(settings['plant.preset'], seed=settings['seed'], links=links)
+    given: dict[str, Any] = {}
+    for name in ('delay_s', 'payload_kg', 'noise_rad', 'drop_rate'):
+        if settings[f'plant.{name}'] >= 0.0:
+            given[name] = settings[f'plant.{name}']
+    for name in ('mass_scale', 'friction_scale'):
+        values = settings[f'plant.{name}']
+        if min(values) >= 0.0:
+            given[name] = values[0] if len(values) == 1 else tuple(values)
+    return dataclasses.replace(plant, **given)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the simulator node."""
+    return run(SimulatorNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

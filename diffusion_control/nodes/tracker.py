@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker node: admits plans and turns them into the next motion, 100 times a second."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from diffusion_control import tracking
+from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.convert import message_to_plan, trajectory_to_message
+from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
+from diffusion_control.nodes.loop import PeriodicLoop
+from diffusion_control.nodes.mailbox import Mailbox
+from diffusion_control.nodes.motion_input import MotionInput, subscribe_trajectories
+from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
+from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.tracker_report import TickLog
+from diffusion_control.robots.state import RobotState
+from diffusion_control.tracking.admission import MALFORMED, PlanAdmission, PlanArrays, Verdict
+from diffusion_control.tracking.hand_over import MODES, PlanSlots
+from diffusion_control.tracking.protocol import Reference, TrackerOutput
+from diffusion_control.trajectory.trajectory import Trajectory
+
+OBSTACLE_SPEED_M_S = 0.5
+COMMITTED_FRESH_S = 1.0
+SIMULATED_POLL_S = 0.002
+QUEUE = 4
+
+
+class TrackerNode(ControlNode):
+    """Run the tracker in its own thread; the executor only fills mailboxes."""
+
+    def __init__(self) -> None:
+        """Declare parameters and publishers."""
+        super().__init__('tracker')
+        self._motion = self.create_publisher(JointTrajectory, 'tracker/motion', STANDARD)
+        self._report = self.create_publisher(String, 'tracker/report', STANDARD)
+        self._queue: deque[tuple[str, PlanArrays]] = deque(maxlen=QUEUE)
+        self._oversized: Counter[str] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._mode, self._time_scale = 'planner', 1.0
+        self._safety_lost = False
+        self._last_motion: Trajectory | None = None
+        self._last_tick_s = -np.inf
+
+    def configure(self) -> None:
+        """Load the robot, make the tracker, compile and solve once."""
+        settings = self.settings
+        self.robot = load_robot(self, settings)
+        self.robot.collision.warm_up()
+        prefix = 'mpc.'
+        self.tracker = tracking.make(
+            settings['type'], robot=self.robot, warm_start=settings['warm_start'],
+            **{name: value for name, value in settings.items() if name.startswith(prefix)
+               and name != 'mpc.dt_s'}, dt_s=settings['mpc.dt_s'])
+        self.admission = PlanAdmission(self.robot)
+        self.slots = PlanSlots()
+        self._log = TickLog(1.0 / settings['rate_hz'])
+        names = self.robot.joint_names
+        self._states = JointStateInput(self, names)
+        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
+        self._committed = MotionInput(self, 'safety/committed', names)
+        self._status: Mailbox[str] = Mailbox()
+        for source in ('planner', 'fallback'):
+            self._subscribe_plans(source)
+        self.create_subscription(String, 'safety/mode', self._on_mode, LATCHED)
+        self.create_subscription(String, 'safety/status', self._on_status, STANDARD)
+        self._warm_up()
+        apply_to_process(self.real_time_options(), self.warn_once)
+
+    def activate(self) -> None:
+        """Start tracking."""
+        period = 1.0 / self.settings['rate_hz']
+        self._loop = PeriodicLoop(
+            SIMULATED_POLL_S if self.clocks.simulated else period, self._tick, self._on_error,
+            name='tracker',
+            on_start=lambda: apply_to_thread(self.real_time_options(), self.warn_once))
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Stop publishing: the safety monitor brakes within `motion.stale_s`."""
+        self._loop.stop()
+
+    def diagnose(self) -> tuple[int, str, dict[str, object]]:
+        """Report loop, solver and plan verdicts."""
+        if not self.active:
+            return 0, 'inactive', {}
+        rate = self._log.success_rate()
+        level = 2 if rate < 0.90 else 1 if rate < 0.95 or self._safety_lost else 0
+        message = 'safety lost' if self._safety_lost else f'success rate {rate:.2f}'
+        return level, message, {
+            **loop_values(self._loop.statistics()), 'success_rate_100': rate,
+            **{f'verdict.{code}': count for code, count in sorted(self._verdicts.items())},
+            **{f'missed.{stage}': n for stage, n in self._log.missed.items()}}
+
+    def _subscribe_plans(self, source: str) -> None:
+        def receive(message: JointTrajectory) -> None:
+            plan = message_to_plan(message, self.robot.joint_names, self.clocks.ros_s())
+            self._queue.append((source, plan))
+
+        def refuse(text: str) -> None:
+            self._oversized[source] += 1
+            self._verdicts[MALFORMED] += 1
+        subscribe_trajectories(self, f'{source}/plan', receive, refuse)
+
+    def _on_mode(self, message: String) -> None:
+        if message.data in MODES:
+            self._mode = message.data
+
+    def _on_status(self, message: String) -> None:
+        self._status.put(message.data)
+        scale = read_number(message.data, 'time_scale')
+        if scale is not None:
+            self._time_scale = min(1.0, max(0.0, scale))
+
+    def _on_error(self, error: Exception) -> None:
+        self._log.failed()
+        self.report_error(error)
+
+    def _tick(self) -> None:
+        begin = time.perf_counter()
+        cpu = time.thread_time()
+        self.clocks.observe()
+        now_s = self.clocks.ros_s()
+        state = self._states.box.look()
+        if state is None or self.clocks.paused or not self._due(now_s):
+            return
+        self._judge_next(now_s)
+        received = time.perf_counter()
+        output = self._step(state, now_s)
+        stepped = time.perf_counter()
+        self._motion.publish(trajectory_to_message(output.motion))
+        self._last_motion = output.motion
+        end = time.perf_counter()
+        stages = {'receive': received - begin, **output.report.stage_s, 'publish': end - stepped}
+        self._log.add(output.report, stages, time.thread_time() - cpu, end - begin)
+        if self._log.ready():
+            self._safety_lost = self._status.age_s() > COMMITTED_FRESH_S
+            publish_json(self._report, {**self._log.take(), 'safety_lost': self._safety_lost})
+
+    def _due(self, now_s: float) -> bool:
+        """Tell whether a period of ROS time has passed; always so without simulated time."""
+        if not self.clocks.simulated:
+            return True
+        since = now_s - self._last_tick_s
+        if 0.0 <= since < 0.999 / self.settings['rate_hz']:
+            return False
+        self._last_tick_s = now_s
+        return True
+
+    def _step(self, state: RobotState, now_s: float) -> TrackerOutput:
+        self.slots.set_mode(self._mode)
+        chosen = self.slots.select(self._time_scale)
+        seen = self._obstacles.box.look()
+        fresh = self._committed.box.age_s() < COMMITTED_FRESH_S
+        committed = self._committed.box.look() if fresh else None
+        return self.tracker.step(state, Reference(
+            chosen.plan, committed, chosen.time_scale, seen[0] if seen else ()), now_s)
+
+    def _judge_next(self, now_s: float) -> None:
+        """Judge the oldest waiting plan; the others wait for the next ticks."""
+        if not self._queue:
+            return
+        source, plan = self._queue.popleft()
+        seen = self._obstacles.box.look()
+        verdict = self.admission.judge(
+            plan, now_s, self._last_motion, seen[0] if seen else ())
+        self._verdicts[verdict.reason_code] += 1
+        if verdict.plan is not None:
+            self.slots.offer(source, verdict.plan)
+        publish_json(self._report, verdict_report(source, plan, verdict))
+
+    def _warm_up(self) -> None:
+        home = np.asarray(self.robot.home_rad, dtype=float)
+        for _ in range(3):
+            self.tracker.step(RobotState(home, np.zeros_like(home), 0.0), Reference(), 0.0)
+        self.tracker.reset()
+
+
+def verdict_report(source: str, plan: PlanArrays, verdict: Verdict) -> dict[str, Any]:
+    """Return the JSON object of `tracker/report` for one plan."""
+    return {
+        'event': 'verdict', 'source': source, 'plan_stamp': plan.stamp_s,
+        'accepted': verdict.accepted, 'reason_code': verdict.reason_code,
+        'detail': verdict.detail}
+
+
+def read_number(text: str, key: str) -> float | None:
+    """Return a number of a flat JSON object, or None."""
+    try:
+        value = json.loads(text).get(key)
+    except (ValueError, AttributeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the tracker node."""
+    return run(TrackerNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
