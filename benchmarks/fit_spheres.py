@@ -35,11 +35,11 @@ Array = NDArray[np.float64]
 STARTS, ROUNDS, GROWTH_M = 24, 12, 0.0003
 COUNTS: dict[str, dict[str, int]] = {
     'panda': {
-        'panda_link0': 5, 'panda_link1': 4, 'panda_link2': 4, 'panda_link3': 4, 'panda_link4': 4,
-        'panda_link5': 6, 'panda_link6': 4, 'panda_link7': 3, 'panda_hand': 7,
-        'panda_leftfinger': 3},
+        'panda_link0': 4, 'panda_link1': 3, 'panda_link2': 3, 'panda_link3': 3, 'panda_link4': 3,
+        'panda_link5': 4, 'panda_link6': 5, 'panda_link7': 5, 'panda_hand': 10,
+        'panda_leftfinger': 4},
     'ur5': {
-        'base_link': 3, 'shoulder_link': 3, 'upper_arm_link': 11, 'forearm_link': 8,
+        'base_link': 4, 'shoulder_link': 2, 'upper_arm_link': 8, 'forearm_link': 8,
         'wrist_1_link': 2, 'wrist_2_link': 2, 'wrist_3_link': 2, 'ee_link': 1},
 }
 MERGED = {'panda_rightfinger': 'panda_leftfinger'}

@@ -97,7 +97,8 @@ def demo(
     return code
 
 
-@app.command(epilog='Example: diffusion_control evaluate arm --planner training_free --episodes 100')
+@app.command(
+    epilog='Example: diffusion_control evaluate arm --planner training_free --episodes 100')
 def evaluate(
     task: Annotated[str, typer.Argument(metavar='TASK', help='arm')],
     robot_config: RobotConfig = 'panda',
@@ -246,7 +247,8 @@ def check_run(
 def verbs() -> list[str]:
     """Return the names of all verbs."""
     return [
-        info.name or getattr(info.callback, '__name__', '') for info in app.registered_commands]
+        str(info.name or getattr(info.callback, '__name__', ''))
+        for info in app.registered_commands]
 
 
 def _check_planner(name: str) -> None:

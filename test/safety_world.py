@@ -35,7 +35,7 @@ class Pusher:
         q, v, a = (rows[0] for rows in committed.sample_many(np.array([start_s])))
         ramp = self._stopper.ramp(q, v, a, velocity, duration_s=0.1)
         stop = self._stopper.stop(ramp.position[-1], ramp.velocity[-1], ramp.acceleration[-1])
-        times = np.concatenate([ramp.times_s, 0.1 + stop.times_s[1:]])
+        times = np.concatenate([ramp.times_s, ramp.times_s[-1] + stop.times_s[1:]])
         rows = [np.concatenate([getattr(ramp, name), getattr(stop, name)[1:]])
                 for name in ('position', 'velocity', 'acceleration')]
         rows[1][-1] = 0.0

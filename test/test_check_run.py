@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from std_msgs.msg import String
-from synthetic_run import COMMAND, START_S, SyntheticRun
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Float64MultiArray, String
+from synthetic_run import COMMAND, START_S, SyntheticRun, stamp
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.check_run import VIOLATIONS, check_run
@@ -192,6 +193,22 @@ def test_moving_obstacle_is_continued(run: SyntheticRun, tmp_path: Path) -> None
         assert (found['obstacle'] > 0) is moving
 
 
+def test_holding_still_is_never_unverified(tmp_path: Path) -> None:
+    """An obstacle drives into a robot that is told to stay: at rest, and no fault of a command."""
+    run = SyntheticRun(duration_s=1.2, amplitude=0.0)
+    home = run.robot.home_rad
+    run.truth['obstacles'][:, 0] = [*run.robot.tool_pose(home)[0], 0.05]
+    run.truth['contacts'][run.window(0.3, 0.5), 0] = 1
+    for k, (topic, _, at, sequence) in enumerate(run.messages):
+        if topic == COMMAND:
+            message = run.trajectory(at, [0.0], home[None], np.zeros((1, 7)))
+            run.messages[k] = (topic, message, at, sequence)
+        elif topic == 'obstacles':
+            run.messages[k] = (topic, run.markers(at), at, sequence)
+    found = judge(run, tmp_path)['rows'][0]
+    assert found['violations'] == {**NONE, 'contacts_at_rest': 1}
+
+
 def test_second_writer(run: SyntheticRun, tmp_path: Path) -> None:
     """A writer with numbers of its own is found, though its commands are good ones."""
     for number, at in ((1, 0.4), (2, 0.8)):
@@ -239,6 +256,35 @@ def test_position_samples(run: SyntheticRun, tmp_path: Path, step_rad: float) ->
         **NONE, 'acceleration': stepped, 'unverified_command': stepped}
 
 
+@pytest.mark.parametrize(('rate_rad_s', 'counted'), [(0.1, 0), (9.0, 1)])
+def test_velocity_samples(
+    run: SyntheticRun, tmp_path: Path, rate_rad_s: float, counted: int
+) -> None:
+    """Single velocities must keep the limits; a jump of them is an acceleration."""
+    run.metadata.update(command_type='float64_multi_array', profile='forward_velocity')
+    run.types[COMMAND] = 'std_msgs/msg/Float64MultiArray'
+    run.messages = [m for m in run.messages if m[0] != COMMAND]
+    for k, at in enumerate(np.arange(0.0, 1.2, 0.01)):
+        rate = 0.1 if k < 60 else rate_rad_s
+        run.messages.append((COMMAND, Float64MultiArray(data=[rate] * 7), at, k + 1))
+    row = judge(run, tmp_path)['rows'][0]
+    assert row['commands']['by_reason']['velocity'] == 60 * counted
+    assert row['violations'] == {
+        **NONE, 'acceleration': counted, 'unverified_command': counted}
+
+
+def test_simulated_time(run: SyntheticRun, tmp_path: Path) -> None:
+    """With /clock at half speed stamps stay in ROS time and rates in that of the receiver."""
+    run.types['/clock'] = 'rosgraph_msgs/msg/Clock'
+    run.messages = [(t, m, 2.0 * at, n) for t, m, at, n in run.messages]
+    for k, at in enumerate(np.arange(0.0, 1.2, 0.0025)):
+        run.messages.append(('/clock', Clock(clock=stamp(START_S + at)), 2.0 * at, k + 1))
+    result = judge(run, tmp_path)
+    assert result['rows'][0]['violations'] == NONE
+    assert result['rows'][0]['rates']['command']['mean_hz'] == pytest.approx(50.0)
+    assert result['failed'] == ['command_rate_mean_hz', 'command_period_p99_s']
+
+
 def test_broken_messages_are_no_motions(run: SyntheticRun, tmp_path: Path) -> None:
     """NaN, wrong names and times that go back are unverified, and nothing breaks."""
     for at, spoil in ((0.3, lambda m: m.points[1].positions.__setitem__(0, float('nan'))),
@@ -253,7 +299,7 @@ def test_broken_messages_are_no_motions(run: SyntheticRun, tmp_path: Path) -> No
 
 
 def test_goals_are_judged_by_the_truth(tmp_path: Path) -> None:
-    """A goal held for 0.3 s is reached, in FALLBACK not by the planner; an open one is left out."""
+    """A goal held for 0.3 s is reached, in FALLBACK not by the planner."""
     run = SyntheticRun(duration_s=2.5, amplitude=0.0)
     run.truth['dq'][:] = 0.0
     home = run.robot.home_rad

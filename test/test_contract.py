@@ -171,10 +171,10 @@ def test_result_and_check_keys() -> None:
 
 
 def test_rows_and_required_checks_of_evaluate() -> None:
-    from diffusion_control.evaluation import episode, evaluate_arm
+    from diffusion_control.evaluation import arm_checks, episode
     names = {field.name for field in dataclasses.fields(episode.Episode)} | {'return', 'score'}
     assert set(CONTRACT['row_keys']) <= names
-    assert list(evaluate_arm.REQUIRED) == CONTRACT['required_checks']['evaluate_arm']
+    assert list(arm_checks.REQUIRED) == CONTRACT['required_checks']['evaluate_arm']
 
 
 def test_run_folder(tmp_path: Path) -> None:

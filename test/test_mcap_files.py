@@ -78,7 +78,7 @@ def same(decoded: Any, message: Any) -> bool:
 
 
 def test_standard_reader_decodes_every_type(tmp_path: Path) -> None:
-    """mcap's own reader with the ROS 2 decoder gives back every field."""
+    """The own reader of mcap with the ROS 2 decoder gives back every field."""
     write(tmp_path / 'run.mcap')
     with (tmp_path / 'run.mcap').open('rb') as stream:
         reader = make_reader(stream, decoder_factories=[DecoderFactory()])

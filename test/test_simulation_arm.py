@@ -52,7 +52,7 @@ def follow(sim, seconds, amplitude_rad=0.2, rate_rad_s=0.8, start_s=0.0):
         for _ in range(10):
             sim.advance(1)
             wanted, _ = sine(sim.robot, [sim.time_s - start_s], amplitude_rad, rate_rad_s)
-            errors.append(sim.truth()['q'] - wanted[0])
+            errors.append(sim.data.qpos - wanted[0])
     return np.array(errors)
 
 
@@ -83,6 +83,25 @@ def test_a_sine_is_tracked_through_the_trajectory_controller(
     assert 1e-7 < rms < rms_rad and worst < worst_rad
     assert sim.receiver.counters == {'accepted': 250}
     assert sim.truth()['contact_onsets'] == {'obstacle': 0, 'self_or_wall': 0}
+
+
+@pytest.mark.parametrize('name', ['panda', 'ur5'])
+def test_the_drives_are_stable_in_light_poses_and_after_saturation(name):
+    robot, rng = arm(name), np.random.default_rng(4)
+    nothing, tried = ObstacleArrays.pack(()), 0
+    sim = make(name, record=True)
+    while tried < 6:
+        position = rng.uniform(np.maximum(robot.limits.lower_rad, -2.0),
+                               np.minimum(robot.limits.upper_rad, 2.0))
+        if robot.collision.clearance(position, nothing)[1] < 0.04:
+            continue
+        tried += 1
+        sim.reset(position=position)
+        sim.data.qvel[:] = 0.3 * robot.limits.velocity_rad_s * rng.choice([-1, 1], robot.dof)
+        sim.advance(600)
+        rows = sim.recorder.arrays()
+        assert np.abs(rows['dq'][-50:]).max() < 2e-2, 'no limit cycle is left'
+        assert (np.abs(rows['tau_demand'][-50:]) < robot.limits.torque_nm).all()
 
 
 def test_the_nominal_plant_is_the_controllers_model():

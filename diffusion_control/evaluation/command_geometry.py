@@ -25,6 +25,7 @@ from diffusion_control.robots.obstacles import Obstacle, rotation_matrix
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 STEP_S = 0.005
+TICK_S = 0.01
 REST_RAD_S = 5e-3
 
 
@@ -60,19 +61,20 @@ class CommandGeometry:
         radius = self._model.geom_rbound
         self._reach = radius[scenery.robot][:, None] + radius[scenery.obstacles][None, :]
 
-    def touches(self, command: Command, seen: ObstacleSet) -> bool:
-        """Say whether a command's motion touches an obstacle of a published set."""
+    def touches(
+        self, command: Command, seen: ObstacleSet, before_rad: Array | None = None
+    ) -> bool:
+        """Say whether a command's motion touches an obstacle of a published set.
+
+        Args:
+            command: The command.
+            seen: The obstacles.
+            before_rad: Where the command before had the robot at that time, shape [n]; a command
+                of one point that stays there is at rest.
+        """
         if command.fault or not seen.obstacles:
             return False
-        first = max(command.sent_s, command.first_s)
-        if command.last_s <= first:
-            times = np.array([first])
-            resting = np.zeros(1, dtype=bool)
-        else:
-            steps = int(np.ceil((command.last_s - first) / STEP_S))
-            times = np.linspace(first, command.last_s, steps + 1)
-            resting = (np.abs(command.velocity_at(times)) <= REST_RAD_S).all(axis=1)
-        times = times[~resting]
+        times = moving_times(command, before_rad)
         if not len(times):
             return False
         return self._any_contact(command.position_at(times), times - seen.stamp_s, seen.obstacles)
@@ -110,6 +112,19 @@ class CommandGeometry:
             mujoco.mj_kinematics(model, data)
             places[k], turns[k] = data.geom_xpos[scenery.robot], data.geom_xmat[scenery.robot]
         return places, turns
+
+
+def moving_times(command: Command, before_rad: Array | None) -> Array:
+    """Return the instants, 5 ms apart, at which a command moves the robot [s], shape [m]."""
+    first = max(command.sent_s, command.first_s)
+    if command.last_s > first:
+        steps = int(np.ceil((command.last_s - first) / STEP_S))
+        times = np.linspace(first, command.last_s, steps + 1)
+        speed = np.abs(command.velocity_at(times)).max(axis=1)
+        return np.asarray(times[speed > REST_RAD_S])
+    stays = before_rad is not None and bool(
+        (np.abs(command.position[-1] - before_rad) <= REST_RAD_S * TICK_S).all())
+    return np.zeros(0) if stays else np.array([first])
 
 
 def known_set(received_s: Array, sent_s: float) -> int:

@@ -9,7 +9,6 @@ Source: ros2_controllers, joint_trajectory_controller/src/trajectory.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,7 +68,7 @@ class Command:
         return self._polynomial.derivative(1), self._polynomial.derivative(2)
 
     def position_at(self, ros_s: Array) -> Array:
-        """Return positions at ROS times, shape [k, n]; held before the first and after the last."""
+        """Return positions at ROS times, shape [k, n]; held outside the points."""
         if len(self.times_s) == 1:
             return np.repeat(self.position, len(ros_s), axis=0)
         at = np.clip(np.asarray(ros_s) - self.stamp_s, self.times_s[0], self.times_s[-1])
@@ -184,8 +183,8 @@ def parse_sample(message: Any, names: tuple[str, ...]) -> tuple[Array | None, Ar
         if any(name not in places for name in names):
             return None, None
         order = [places[name] for name in names]
-        pick: Callable[[Any], Array | None] = (
-            lambda row: np.array(row, dtype=float)[order] if len(row) == len(places) else None)
-        return pick(message.position), pick(message.velocity)
+        full = [np.array(row, dtype=float)[order] if len(row) == len(places) else None
+                for row in (message.position, message.velocity)]
+        return full[0], full[1]
     data = np.array(message.data, dtype=float)
     return (data, data) if len(data) == len(names) else (None, None)

@@ -58,12 +58,12 @@ class Stream:
     @property
     def log_s(self) -> Array:
         """Receive times [s], shape [m]."""
-        return np.array(self.log_ns, dtype=np.int64) * NANO
+        return np.array(self.log_ns, dtype=np.int64).astype(np.float64) * NANO
 
     @property
     def publish_s(self) -> Array:
         """Send times [s], shape [m]."""
-        return np.array(self.publish_ns, dtype=np.int64) * NANO
+        return np.array(self.publish_ns, dtype=np.int64).astype(np.float64) * NANO
 
     @cached_property
     def messages(self) -> list[Any]:

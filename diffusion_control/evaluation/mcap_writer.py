@@ -145,7 +145,7 @@ class McapWriter:
         self._closing = True
         if not self._busy and not self._closed:
             self._closed = True
-            self._writer.finish()
+            self._writer.finish()  # type: ignore[no-untyped-call]
             self._stream.close()
 
     def __enter__(self) -> McapWriter:

@@ -25,7 +25,7 @@ def rate_statistics(receive_ns: Sequence[int]) -> dict[str, Any]:
     Args:
         receive_ns: Receive times [ns], m of them, increasing.
     """
-    period = np.diff(np.array(receive_ns, dtype=np.int64)) * 1e-9
+    period = np.diff(np.array(receive_ns, dtype=np.int64)).astype(np.float64) * 1e-9
     if not len(period) or period.sum() <= 0.0:
         return dict.fromkeys(RATE_KEYS)
     return {

@@ -72,10 +72,12 @@ def judge_samples(
     errors = np.full(len(sent), np.nan)
     if not len(sent):
         return CommandVerdicts(sent, {**flags, 'velocity': none, 'acceleration': none}, errors)
+    fast: Flags = none
     if velocity_receiver:
         rate = np.array([(c.velocity if c.velocity is not None else c.position)[0]
                          for c in commands])
-        fast = (np.abs(rate) > limits.velocity_rad_s * (1 + RELATIVE)).any(axis=1)
+        fast = np.asarray(
+            (np.abs(rate) > limits.velocity_rad_s * (1 + RELATIVE)).any(axis=1))
     else:
         flags['position'] = usable & (
             (position < limits.lower_rad - POSITION_ROUNDING_RAD)
@@ -84,9 +86,10 @@ def judge_samples(
         period = np.maximum(np.diff(sent, prepend=sent[0] - LEAST_PERIOD_S), LEAST_PERIOD_S)
         step = np.abs(position - before)
         errors = step.max(axis=1)
-        over = (step > limits.velocity_rad_s * period[:, None] + START_RAD).any(axis=1)
+        over = np.asarray(
+            (step > limits.velocity_rad_s * period[:, None] + START_RAD).any(axis=1))
         flags['start'] = usable & over & ~np.array([truth.exempt_near(t) for t in sent])
-        rate, fast = _mean_velocity(sent, position), none
+        rate = _mean_velocity(sent, position)
     flags['velocity'] = usable & fast
     flags['acceleration'] = usable & _accelerates(sent, rate, limits)
     return CommandVerdicts(sent, flags, errors)
@@ -109,5 +112,4 @@ def _accelerates(sent: Array, rate: Array, limits: JointLimits) -> Flags:
     before = _earlier(sent)
     width = np.maximum(sent - sent[before], WINDOW_S)[:, None]
     change = np.abs(rate - rate[before]) / width
-    result: Flags = (change > limits.acceleration_rad_s2 * (1 + RELATIVE)).any(axis=1)
-    return result
+    return np.asarray((change > limits.acceleration_rad_s2 * (1 + RELATIVE)).any(axis=1))

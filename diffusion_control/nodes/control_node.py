@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -165,6 +166,51 @@ def publish_json(publisher: Publisher, value: dict[str, Any]) -> None:
     publisher.publish(String(data=json.dumps(finite(value))))
 
 
+class _Runner:
+    """Run one node in the main thread until a signal, or until its parent is gone.
+
+    Everything that creates or destroys entities happens before the spin or inside its callbacks:
+    the events executor of rclpy 7.1 deadlocks when another thread wakes it while it takes the
+    interpreter's lock. Publishing from other threads is safe as long as the node does not
+    subscribe to the same topic. (Its `spin` delivers nothing with these wheels; `spin_once` does.)
+    """
+
+    def __init__(self, node: ControlNode) -> None:
+        self._node = node
+        self._parent = os.getppid()
+        self._stop = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def spin(self) -> None:
+        """Spin until the end; the robot comes to rest first."""
+        executor = EventsExecutor()
+        executor.add_node(self._node)
+        polled = 0.0
+        while not self._stop:
+            executor.spin_once(timeout_sec=PARENT_POLL_S)
+            if time.monotonic() - polled >= PARENT_POLL_S:
+                polled = time.monotonic()
+                self._watch_parent()
+        ending = threading.Thread(target=self._end, name='ending', daemon=True)
+        ending.start()
+        while ending.is_alive():
+            executor.spin_once(timeout_sec=0.01)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stop = True
+
+    def _watch_parent(self) -> None:
+        if self._parent != 1 and os.getppid() != self._parent:
+            self._node.get_logger().warning(
+                'parent process is gone -> coming to rest, then ending')
+            self._stop = True
+
+    def _end(self) -> None:
+        if self._node.active:
+            self._node.trigger_deactivate()
+
+
 def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
     """Run one node until a signal, or until its parent is gone; the robot comes to rest first.
 
@@ -178,34 +224,13 @@ def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
     except DiffusionControlError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    executor = EventsExecutor()
-    executor.add_node(node)
-    spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
-    spinner.start()
-    code = 0
+    runner = _Runner(node)
     if node.get_parameter('autostart').value:
         node.trigger_configure()
         if node.failure is None:
             node.trigger_activate()
-        if node.failure is not None:
-            code = node.failure.exit_code
-            stop.set()
-    _wait(stop, node)
-    if node.active:
-        node.trigger_deactivate()
-    executor.shutdown(timeout_sec=1.0)
-    spinner.join(1.0)
+    if node.failure is None:
+        runner.spin()
     node.destroy_node()
     rclpy.try_shutdown()
-    return code
-
-
-def _wait(stop: threading.Event, node: ControlNode) -> None:
-    parent = os.getppid()
-    while not stop.wait(PARENT_POLL_S):
-        if parent != 1 and os.getppid() != parent:
-            node.get_logger().warning('parent process is gone -> coming to rest, then ending')
-            return
+    return 0 if node.failure is None else node.failure.exit_code

@@ -6,10 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.qos import QoSCompatibility, qos_check_compatible, qos_profile_sensor_data
 from sensor_msgs.msg import JointState
-
-from diffusion_control.nodes.qos import SENSOR
 
 
 class StateListener:
@@ -19,7 +17,8 @@ class StateListener:
         """Subscribe without asking for more than is offered."""
         self.last: JointState | None = None
         self.count = 0
-        self._subscription = node.create_subscription(JointState, topic, self._keep, SENSOR)
+        self._subscription = node.create_subscription(
+            JointState, topic, self._keep, qos_profile_sensor_data)
 
     def _keep(self, message: JointState) -> None:
         self.last = message

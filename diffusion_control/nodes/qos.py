@@ -8,7 +8,6 @@ from rclpy.qos import (
     HistoryPolicy,
     QoSProfile,
     ReliabilityPolicy,
-    qos_profile_best_available,
 )
 
 STANDARD = QoSProfile(
@@ -27,5 +26,12 @@ LATCHED = QoSProfile(
 )
 """The last value reaches late joiners (safety/state, safety/mode)."""
 
-SENSOR = qos_profile_best_available
-"""Adopts what the publisher offers (joint_states, sensors)."""
+SENSOR = QoSProfile(
+    depth=10,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Asks for nothing, so every publisher matches. The middleware's own best_available adapts to the
+publishers that are there when the subscription is made, and asks for transient_local when there
+are none yet: a robot that starts later would not be heard."""

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -15,6 +16,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.nodes.qos import LATCHED
 
 WAIT_S = 2.0
+DISCOVERY_S = 0.4
 
 
 def load_robot(node: Node, settings: dict[str, Any]) -> robots.Arm:
@@ -50,12 +52,26 @@ def _urdf_text(node: Node, path: str) -> str | None:
             raise ConfigurationError(
                 f'the URDF cannot be read: {error.strerror}',
                 where=f'{node.get_name()}.urdf_path', value=path) from error
+    return described(node.get_namespace())
+
+
+def described(namespace: str) -> str | None:
+    """Return the URDF that somebody publishes on `robot_description`, or None.
+
+    A node of its own listens, so that the caller's executor is left alone.
+    """
     received: list[str] = []
-    subscription = node.create_subscription(
+    node = Node('robot_description_reader', namespace=namespace, use_global_arguments=False)
+    node.create_subscription(
         String, 'robot_description', lambda message: received.append(message.data), LATCHED)
-    if node.count_publishers('robot_description'):
-        end = time.monotonic() + WAIT_S
-        while not received and time.monotonic() < end:
-            time.sleep(0.02)
-    node.destroy_subscription(subscription)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    begin = time.monotonic()
+    while not received:
+        executor.spin_once(timeout_sec=0.05)
+        waited = time.monotonic() - begin
+        if waited > (WAIT_S if node.count_publishers('robot_description') else DISCOVERY_S):
+            break
+    executor.shutdown()
+    node.destroy_node()
     return received[-1] if received else None

@@ -8,6 +8,8 @@ import threading
 import time
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,20 @@ from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.decision import SafetyDecision
+from diffusion_control.safety.health import Health
+from diffusion_control.trajectory.trajectory import Trajectory
 
 STATUS_TICKS = 10
 DISARM_S = 3.0
+DEAF_S = 0.1
+EXERCISE_TICKS = 30
 MONITOR_PARAMETERS = (
     'margin_m', 'braking_fraction', 'command_delay_s', 'receiver_timeout_s', 'accept_no_timeout',
     'confidence_min', 'plan_lost_s', 'degraded_time_scale', 'recovery_cycles', 'emergency_s',
-    'shadow', 'command_interface', 'fallback_type', 'obstacles.max_speed_m_s',
+    'shadow', 'lead_s', 'unverified_s', 'follow_error_rad', 'command_interface', 'fallback_type', 'obstacles.max_speed_m_s',
     'obstacles.max_acceleration_m_s2', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s')
 
 
@@ -54,6 +62,7 @@ class SafetyNode(ControlNode):
         self._cpu: list[float] = []
         self._resting = threading.Event()
         self._others = 0
+        self._disarming = False
 
     def configure(self) -> None:
         """Load the robot, make the monitor (compiled and warm), refuse unsafe receivers."""
@@ -63,8 +72,11 @@ class SafetyNode(ControlNode):
         self._kind = settings['command_out_type'] or controller.command_type
         self._topic = settings['command_out_topic'] or controller.command_topic
         known = {name: settings[name] for name in MONITOR_PARAMETERS}
-        self.monitor = safety.make(
-            self.robot, rate_hz=settings['rate_hz'], command_out_type=self._kind, **known)
+        made = partial(
+            safety.make, self.robot, rate_hz=settings['rate_hz'], command_out_type=self._kind,
+            **known)
+        exercise(made(), self.robot)
+        self.monitor = made()
         self.inputs = SafetyInputs(
             self, self.robot, self.clocks, planner_rate_hz=settings['planner_rate_hz'],
             max_speed_m_s=settings['obstacles.max_speed_m_s'])
@@ -78,7 +90,7 @@ class SafetyNode(ControlNode):
     def activate(self) -> None:
         """Arm: from now on commands are sent, the first one is the measured position."""
         self.monitor.disarm()
-        self.inputs.paused = False
+        self._disarming = self.inputs.paused = False
         self.inputs.restart()
         self._loop = PeriodicLoop(
             1.0 / self.settings['rate_hz'], self._tick, self._on_error, name='safety',
@@ -88,7 +100,7 @@ class SafetyNode(ControlNode):
     def deactivate(self) -> None:
         """Brake first; stop publishing when the robot stands (or after 3 s)."""
         self._resting.clear()
-        self.inputs.paused = True
+        self._disarming = self.inputs.paused = True
         if not self._resting.wait(DISARM_S):
             self.get_logger().error(
                 f'the robot did not come to rest within {DISARM_S} s; publishing stops anyway')
@@ -129,6 +141,8 @@ class SafetyNode(ControlNode):
         if now_s <= 0.0:
             return
         health = self.inputs.health()
+        if self._disarming:
+            health = without_losses(health)
         seen = self.inputs.obstacles.box.look()
         decision = self.monitor.step(
             self.inputs.states.box.look(), self.inputs.motion.box.look(),
@@ -232,6 +246,32 @@ class SafetyNode(ControlNode):
         response.success = True
         response.message = 'paused' if request.data else 'going on'
         return response
+
+
+def exercise(monitor: safety.SafetyMonitor, robot: Robot) -> None:
+    """Run a monitor through arming, following and braking, so that no later tick is a first."""
+    home = np.asarray(robot.home_rad, dtype=float)
+    still = np.zeros_like(home)
+    for tick in range(EXERCISE_TICKS):
+        now_s = 1.0 + tick / 100.0
+        moved = home + 1e-4 * tick
+        motion = Trajectory(
+            now_s + 0.02, np.array([0.0, 0.2]), np.stack([moved, moved]),
+            np.stack([still, still]), np.zeros((2, len(home))), robot.joint_names,
+            robot.base_frame)
+        monitor.step(
+            RobotState(home, still, now_s), motion if tick < EXERCISE_TICKS - 5 else None, (),
+            now_s)
+
+
+def without_losses(health: Health) -> Health:
+    """Return the health of a monitor that brakes to end, and so may not hear the others.
+
+    What is lost then stops the robot, which it does anyway, and latches nothing.
+    """
+    return replace(
+        health, state_age_s=min(health.state_age_s, DEAF_S),
+        motion_age_s=min(health.motion_age_s, DEAF_S))
 
 
 def main(args: Sequence[str] | None = None) -> int:

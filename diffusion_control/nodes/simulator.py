@@ -21,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import simulation
-from diffusion_control.evaluation.scene_tiers import make_scene
+from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
 from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_time
 from diffusion_control.nodes.goal_sequence import GoalSequence
@@ -64,7 +64,7 @@ class SimulatorNode(ControlNode):
         self.robot = load_robot(self, settings)
         scene = (
             simulation.load_scene(settings['scene']) if settings['scene']
-            else make_scene(self.robot, settings['seed'], settings['tier']))
+            else generate_scene(self.robot, settings['seed'], settings['tier'], goals=12))
         scene.check(self.robot, settings['scene'] or 'scene')
         spare = Obstacle('sphere', (SPARE_RADIUS_M,), np.array([0.0, 0.0, -50.0]), key='spare')
         self.simulation = simulation.make(
@@ -80,7 +80,7 @@ class SimulatorNode(ControlNode):
         self.create_subscription(String, 'simulator/fault', self._on_fault, STANDARD)
         self.create_subscription(String, 'safety/state', self._on_state, LATCHED)
         self._goals = GoalSequence(self, self.robot, scene.goals)
-        self._clock = (
+        self._clock_out = (
             self.create_publisher(Clock, '/clock', STANDARD) if settings['publish_clock'] else None)
         apply_to_process(self.real_time_options(), self.warn_once)
 
@@ -104,7 +104,7 @@ class SimulatorNode(ControlNode):
             return 0, 'inactive', {}
         return 0, 'running', {
             **loop_values(self._loop.statistics()), 'time_s': self.simulation.time_s,
-            'commands': self._received, 'rejected': self.simulation.receiver.rejected}
+            'commands': self._received, **self.simulation.receiver.counters}
 
     def _on_error(self, error: Exception) -> None:
         self.report_error(error)
@@ -125,9 +125,10 @@ class SimulatorNode(ControlNode):
         if not ran:
             return
         self._ticks += 1
-        if self._clock is not None:
-            self._clock.publish(Clock(clock=to_time(self.simulation.time_s)))
-        if not self._silent('joint_states_stop', now_steady):
+        if self._clock_out is not None:
+            self._clock_out.publish(Clock(clock=to_time(self.simulation.time_s)))
+        if self._ticks % self._every('joint_states_rate_hz') == 0 and not self._silent(
+                'joint_states_stop', now_steady):
             self._publish_state(state.position, state.velocity, state.stamp_s)
         if self._ticks % self._every('obstacles_rate_hz') == 0 and not self._silent(
                 'obstacles_stop', now_steady):
@@ -156,8 +157,8 @@ class SimulatorNode(ControlNode):
             'time_s': self.simulation.time_s, 'goals': self._goals.summary(), 'events': events,
             'distance_min_m': self.simulation.distance_m,
             'contacts': dict(self.simulation.contact_totals),
-            'plant': self.simulation.plant.to_dict(),
-            'rejected_commands': self.simulation.receiver.rejected})
+            'plant': self.simulation.plant.summary(),
+            'commands': dict(self.simulation.receiver.counters)})
 
     def _receivers(self) -> dict[str, Any]:
         return {

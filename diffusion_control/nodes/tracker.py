@@ -35,6 +35,7 @@ OBSTACLE_SPEED_M_S = 0.5
 COMMITTED_FRESH_S = 1.0
 SIMULATED_POLL_S = 0.002
 QUEUE = 4
+TRACKER_PARAMETERS = ('warm_start', 'braking_fraction', 'command_delay_s', 'observer')
 
 
 class TrackerNode(ControlNode):
@@ -58,11 +59,11 @@ class TrackerNode(ControlNode):
         settings = self.settings
         self.robot = load_robot(self, settings)
         self.robot.collision.warm_up()
-        prefix = 'mpc.'
+        chosen = {
+            name: value for name, value in settings.items()
+            if name.startswith('mpc.') or name in TRACKER_PARAMETERS}
         self.tracker = tracking.make(
-            settings['type'], robot=self.robot, warm_start=settings['warm_start'],
-            **{name: value for name, value in settings.items() if name.startswith(prefix)
-               and name != 'mpc.dt_s'}, dt_s=settings['mpc.dt_s'])
+            settings['type'], robot=self.robot, dt_s=chosen.pop('mpc.dt_s'), **chosen)
         self.admission = PlanAdmission(self.robot)
         self.slots = PlanSlots()
         self._log = TickLog(1.0 / settings['rate_hz'])

@@ -41,6 +41,10 @@ SAFETY: tuple[Parameter, ...] = (
         "The planner's rate_hz: DEGRADED follows after 2 / planner_rate_hz + 0.05 s "
         'without an accepted plan.', 'Hz', 0.5, 50.0),
     Parameter(
+        'fallback_type', 'string', 'classical',
+        "The fallback's type: with hold there is nothing to follow, and HOLD follows FALLBACK.",
+        choices=('classical', 'retreat', 'training_free', 'hold')),
+    Parameter(
         'confidence_min', 'float', 0.1,
         'DEGRADED below this confidence of the planner.', minimum=0.0, maximum=1.0),
     Parameter(

@@ -11,7 +11,8 @@ from diffusion_control.errors import ConfigurationError
 
 Type = Literal['bool', 'int', 'float', 'string', 'float_array', 'string_array']
 Value = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
-SCALARS: dict[str, type] = {'bool': bool, 'int': int, 'float': float, 'string': str}
+Scalar = type[bool] | type[int] | type[float] | type[str]
+SCALARS: dict[str, Scalar] = {'bool': bool, 'int': int, 'float': float, 'string': str}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Parameter:
             raise self._error('is empty', list(value), where)
         return entries  # type: ignore[return-value]  # one type for all, by the loop above
 
-    def _check_scalar(self, value: object, kind: type, where: str) -> bool | int | float | str:
+    def _check_scalar(self, value: object, kind: Scalar, where: str) -> bool | int | float | str:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

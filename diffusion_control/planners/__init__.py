@@ -3,6 +3,14 @@
 
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.protocol import Planner
-from diffusion_control.planners.registry import available, make
+from diffusion_control.planners.registry import (
+    available,
+    available_fallbacks,
+    make,
+    make_fallback,
+    parameters_of,
+)
 
-__all__ = ['PlanSet', 'Planner', 'PlanningError', 'PlanningProblem', 'available', 'make']
+__all__ = [
+    'PlanSet', 'Planner', 'PlanningError', 'PlanningProblem', 'available', 'available_fallbacks',
+    'make', 'make_fallback', 'parameters_of']

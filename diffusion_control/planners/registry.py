@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -70,6 +71,16 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
     kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
     planner: Planner = kind(robot, model=model, seed=seed, **params)
     return planner
+
+
+def parameters_of(name: str) -> tuple[str, ...]:
+    """Return the names of a planner's parameters.
+
+    Raises:
+        ConfigurationError: Unknown name.
+    """
+    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
+    return tuple(field.name for field in dataclasses.fields(kind.parameters_type))
 
 
 def available_fallbacks() -> list[str]:

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
-from diffusion_control.planners.spline_problem import FREE, SplineProblem
+from diffusion_control.planners.spline_problem import FREE, SMOOTH_WEIGHT, SplineProblem
 from diffusion_control.planners.world import Judgement, World
 from diffusion_control.trajectory.spline import to_trajectory
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 LATE_CONFLICT_S = 2.0
-POLISH_SMOOTH = (0.1, 0.3)
+SHORTENING = (0.1, 0.3)
+SHORTENED = 6
 
 
 @dataclass(frozen=True)
@@ -41,33 +42,41 @@ class Pool:
 def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     """Return the pool with its shortest durations, best first, and its keys.
 
-    The key is T + 100 s/m * (shortfall of clearance below margin, at 48 points) below 0.02 m,
+    The key is T + 200 s/m * (shortfall of clearance below the margin, at 48 points),
     and 1000 s more where a motion penetrates.
     """
     points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
     _, near = splines.clearance(points, duration, 48)
-    margin = 0.5 * splines.world.margin_m
-    key = duration + 100.0 * np.maximum(margin - near, 0.0) + 1000.0 * (near < 0)
+    margin = splines.world.margin_m
+    key = duration + 200.0 * np.maximum(margin - near, 0.0) + 1000.0 * (near < 0)
     order = np.argsort(key, kind='stable')
     return Pool(points[order][:, FREE], pool.goal[order], duration[order]), key[order]
 
 
 def polish(splines: SplineProblem, pool: Pool, *, count: int, steps: int) -> Pool:
-    """Return the best `count` motions, each stage of their gradient descent, unsorted.
+    """Return the best motions of a pool after gradient descent, unsorted.
 
-    First with the common weights, then with a growing weight of smoothness, which shortens.
+    The best `count` descend `steps` times with the common weights; the best `SHORTENED` of those
+    then with a growing weight of smoothness, which shortens them. Every stage is returned.
     """
-    best, _ = rank(splines, pool)
-    best = best.take(np.arange(min(count, len(best.free))))
+    best = _best(splines, pool, count)
     result = best
-    stages = ((steps, 0.02, 0.02), *((steps // 2, smooth, 0.01) for smooth in POLISH_SMOOTH))
+    stages = ((steps, SMOOTH_WEIGHT, 0.02), *((steps // 2, smooth, 0.01) for smooth in SHORTENING))
     for number, smooth, extra in stages:
         free = splines.descend(
             best.free, best.goal, best.duration, steps=number, smooth=smooth, extra_m=extra)
         _, duration = splines.fit_duration(free, best.goal, best.duration)
         best = Pool(free, best.goal, duration)
         result = result.join(best)
+        if smooth == SMOOTH_WEIGHT:
+            best = _best(splines, best, SHORTENED)
     return result
+
+
+def _best(splines: SplineProblem, pool: Pool, count: int) -> Pool:
+    """Return the best `count` motions of a pool."""
+    ranked, _ = rank(splines, pool)
+    return ranked.take(np.arange(min(count, len(ranked.free))))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class SplineParameters:
     """What all spline planners can be told."""
 
     num_candidates: int = parameter(6, 1, 64, 'candidates that are checked and returned')
-    margin_m: float = parameter(0.02, 0.0, 0.2, 'clearance to obstacles [m]')
+    margin_m: float = parameter(0.015, 0.0, 0.2, 'least clearance to obstacles [m]')
     speed_scale: float = parameter(0.65, 0.05, 0.95, 'share of the limits to plan with')
     keep_ratio: float = parameter(
         0.95, 0.1, 1.0, 'a new plan must be shorter than this share of the kept one')

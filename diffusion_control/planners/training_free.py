@@ -31,9 +31,12 @@ from diffusion_control.trajectory.spline import fit, head
 
 Array = NDArray[np.float64]
 SIGMA_MAX, SIGMA_MIN = 1.0, 0.05
+SIGMA_START = 0.5
+SCREENED = 16
 WARM_SAMPLE_SHARE = 0.5
 GOALS_AT_ONCE = 3
 ENOUGH_FREE = 3
+ENOUGH_SIGMA = 0.3
 AT_GOAL_RAD = 0.02
 RESERVE_S = 0.025
 
@@ -51,8 +54,8 @@ class TrainingFreeParameters(SplineParameters):
     num_warm_chains: int = parameter(4, 1, 256, 'chains while the previous plan is free')
     num_samples: int = parameter(512, 2, 65536, 'roll-outs per reverse step, over all chains')
     temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
-    polish_count: int = parameter(8, 0, 64, 'motions that are polished by gradient steps')
-    polish_steps: int = parameter(12, 0, 200, 'gradient steps of the polish')
+    polish_count: int = parameter(16, 0, 64, 'motions that are polished by gradient steps')
+    polish_steps: int = parameter(16, 0, 200, 'gradient steps of the polish')
 
 
 @dataclass
@@ -129,14 +132,21 @@ class TrainingFreePlanner(SplinePlanner):
         return chains, values.num_inference_steps, values.num_samples
 
     def _cold(self, request: Request, lines: Pool, count: int) -> Chains:
-        """Return chains from smooth noise around the lines; half of them to the nearest goal."""
-        which = np.zeros(count, dtype=np.int64)
+        """Return the cheapest of many smooth random starts around the lines.
+
+        Half of them lead to the nearest goal, the other half to the others in turn.
+        """
+        draws = SCREENED * count
+        which = np.zeros(draws, dtype=np.int64)
         which[1::2] = np.arange(len(which[1::2])) % len(lines.free)
         mean = lines.free[which]
-        mean[1:] += SIGMA_MAX * request.splines.noise(self.generator, (count - 1,))
-        return Chains(
-            request.splines.clip(mean), lines.goal[which], lines.duration[which],
-            np.full(count, SIGMA_MAX))
+        mean[1:] += SIGMA_MAX * request.splines.noise(self.generator, (draws - 1,))
+        mean, goal = request.splines.clip(mean), lines.goal[which]
+        duration = lines.duration[which]
+        cost = request.splines.cost(
+            request.splines.assemble(mean, goal, duration), duration)
+        best = np.argsort(cost, kind='stable')[:count]
+        return Chains(mean[best], goal[best], duration[best], np.full(count, SIGMA_START))
 
     def _warm(self, request: Request, warm: Pool, count: int, level: float) -> Chains:
         """Return chains from the previous plan, all but the first two re-noised."""
@@ -193,7 +203,7 @@ class TrainingFreePlanner(SplinePlanner):
                 1.0 / max(steps - done, 1))
             _, chains.duration = splines.fit_duration(
                 chains.mean, chains.goal, chains.duration, rounds=2)
-            if done % 3 == 0 and done < steps and self._enough(request, chains):
+            if done % 3 == 0 and done < steps and chains.sigma.max() < ENOUGH_SIGMA and self._enough(request, chains):
                 break
         return Pool(chains.mean, chains.goal, chains.duration).join(
             Pool(best, chains.goal, chains.duration))

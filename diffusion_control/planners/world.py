@@ -17,6 +17,7 @@ MOVER_GROWTH_M = 0.03
 MOVER_HORIZON_S = 1.5
 JUDGED_POINTS = 241
 EXIT_SPEED_M_S = 0.1
+OWN_EXTRA_M = 0.005
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class World:
 
     def __init__(
         self, robot: Any, obstacles: tuple[Obstacle, ...], *, margin_m: float,
-        own_margin_m: float = 0.01, limit_factor: float = 0.95,
+        own_margin_m: float = 0.005, limit_factor: float = 0.95,
     ) -> None:
         self.robot = robot
         self.margin_m, self.own_margin_m = margin_m, own_margin_m
@@ -76,7 +77,7 @@ class World:
         """
         result: tuple[Array, Array, Array | None] = self.robot.collision.cost(
             positions, np.minimum(times_s, MOVER_HORIZON_S), self.all,
-            self.margin_m + extra_m, self.own_margin_m + 0.5 * extra_m, gradient)
+            self.margin_m + extra_m, self.own_margin_m + OWN_EXTRA_M + 0.5 * extra_m, gradient)
         return result
 
     def standing_clearance(self, position: Array) -> tuple[float, float]:

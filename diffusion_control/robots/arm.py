@@ -65,21 +65,23 @@ class Arm:
         """
         self.config, self._given_text = config, urdf_text
         where = str(config.file)
-        self.name, self.joint_names, self.dof = config.name, config.joint_names, len(config.home_rad)
+        self.name, self.joint_names = config.name, config.joint_names
+        self.dof = len(config.joint_names)
         self.base_frame, self.tool_frame = config.base_frame, config.tool_frame
         self.limits: JointLimits = config.limits
-        self.home_rad, self.drive, self.controller = config.home_rad, config.drive, config.controller
+        self.home_rad, self.drive = config.home_rad, config.drive
+        self.controller = config.controller
         self.locked_joints = dict(config.locked_joints)
         self.urdf_path: Path = resolve(config.urdf, f'{where}: urdf')
         self.urdf_text: str = urdf_text or self.urdf_path.read_text(encoding='utf-8')
         self.model = build_model(self.urdf_text, self.joint_names, self.locked_joints, where)
-        _check_limits(self.model, config)
         base = self._frame(self.base_frame, 0, where)
         tool = self._frame(self.tool_frame, self.dof, where) * pin.SE3(
             np.eye(3), config.tool_offset_m)
         self._tool_id = self.model.addFrame(
             pin.Frame('diffusion_control_tool', self.dof, tool, pin.FrameType.OP_FRAME))
         self.chain = Chain.of(self.model, base, tool, where)
+        _check_limits(self.model, config)
         self._base_rotation = base.rotation.T.copy()
         self._local = threading.local()
         self.collision = self._collision_model(where)

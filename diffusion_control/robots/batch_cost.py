@@ -14,16 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.robots import lanes
-from diffusion_control.robots.lanes import FAST, LANES, ROWS
+from diffusion_control.robots import lane_slopes, lanes
+from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.lanes import LANES, ROWS
 from diffusion_control.robots.obstacles import ObstacleArrays
 
 Array32 = NDArray[np.float32]
-OPTIONS = {'cache': True, 'fastmath': FAST, 'error_model': 'numpy'}
 NOTHING = np.float32(9.0)
 
 
@@ -40,7 +39,7 @@ class BatchModel:
     obstacle_first: int
 
 
-@nb.njit(**OPTIONS)
+@kernel(fast=True)
 def kinematics(
     sine: Any, cosine: Any, placements: Any, first: Any, spheres: Any,
     work: Any, origin: Any, axis: Any,
@@ -71,30 +70,40 @@ def kinematics(
                         + rotation[3 * r + 2, k] * c)
 
 
-@nb.njit(**OPTIONS)
-def hinges(
-    work: Any, time: Any, spheres: Any, pairs: Any, obstacles: Any,
-    settings: Any, floor_first: int, obstacle_first: int, slope: Any,
+@kernel(fast=True)
+def against_obstacle(
+    work: Any, time: Any, spheres: Any, row: Any, margin: Any, first: int, slope: bool
 ) -> None:
-    """Add every hinge of LANES configurations; settings = margin, own margin, floor height."""
-    margin, own_margin, floor_m = settings[0], settings[1], settings[2]
-    for k in range(obstacles.shape[0]):
-        row = obstacles[k]
-        for s in range(obstacle_first, spheres.shape[0]):
-            if row[0] == 1:
-                lanes.sphere(work, s, time, row, spheres[s, 3], margin, slope)
-            elif row[0] == 2:
-                lanes.box(work, s, time, row, spheres[s, 3], margin, slope)
-            else:
-                lanes.cylinder(work, s, time, row, spheres[s, 3], margin, slope)
-    for s in range(floor_first, spheres.shape[0]):
-        lanes.floor(work, s, floor_m + spheres[s, 3], own_margin, slope)
+    """Add the hinges of the spheres from `first` on against one obstacle."""
+    for s in range(first, spheres.shape[0]):
+        at, radius = work[s], spheres[s, 3]
+        if row[0] == 1:
+            if lanes.sphere_hinge(at, time, row, radius, margin) > lanes.ZERO and slope:
+                lane_slopes.sphere_slope(at, time, row)
+        elif row[0] == 2:
+            if lanes.box_hinge(at, time, row, radius, margin) > lanes.ZERO and slope:
+                lane_slopes.box_slope(at, time, row)
+        elif lanes.cylinder_hinge(at, time, row, radius, margin) > lanes.ZERO and slope:
+            lane_slopes.cylinder_slope(at, time, row)
+
+
+@kernel(fast=True)
+def against_own(
+    work: Any, spheres: Any, pairs: Any, margin: Any, floor_m: Any, first: int, slope: bool
+) -> None:
+    """Add the hinges of the spheres from `first` on above the floor, and of all pairs."""
+    for s in range(first, spheres.shape[0]):
+        at = work[s]
+        if lanes.floor_hinge(at, floor_m + spheres[s, 3], margin) > lanes.ZERO and slope:
+            lane_slopes.floor_slope(at)
     for p in range(pairs.shape[0]):
         i, j = pairs[p, 0], pairs[p, 1]
-        lanes.pair(work, i, j, spheres[i, 3] + spheres[j, 3], own_margin, slope)
+        at, other, both = work[i], work[j], spheres[i, 3] + spheres[j, 3]
+        if lanes.pair_hinge(at, other, both, margin) > lanes.ZERO and slope:
+            lane_slopes.pair_slope(at, other)
 
 
-@nb.njit(**OPTIONS)
+@kernel(fast=True)
 def collect(work: Any, count: int, cost: Any, near: Any) -> None:
     """Add the costs of all spheres and take the least of their distances."""
     for s in range(count):
@@ -105,7 +114,7 @@ def collect(work: Any, count: int, cost: Any, near: Any) -> None:
             near[k] = d if d < near[k] else near[k]
 
 
-@nb.njit(**OPTIONS)
+@kernel(fast=True)
 def chain_rule(work: Any, first: Any, origin: Any, axis: Any, out: Any) -> None:
     """Write the gradient of LANES configurations, shape [n, LANES]."""
     f, m = np.zeros((3, LANES), np.float32), np.zeros((3, LANES), np.float32)
@@ -130,7 +139,7 @@ def chain_rule(work: Any, first: Any, origin: Any, axis: Any, out: Any) -> None:
                 + axis[j, 2, k] * (m[2, k] - (u * b - v * a)))
 
 
-@nb.njit(**OPTIONS)
+@kernel(fast=True)
 def batch(
     sine: Any, cosine: Any, times: Any, placements: Any, first: Any, spheres: Any, pairs: Any,
     obstacles: Any, settings: Any, floor_first: int, obstacle_first: int,
@@ -161,15 +170,16 @@ def batch(
         for r in range(3):
             work[s, r * LANES:(r + 1) * LANES] = spheres[s, r]
     for b in range(sine.shape[0]):
-        work[:, lanes.GX:lanes.NEAR] = lanes.ZERO
+        work[:, lanes.GX:lanes.DX] = lanes.ZERO
+        work[:, lanes.COST:lanes.NEAR] = lanes.ZERO
         work[:, lanes.NEAR:] = NOTHING
         kinematics(sine[b], cosine[b], placements, first, spheres, work, origin, axis)
-        if gradient is None:
-            hinges(work, times[b], spheres, pairs, obstacles, settings,
-                   floor_first, obstacle_first, None)
-        else:
-            hinges(work, times[b], spheres, pairs, obstacles, settings,
-                   floor_first, obstacle_first, settings)
+        for k in range(obstacles.shape[0]):
+            against_obstacle(work, times[b], spheres, obstacles[k], settings[0],
+                             obstacle_first, gradient is not None)
+        against_own(work, spheres, pairs, settings[1], settings[2],
+                    floor_first, gradient is not None)
+        if gradient is not None:
             chain_rule(work, first, origin, axis, gradient[b])
         collect(work, count, cost[b], near[b])
 

@@ -20,7 +20,8 @@ class Chain:
     """Placements with every joint axis folded into the local z.
 
     With P_j the URDF's placement of joint j in its parent, a_j its axis and F_j a rotation with
-    F_j e_z = a_j, the folded placement is F_{j-1}^-1 P_j F_j; a point x on link j becomes F_j^-1 x.
+    F_j e_z = a_j, the folded placement is F_{j-1}^-1 P_j F_j; a point x of link j becomes
+    F_j^-1 x.
 
     Attributes:
         placements: Position, then rotation row-major, shape [n, 12] [m].

@@ -14,21 +14,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from diffusion_control.robots.forward_kinematics import sphere_centres
+from diffusion_control.robots.jit import kernel
 
 NOTHING_M = 9.0
 
 
-@nb.njit(cache=True, forceinline=True)
+@kernel(inline=True)
 def signed_distance(
     code: int, rotation: Any, half: Any, k: int, dx: float, dy: float, dz: float
 ) -> float:
     """Return the distance of a point to obstacle k; (dx, dy, dz) = point - obstacle centre."""
     if code == 1:
-        return math.sqrt(dx * dx + dy * dy + dz * dz) - half[k, 0]
+        radius: float = half[k, 0]
+        return math.sqrt(dx * dx + dy * dy + dz * dz) - radius
     lz = abs(rotation[k, 0, 2] * dx + rotation[k, 1, 2] * dy + rotation[k, 2, 2] * dz)
     w = lz - half[k, 2]
     lx = rotation[k, 0, 0] * dx + rotation[k, 1, 0] * dy + rotation[k, 2, 0] * dz
@@ -37,14 +38,14 @@ def signed_distance(
         u, v = abs(lx) - half[k, 0], abs(ly) - half[k, 1]
     else:
         u, v = math.sqrt(lx * lx + ly * ly) - half[k, 0], -NOTHING_M
-    inside = max(u, max(v, w))
+    inside: float = max(u, max(v, w))
     if inside <= 0.0:
         return inside
     u, v, w = max(u, 0.0), max(v, 0.0), max(w, 0.0)
     return math.sqrt(u * u + v * v + w * w)
 
 
-@nb.njit(cache=True)
+@kernel()
 def own_distance(
     centres: Any, spheres: Any, pairs: Any, floor_m: float, floor_first: int
 ) -> float:
@@ -64,7 +65,7 @@ def own_distance(
     return least
 
 
-@nb.njit(cache=True)
+@kernel()
 def obstacle_distance(
     centres: Any, spheres: Any, obstacle_first: int,
     code: Any, centre: Any, rotation: Any, half: Any, velocity: Any, time_s: float,
@@ -83,7 +84,7 @@ def obstacle_distance(
     return least
 
 
-@nb.njit(cache=True)
+@kernel()
 def path_clearance(
     positions: Any, times_s: Any, placements: Any, first: Any, spheres: Any, pairs: Any,
     floor_m: float, floor_first: int, obstacle_first: int,

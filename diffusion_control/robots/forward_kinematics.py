@@ -12,14 +12,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
 
 
-@nb.njit(cache=True)
+@kernel()
 def turn(rotation: Any, placement: Any, angle: float) -> None:
     """Multiply `rotation` [9], row-major, in place by the placement's rotation and Rz(angle)."""
     c, s = math.cos(angle), math.sin(angle)
@@ -33,7 +34,7 @@ def turn(rotation: Any, placement: Any, angle: float) -> None:
         rotation[3 * r + 2] = z
 
 
-@nb.njit(cache=True)
+@kernel()
 def sphere_centres(position: Any, placements: Any, first: Any, spheres: Any, out: Any) -> bool:
     """Write the centre of every sphere in the base frame; say whether all input is finite.
 
@@ -66,7 +67,7 @@ def sphere_centres(position: Any, placements: Any, first: Any, spheres: Any, out
     return finite
 
 
-@nb.njit(cache=True)
+@kernel()
 def tool_poses(positions: Any, placements: Any, tool: Any, out: Any) -> None:
     """Write the tool's pose (position [3], rotation row-major [9]) at L configurations.
 

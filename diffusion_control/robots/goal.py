@@ -75,7 +75,7 @@ class Goal:
             distance = float(np.linalg.norm(self.position_m))
             if distance > robot.reach_m:
                 raise ConfigurationError(
-                    f'the goal is {distance:.3f} m from the base, out of the reach of {robot.name}',
+                    f'the goal is out of the reach of {robot.name}: {distance:.3f} m',
                     where='goal.position_m', value=self.position_m.tolist(),
                     allowed=f'at most {robot.reach_m:.3f} m from {robot.base_frame}',
                     remedy='move the goal nearer')

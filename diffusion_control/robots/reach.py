@@ -20,45 +20,54 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from diffusion_control.robots.distance import NOTHING_M, signed_distance
 from diffusion_control.robots.forward_kinematics import sphere_centres
+from diffusion_control.robots.jit import kernel
 
 ARC_PER_CHORD = 1.01
 """Bound of arc over chord for turns up to 0.48 rad between knots: x / sin(x) at x = 0.24."""
 SAG_PER_CHORD = 0.5 * math.sqrt(ARC_PER_CHORD**2 - 1.0)
 
 
-@nb.njit(cache=True, forceinline=True)
+@kernel(inline=True)
 def chord(x: float, y: float, z: float) -> float:
     """Return the length of a vector."""
     return math.sqrt(x * x + y * y + z * z)
 
 
-@nb.njit(cache=True)
+@kernel()
 def own_bound(
     now: Any, before: Any, spheres: Any, pairs: Any, floor_m: float, floor_first: int
 ) -> float:
-    """Return the bound of the distance to self and floor between two knots."""
+    """Return the bound of the distance to self and floor between two knots.
+
+    A pair is skipped where even the sum of both spheres' own arcs leaves it far enough.
+    """
     least = NOTHING_M
-    for s in range(floor_first, now.shape[0]):
+    arcs = np.empty(now.shape[0])
+    for s in range(now.shape[0]):
         step = chord(now[s, 0] - before[s, 0], now[s, 1] - before[s, 1], now[s, 2] - before[s, 2])
-        lowest = min(now[s, 2], before[s, 2]) - SAG_PER_CHORD * step
-        least = min(least, lowest - floor_m - spheres[s, 3])
+        arcs[s] = ARC_PER_CHORD * step
+        if s >= floor_first:
+            lowest = min(now[s, 2], before[s, 2]) - SAG_PER_CHORD * step
+            least = min(least, lowest - floor_m - spheres[s, 3])
     for p in range(pairs.shape[0]):
         i, j = pairs[p, 0], pairs[p, 1]
         a, b, c = now[i, 0] - now[j, 0], now[i, 1] - now[j, 1], now[i, 2] - now[j, 2]
+        square, radii = a * a + b * b + c * c, spheres[i, 3] + spheres[j, 3]
+        enough = least + radii + arcs[i] + arcs[j]
+        if enough > 0.0 and square > enough * enough:
+            continue
         u, v, w = (
             before[i, 0] - before[j, 0], before[i, 1] - before[j, 1], before[i, 2] - before[j, 2])
         arc = ARC_PER_CHORD * chord(a - u, b - v, c - w)
-        both = chord(a, b, c) + chord(u, v, w)
-        least = min(least, 0.5 * (both - arc) - spheres[i, 3] - spheres[j, 3])
+        least = min(least, 0.5 * (math.sqrt(square) + chord(u, v, w) - arc) - radii)
     return least
 
 
-@nb.njit(cache=True, forceinline=True)
+@kernel(inline=True)
 def segment_bound(
     now: Any, before: Any, s: int, k: int, shift: Any, seen: Any,
     code: Any, centre: Any, rotation: Any, half: Any, time_s: float, step_s: float,
@@ -83,7 +92,7 @@ def segment_bound(
     return bound
 
 
-@nb.njit(cache=True)
+@kernel()
 def obstacle_bound(
     now: Any, before: Any, spheres: Any, obstacle_first: int, seen: Any, seen_moved: Any,
     code: Any, centre: Any, rotation: Any, half: Any, velocity: Any, still: Any, may_move: Any,
@@ -106,7 +115,7 @@ def obstacle_bound(
     return least
 
 
-@nb.njit(cache=True)
+@kernel()
 def reach_clearance(
     positions: Any, times_s: Any, placements: Any, first: Any, spheres: Any, pairs: Any,
     floor_m: float, floor_first: int, obstacle_first: int,

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.forward_kinematics import sphere_centres
+from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
 SAMPLES = 4000
 NEVER_M = 0.08
 
 
-@nb.njit(cache=True)
+@kernel()
 def least_distances(
     positions: Any, placements: Any, first: Any, spheres: Any, pairs: Any, out: Any
 ) -> None:

@@ -31,8 +31,8 @@ def share_folders() -> list[Path]:
     else:
         folders.append(Path(str(data.locate_file('cmeel.prefix/share'))))
     for variable, tail in (('AMENT_PREFIX_PATH', 'share'), ('ROS_PACKAGE_PATH', '')):
-        folders += [
-            Path(entry) / tail for entry in os.environ.get(variable, '').split(os.pathsep) if entry]
+        entries = os.environ.get(variable, '').split(os.pathsep)
+        folders += [Path(entry) / tail for entry in entries if entry]
     return [folder for folder in folders if folder.is_dir()]
 
 
@@ -92,7 +92,7 @@ def build_model(
     if both or forgotten:
         raise ConfigurationError(
             'every joint must be either driven or locked', where=where, value=both or forgotten,
-            remedy=f'add {(both or forgotten)[0]} to either joint_names or locked_joints, not both')
+            remedy='name each joint once, in joint_names or in locked_joints')
     reduced = _lock(model, locked, where)
     order = list(reduced.names)[1:]
     if order != wanted:

@@ -2,7 +2,7 @@
 """The motions that the monitor may send: the tracker's, slower ones, and stops.
 
 All begin on the committed trajectory C at the tick and end at rest. Stops are time-optimal under
-`braking_fraction` of acceleration and jerk; the hardest one uses all.
+`braking_fraction` of acceleration and jerk; the hardest one uses (nearly) all.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ STOP_PERIOD_S = 0.1
 SLOWER = (0.5, 0.2)
 PATH_STEP_S = 0.015
 BLEND = 0.1
+HARDEST = 0.995
+"""Share of the limits of the hardest stop: times are rounded to 1 us, which bends the cubics."""
 
 
 class Candidates:
@@ -36,16 +38,13 @@ class Candidates:
 
     def __init__(self, limits: JointLimits, parameters: SafetyParameters) -> None:
         """Prepare the stoppers."""
-        fraction = parameters.braking_fraction
-        gentle = replace(
-            limits, acceleration_rad_s2=limits.acceleration_rad_s2 * fraction,
-            jerk_rad_s3=limits.jerk_rad_s3 * fraction)
+        gentle = _share(limits, parameters.braking_fraction)
         self._lead_s = parameters.lead_s
         self._gentle_acceleration = gentle.acceleration_rad_s2
         self._position_jump = parameters.position_jump_rad
         self._velocity_jump = limits.acceleration_rad_s2 / parameters.rate_hz
         self._stopper = Stopper(gentle, period_s=STOP_PERIOD_S)
-        self._hardest = Stopper(limits, period_s=STOP_PERIOD_S)
+        self._hardest = Stopper(_share(limits, HARDEST), period_s=STOP_PERIOD_S)
 
     def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory | str:
         """Return C, then `lead_s` of the tracker's motion, then a stop; or a reason code."""
@@ -141,6 +140,13 @@ def slow_down(duration_s: float) -> tuple[Array, Array, Array, Array]:
     along = x - level * (
         into**3 / (6 * BLEND) + after * BLEND / 2 + after**2 / 2 - out**3 / (6 * BLEND))
     return x * duration_s, along * duration_s, rate, change / duration_s
+
+
+def _share(limits: JointLimits, share: float) -> JointLimits:
+    """Return the limits with a share of acceleration and jerk."""
+    return replace(
+        limits, acceleration_rad_s2=limits.acceleration_rad_s2 * share,
+        jerk_rad_s3=limits.jerk_rad_s3 * share)
 
 
 def _stop(stopper: Stopper, piece: Piece) -> Piece:

@@ -9,7 +9,6 @@ its margin by that.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -24,7 +23,6 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 
 REMEMBERED_TICKS = 64
-NEAREST_TICKS = 12
 DECAY = 0.9
 STAND_RAD_S = 0.1
 
@@ -66,57 +64,69 @@ class Follower:
         """Begin with no memory."""
         self._collision = cast(HasCentres, robot.collision)
         self._delay_s = delay_s
-        self._memory: deque[tuple[float, Array]] = deque(maxlen=REMEMBERED_TICKS)
+        self._times = np.empty(2 * REMEMBERED_TICKS)
+        self._rows = np.empty((2 * REMEMBERED_TICKS, robot.dof))
+        self._count = 0
         self._measured: RobotState | None = None
         self._last = Following()
 
     def forget(self) -> None:
         """Drop the memory, because the clock or the robot was moved."""
-        self._memory.clear()
+        self._count = 0
         self._measured = None
         self._last = Following()
 
     def remember(self, committed: Trajectory, now_s: float) -> None:
         """Take over where the committed trajectory is now."""
-        if not self._memory or now_s > self._memory[-1][0]:
-            self._memory.append((now_s, at(committed, now_s)[0]))
+        if self._count and now_s <= self._times[self._slot(self._count - 1)]:
+            return
+        slot = self._slot(self._count)
+        position = at(committed, now_s)[0]
+        for place in (slot, slot - REMEMBERED_TICKS):
+            self._times[place], self._rows[place] = now_s, position
+        self._count += 1
+
+    @staticmethod
+    def _slot(count: int) -> int:
+        """Return the upper of the two places of an entry: every window of them is contiguous."""
+        return REMEMBERED_TICKS + count % REMEMBERED_TICKS
+
+    def _recent(self) -> tuple[Array, Array]:
+        """Return times [k] and positions [k, n] that are remembered, oldest first."""
+        end = self._slot(self._count - 1) + 1
+        start = end - min(self._count, REMEMBERED_TICKS)
+        return self._times[start:end], self._rows[start:end]
 
     def measure(self, state: RobotState) -> Following:
         """Return how well the robot follows; the same state is judged once."""
-        if not self._memory or state is self._measured:
+        if self._count == 0 or state is self._measured:
             return self._last
         self._measured = state
-        expected = self._expected(state.stamp_s - self._delay_s)
-        deviation = self._deviation(state.position)
+        times, rows = self._recent()
+        expected = _linear(times, rows, state.stamp_s - self._delay_s)
+        nearest = nearest_on_polyline(rows, state.position)
+        apart = self._collision.centres(state.position) - self._collision.centres(nearest)
+        deviation = float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max()))
         self._last = Following(
             float(np.abs(state.position - expected).max()),
             max(deviation, DECAY * self._last.deviation_m),
             bool(np.abs(state.velocity).max() < STAND_RAD_S), expected)
         return self._last
 
-    def _expected(self, time_s: float) -> Array:
-        """Return the committed position at a time, linear between ticks."""
-        later = self._memory[-1]
-        if time_s >= later[0]:
-            return later[1]
-        for earlier in reversed(self._memory):
-            if earlier[0] <= time_s:
-                share = (time_s - earlier[0]) / (later[0] - earlier[0])
-                return earlier[1] + share * (later[1] - earlier[1])
-            later = earlier
-        return later[1]
 
-    def _deviation(self, position: Array) -> float:
-        recent = np.array([row for _, row in list(self._memory)[-NEAREST_TICKS:]])
-        nearest = nearest_on_polyline(recent, position)
-        apart = self._collision.centres(position) - self._collision.centres(nearest)
-        return float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max()))
+def _linear(times: Array, rows: Array, time_s: float) -> Array:
+    """Return the row at a time, linear between entries and constant outside of them."""
+    later = int(times.searchsorted(time_s))
+    if later == 0 or later == len(times):
+        return np.asarray(rows[min(later, len(times) - 1)]).copy()
+    share = (time_s - times[later - 1]) / (times[later] - times[later - 1])
+    return np.asarray(rows[later - 1] + share * (rows[later] - rows[later - 1]))
 
 
 def nearest_on_polyline(corners: Array, point: Array) -> Array:
     """Return the point of a polyline with corners [k, n] that is nearest to a point [n]."""
     if len(corners) == 1:
-        return np.asarray(corners[0])
+        return np.asarray(corners[0]).copy()
     start, step = corners[:-1], corners[1:] - corners[:-1]
     length = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
     share = np.einsum('ij,ij->i', point - start, step) / length

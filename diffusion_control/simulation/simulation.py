@@ -86,6 +86,7 @@ class Simulation:
         """Make the arrays that the loop works in."""
         joints = self.robot.dof
         self._position, self._velocity = self.data.qpos, self.data.qvel
+        self._inertia, self._bias = np.zeros((joints, joints)), np.zeros(joints)
         self._previous = np.zeros(joints)
         self._acceleration, self._command = np.zeros(joints), np.zeros(joints)
         self._held, self._still = np.zeros(joints), np.zeros(joints)
@@ -246,8 +247,10 @@ class Simulation:
         else:
             set_position, set_velocity = self.receiver.set_point(now_s)
         self._command[:] = set_position
+        mujoco.mj_fullM(self.model.model, self.data, self._inertia)
+        np.subtract(self.data.qfrc_bias, self.data.qfrc_passive, out=self._bias)
         self.data.ctrl[:] = self._drive.update(
-            set_position, set_velocity, self._position, self._velocity)
+            set_position, set_velocity, self._position, self._velocity, self._inertia, self._bias)
         self._previous[:] = self._velocity
         mujoco.mj_step2(self.model.model, self.data)
         self._ticks += 1

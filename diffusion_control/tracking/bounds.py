@@ -52,6 +52,8 @@ class HorizonBounds:
         self.jerk_step = limits.jerk_rad_s3 * dt_s
         self.jerk_binds = self.jerk_step < 2 * limits.acceleration_rad_s2 * (1 - 1e-9)
         self._steps_column = np.arange(steps + 1)[:, None]
+        self._jerk_fall = np.tile(self.jerk_step * self._steps_column, (1, 2))
+        self._lowest = -np.tile(limits.acceleration_rad_s2, 2)
 
     def acceleration(self, start: Array) -> Array:
         """Return the bound of |a_k| at knots 1..N-1, shape [N-1, n]."""
@@ -67,24 +69,25 @@ class HorizonBounds:
     def motion(self, problem: HorizonProblem) -> tuple[Array, Array, Array, Array]:
         """Return lower and upper bounds of v_k and of q_k + T v_k at knots 1..N, [N, n] each."""
         limits = self.limits
-        up_v, up_q = self._braking(problem.velocity, problem.acceleration)
-        down_v, down_q = self._braking(-problem.velocity, -problem.acceleration)
-        fast = limits.velocity_rad_s
+        joints, fast = len(problem.position), limits.velocity_rad_s
+        both_v, both_q = self._braking(
+            np.concatenate((problem.velocity, -problem.velocity)),
+            np.concatenate((problem.acceleration, -problem.acceleration)))
+        up_v, down_v = both_v[:, :joints], both_v[:, joints:]
+        up_q, down_q = both_q[:, :joints], both_q[:, joints:]
         return (
             -np.maximum(fast, down_v + MARGIN), np.maximum(fast, up_v + MARGIN),
             np.minimum(limits.lower_rad, problem.position - down_q - MARGIN),
             np.maximum(limits.upper_rad, problem.position + up_q + MARGIN))
 
     def _braking(self, velocity: Array, acceleration: Array) -> tuple[Array, Array]:
-        """Return v_k and (q_k - q_0) + T v_k of the hardest braking to rest from v > 0, [N, n].
+        """Return v_k and (q_k - q_0) + T v_k of the hardest braking to rest from v > 0, [N, 2n].
 
         The acceleration falls at the jerk limit to -A; where the velocity would become negative
         it is held at 0, and the distance is bounded from above by the trapezoid.
         """
         dt = self.dt_s
-        fall = np.maximum(
-            acceleration - self.jerk_step * self._steps_column,
-            -self.limits.acceleration_rad_s2)
+        fall = np.maximum(acceleration - self._jerk_fall, self._lowest)
         fall[0] = acceleration
         hard = np.empty_like(fall)
         hard[0] = velocity

@@ -81,7 +81,8 @@ class CondensedFormulation:
         acceleration = -self._cost.gain @ linear
         values = self._rows @ acceleration
         wrong = ((values < lower - TOLERANCE) | (values > upper + TOLERANCE)) & self._checked
-        outside = wrong.any(axis=0) | (np.abs(acceleration) > box + TOLERANCE).any(axis=0)
+        outside: NDArray[np.bool_] = np.logical_or(
+            wrong.any(axis=0), (np.abs(acceleration) > box + TOLERANCE).any(axis=0))
         iterations, status = 0, UNCONSTRAINED
         for joint in np.flatnonzero(outside).tolist():
             solution = self._solve_joint(joint, linear, box, lower, upper, guess)

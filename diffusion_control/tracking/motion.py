@@ -19,6 +19,7 @@ MAX_POINTS = 40
 TAIL_PERIOD_S = 1.0
 MAX_STEPS = 36
 AT_REST = 1e-6
+STANDING_S = 0.1
 
 
 class MotionBuilder:
@@ -68,10 +69,11 @@ class MotionBuilder:
             np.concatenate((acceleration, tail.acceleration[1:])))
 
     def stop(self, tau_s: float, start: Sample) -> Trajectory:
-        """Return the stop from a state, one point if it is at rest already."""
+        """Return the stop from a state; two equal points if it is at rest already."""
         if np.abs(start.velocity).max() <= AT_REST and np.abs(start.acceleration).max() <= AT_REST:
-            rest = np.zeros((1, len(start.position)))
-            return self._make(tau_s, np.zeros(1), start.position[None], rest, rest)
+            rest = np.zeros((2, len(start.position)))
+            return self._make(
+                tau_s, np.array([0.0, STANDING_S]), start.position + rest, rest, rest)
         tail = self._stopper.stop(start.position, start.velocity, start.acceleration)
         return self._make(tau_s, tail.times_s, tail.position, tail.velocity, tail.acceleration)
 

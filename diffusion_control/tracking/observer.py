@@ -11,8 +11,10 @@ command is. So the disturbance is observed in units of position,
 (a first-order low pass with time constant T) and the *reference* of the tracker is moved by +c:
 the robot then stands at r + c - e -> r. The command itself is never touched: it is the tracker's
 solution for the moved reference, inside all limits. Since e does not depend on c, the correction
-cannot wind up or oscillate; the bound keeps it from hiding a fault. While |e| is larger than
-`ignore_rad` in any joint (the robot is held, or was moved by hand) the estimate rests.
+cannot wind up or oscillate; the bound keeps it from hiding a fault. At speed e also holds the
+velocity times the error of the assumed delay, which is no disturbance: the share of each step
+falls to nothing at `SLOW_RAD_S`. While |e| is larger than `ignore_rad` in any joint (the robot is
+held, or was moved by hand) the estimate rests.
 
 Original of the principle: K. Ohnishi, "A new servo method in mechatronics", Trans. Japanese
 Society of Electrical Engineers 107-D, 1987.
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 
 Array = NDArray[np.float64]
+SLOW_RAD_S = 0.2
 
 
 class DisturbanceObserver:
@@ -58,11 +61,14 @@ class DisturbanceObserver:
         """Forget the disturbance."""
         self.correction = np.zeros_like(self.correction)
 
-    def update(self, commanded: Array, measured: Array, elapsed_s: float) -> Array:
+    def update(
+        self, commanded: Array, velocity: Array, measured: Array, elapsed_s: float
+    ) -> Array:
         """Return the correction c [rad], shape [n], after one more error.
 
         Args:
             commanded: C(t - delay) [rad], shape [n].
+            velocity: C'(t - delay) [rad/s], shape [n].
             measured: Measured positions [rad], shape [n].
             elapsed_s: Since the last call [s]; more than 0.1 s counts as 0.1 s.
         """
@@ -70,6 +76,7 @@ class DisturbanceObserver:
         if not self._enabled or not (np.abs(error) <= self._ignore).all():
             return self.correction
         share = -np.expm1(-min(max(elapsed_s, 0.0), 0.1) / self._time_constant)
-        moved = self.correction + share * (error - self.correction)
+        slow = np.maximum(1.0 - np.abs(velocity) / SLOW_RAD_S, 0.0)
+        moved = self.correction + share * slow * (error - self.correction)
         self.correction = np.clip(moved, -self._bound, self._bound)
         return self.correction

@@ -19,6 +19,7 @@ from diffusion_control.errors import DiffusionControlError
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
+from diffusion_control.tracking.history import CommandHistory
 from diffusion_control.tracking.motion import MotionBuilder
 from diffusion_control.tracking.observer import DisturbanceObserver
 from diffusion_control.tracking.parameters import TrackerParameters
@@ -34,6 +35,7 @@ from diffusion_control.tracking.solvers.protocol import FAILED, USABLE
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
+OLD_STATE_S = 0.2
 ANSWERS = (UNCONSTRAINED, *USABLE)
 
 
@@ -50,7 +52,7 @@ class Policy(Protocol):
         Args:
             problem: The tick; its anchor is already filled.
             window: The reference with the plan's accelerations.
-            shifted: Accelerations of the last motion at these knots, shape [N-1, n].
+            shifted: Accelerations of the last solution at these knots, shape [N-1, n].
         """
         ...
 
@@ -91,7 +93,9 @@ class PipelineTracker:
         self._reference = ReferenceClock(
             prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate)
         self._slot = WaitingSlot()
+        self._history = CommandHistory()
         self._knots = np.concatenate(([0.0], prediction.times_s))
+        self._padded = np.zeros((2 * prediction.steps + 2, len(robot.joint_names)))
         self.reset()
 
     def reset(self) -> None:
@@ -99,7 +103,9 @@ class PipelineTracker:
         self._reference.reset()
         self._slot.reset()
         self._observer.reset()
+        self._history.reset()
         self._last: Trajectory | None = None
+        self._solved: tuple[float, Array] | None = None
         self._last_s = -np.inf
 
     def step(self, state: RobotState, reference: Reference, now_s: float) -> TrackerOutput:
@@ -147,29 +153,37 @@ class PipelineTracker:
             rest = np.zeros(joints)
             return _Start(
                 Sample(position.copy(), rest, rest), self._observer.correction, 0.0, True, seen)
+        self._history.add(committed)
+        here = committed.sample(tau_s)
         if not seen:
-            return _Start(
-                committed.sample(tau_s), self._observer.correction, 0.0, False, True)
-        times = np.array([tau_s, now_s - self._parameters.command_delay_s])
-        position, velocity, acceleration = committed.sample_many(times)
-        correction = self._observer.update(position[1], measured, elapsed)
-        error = float(np.abs(position[1] - measured).max())
-        return _Start(
-            Sample(position[0], velocity[0], acceleration[0]), correction, error,
-            error <= self._parameters.follow_rad, True)
+            return _Start(here, self._observer.correction, 0.0, False, True)
+        fresh = now_s - OLD_STATE_S <= state.stamp_s <= now_s
+        measured_s = state.stamp_s if fresh else now_s
+        commanded = self._history.sample(measured_s - self._parameters.command_delay_s)
+        correction = self._observer.update(
+            commanded.position, commanded.velocity, measured, elapsed)
+        error = float(np.abs(commanded.position - measured).max())
+        return _Start(here, correction, error, error <= self._parameters.follow_rad, True)
 
     def _window(self, start: _Start, reference: Reference, tau_s: float) -> ReferenceWindow:
         self._reference.take(self._slot.current(reference.plan, tau_s), tau_s)
         here = start.sample
         plain = Sample(here.position - start.correction, here.velocity, here.acceleration)
-        window = self._reference.window(
+        return self._reference.window(
             tau_s, plain, reference.committed, reference.time_scale, follows=start.follows)
-        return window
 
     def _shifted(self, tau_s: float) -> Array | None:
-        if self._last is None or not self._last.start_s <= tau_s < self._last.end_s:
+        """Return the accelerations of the last solution at this tick's knots 1..N-1.
+
+        They are linear between knots, and 0 after the last one.
+        """
+        dt, count = self._prediction.dt_s, self._prediction.steps - 1
+        if self._solved is None or not 0.0 <= tau_s - self._solved[0] < count * dt:
             return None
-        return self._last.sample_many(tau_s + self._prediction.times_s[:-1])[2]
+        whole, share = divmod((tau_s - self._solved[0]) / dt, 1.0)
+        self._padded[:count + 2] = self._solved[1]
+        rows = self._padded[1 + int(whole):]
+        return (1.0 - share) * rows[:count] + share * rows[1:count + 1]
 
     def _problem(
         self, start: _Start, window: ReferenceWindow, shifted: Array | None
@@ -207,7 +221,9 @@ class PipelineTracker:
                 motion = self._builder.horizon(
                     tau_s, self._knots, position, velocity, acceleration)
                 if motion is not None:
+                    self._solved = (tau_s, acceleration)
                     return motion, 'solution'
+        self._solved = None
         shifted = self._builder.shifted(tau_s, here, self._last)
         if shifted is not None:
             return shifted, 'shifted'

@@ -71,7 +71,7 @@ class Prediction:
             position[k + 1, k + 1] += dt_s**2 / 6
         self.velocity_start, self.velocity_map = velocity[1:, 0].copy(), velocity[1:, 1:-1].copy()
         self.position_start, self.position_map = position[1:, 0].copy(), position[1:, 1:-1].copy()
-        self.times_s = dt_s * np.arange(1, steps + 1)
+        self.times_s: Array = dt_s * np.arange(1, steps + 1, dtype=float)
 
     def free(self, problem: HorizonProblem) -> tuple[Array, Array]:
         """Return positions and velocities at knots 1..N for a = 0 from knot 1 on, [N, n] each."""

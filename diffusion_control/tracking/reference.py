@@ -69,7 +69,7 @@ class ReferenceClock:
                 raise ConfigurationError(
                     'bad parameter of the reference clock', where=f'reference.{name}',
                     value=value, allowed='> 0')
-        self._offsets = dt_s * np.arange(steps + 1)
+        self._offsets: Array = dt_s * np.arange(steps + 1, dtype=float)
         self._scale_rate, self._search = scale_rate, search_s
         self._project, self._lost = project_rad, lost_rad
         self.reset()
@@ -109,18 +109,21 @@ class ReferenceClock:
         if self.plan is None:
             return self._hold(tau_s, committed, hold)
         self._advance(self.plan, tau_s, target)
-        error = self._error(self.plan, committed)
-        if error > self._project:
-            error = self._nearest(self.plan, committed, target)
-        if error > self._lost:
+        window = self._follow(self.plan, committed, target)
+        if window.error_rad > self._project:
+            self._nearest(self.plan, committed, target)
+            window = self._follow(self.plan, committed, target)
+        if window.error_rad > self._lost:
             return self._hold(tau_s, committed, hold, lost=True)
-        phases, rates, changes = self._ahead(self.plan, target)
-        at = self.plan.stamp_s + phases
-        position, velocity, acceleration = self.plan.sample_many(at)
+        return window
+
+    def _follow(self, plan: Trajectory, committed: Sample, target: float) -> ReferenceWindow:
+        phases, rates, changes = self._ahead(plan, target)
+        position, velocity, acceleration = plan.sample_many(plan.stamp_s + phases)
         return ReferenceWindow(
             position, rates[:, None] * velocity,
             (rates**2)[:, None] * acceleration + changes[:, None] * velocity,
-            self._phase, self._rate, error)
+            self._phase, self._rate, float(np.abs(committed.position - position[0]).max()))
 
     def _hold(
         self, tau_s: float, committed: Sample, hold: Trajectory | None, lost: bool = False
@@ -141,12 +144,8 @@ class ReferenceClock:
         self._rate = float(rate[0])
         self._phase = min(self._phase + float(travelled[0]), float(plan.times_s[-1]))
 
-    def _error(self, plan: Trajectory, committed: Sample) -> float:
-        there = plan.sample(plan.stamp_s + self._phase).position
-        return float(np.abs(committed.position - there).max())
-
-    def _nearest(self, plan: Trajectory, committed: Sample, target: float) -> float:
-        """Go to the point of the plan nearest to the committed position; return the distance."""
+    def _nearest(self, plan: Trajectory, committed: Sample, target: float) -> None:
+        """Go to the point of the plan nearest to the committed position."""
         low = max(self._phase - self._search, float(plan.times_s[0]))
         high = min(self._phase + self._search, float(plan.times_s[-1]))
         for _ in range(2):
@@ -160,17 +159,16 @@ class ReferenceClock:
         if speed > SLOW_RAD_S**2:
             along = float(committed.velocity @ velocity[best]) / speed
             self._rate = min(max(along, 0.0), max(target, self._rate, 0.0))
-        return float(np.abs(position[best] - committed.position).max())
 
     def _ahead(self, plan: Trajectory, target: float) -> tuple[Array, Array, Array]:
         """Return phase, rate and its change at the horizon's knots, shape [N+1] each."""
         rates, travelled = _ramp(self._rate, target, self._scale_rate, self._offsets)
         phases = self._phase + travelled
         changes = np.sign(target - rates) * self._scale_rate
-        changes[np.abs(target - rates) < 1e-12] = 0.0
-        over = phases >= plan.times_s[-1]
-        phases[over] = plan.times_s[-1]
-        rates, changes = np.where(over, 0.0, rates), np.where(over, 0.0, changes)
+        end = plan.times_s[-1]
+        if phases[-1] >= end:
+            over = phases >= end
+            phases[over], rates[over], changes[over] = end, 0.0, 0.0
         return phases, rates, changes
 
 

@@ -38,7 +38,7 @@ class SparseFormulation:
         cost: The tracking cost.
         limits: Scaled limits.
         bounds: Their bounds over the horizon.
-        max_iterations: Cap of each solve, in tens (one iteration of a splitting method is small).
+        max_iterations: Cap of each solve.
         solver: The sparse solver's class.
     """
 
@@ -61,7 +61,7 @@ class SparseFormulation:
         self._a.data[self._mass_entries] = 1.0
         self._solver = solver(
             QuadraticProgram(sparse.diags_array(self._hessian(), format='csc'), self._a.copy()),
-            max_iterations=10 * max_iterations)
+            max_iterations=max_iterations)
         self.solver_name = self._solver.name
 
     def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
@@ -145,5 +145,5 @@ class SparseFormulation:
         """Return the joints with an active velocity, acceleration, position or jerk bound."""
         boxes = near[self._knots:self._size].reshape(-1, self._joints)
         rows = near[self._size + 2 * self._knots:-self._inputs].reshape(-1, self._joints)
-        answer: NDArray[np.bool_] = boxes.any(axis=0) | rows.any(axis=0)
+        answer: NDArray[np.bool_] = np.any(boxes, axis=0) | np.any(rows, axis=0)
         return answer

@@ -139,11 +139,13 @@ class Stopper:
 
     def _load(self, position: Array, velocity: Array, acceleration: Array, target: Array
               ) -> tuple[str, ...]:
-        state = np.array([position, velocity, acceleration, target], dtype=float)
-        if state.shape != (4, len(self.limits.lower_rad)) or not np.isfinite(state).all():
+        rows = [np.asarray(row, dtype=float) for row in (position, velocity, acceleration, target)]
+        count = len(self.limits.lower_rad)
+        if any(row.shape != (count,) or not np.isfinite(row).all() for row in rows):
             raise ConfigurationError(
                 'the start of a stop must be finite', where='position, velocity, acceleration',
-                value=state.tolist(), allowed=f'{len(self.limits.lower_rad)} finite numbers each')
+                value=[row.tolist() for row in rows], allowed=f'{count} finite numbers each')
+        state = np.array(rows)
         self._input.current_position = state[0].tolist()
         self._input.current_velocity = state[1].tolist()
         self._input.current_acceleration = state[2].tolist()

@@ -3,20 +3,20 @@
 
     minimise 1/2 x' H x + f' x   subject to   lower <= [x; A x] <= upper
 
-The first n bounds are those of the variables, the rest those of the rows of A.
+The first n bounds are those of the variables, the rest those of the rows of A. A `Matrix` is a
+dense array or one of scipy's sparse ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 Array = NDArray[np.float64]
-Matrix = Array | sparse.csc_array
+Matrix: TypeAlias = Any
 SOLVED = 'solved'
 SUBOPTIMAL = 'suboptimal'
 ITERATION_LIMIT = 'iteration_limit'

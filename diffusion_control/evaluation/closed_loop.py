@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planner, fallback, tracker, safety and simulator in one process, on a simulated clock.
+
+The loop does what the nodes do, with the same library calls and the same default parameters, but
+in a fixed order and without waiting: tracker and safety every 10 ms, obstacles every 20 ms, the
+planner at its rate. A plan is computed at once and arrives `latency_s` later on the simulated
+clock, whatever the processor took. So the same seeds give the same episode, as far as a planner
+does not look at the processor's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffusion_control import parameters, safety, tracking
+from diffusion_control.evaluation.commands import Command
+from diffusion_control.evaluation.episode import EPISODE_S, Episode
+from diffusion_control.evaluation.expert import ScriptedExpert
+from diffusion_control.evaluation.ideal import IdealSimulation, IdealTracker
+from diffusion_control.evaluation.loop_truth import Judged, judge_episode, sent
+from diffusion_control.evaluation.planner_side import Delivery, PlannerSide, Seen
+from diffusion_control.evaluation.published_obstacles import ObstacleSet
+from diffusion_control.planners import registry
+from diffusion_control.planners.protocol import Planner
+from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.obstacle_observer import ObstacleObserver
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
+from diffusion_control.safety import (
+    Health,
+    SafetyDecision,
+    SafetyMonitor,
+    SafetyParameters,
+)
+from diffusion_control.simulation.plant import Plant
+from diffusion_control.simulation.scene import Scene
+from diffusion_control.simulation.simulation import Simulation
+from diffusion_control.tracking.admission import PlanAdmission
+from diffusion_control.tracking.hand_over import PlanSlots
+from diffusion_control.tracking.protocol import Reference, Tracker
+from diffusion_control.trajectory.trajectory import Trajectory
+
+TICK_S = 0.01
+OBSTACLE_TICKS = 2
+GOAL_HOLD_S = 0.3
+REFUSALS = 10
+IDEAL = 'ideal'
+EXPERT = 'expert'
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How the loop is put together.
+
+    Attributes:
+        fallback: Name of the fallback.
+        tracker: Name of a tracker, or `ideal`: the robot is where the motion says.
+        safety: False sends the tracker's motion unchecked.
+        plant: `default`, `nominal` or a file.
+        latency_s: Simulated time from observation to plan [s]; None = the planner's period.
+        duration_s: Longest episode [s].
+    """
+
+    fallback: str = 'hold'
+    tracker: str = 'mpc'
+    safety: bool = True
+    plant: str = 'default'
+    latency_s: float | None = None
+    duration_s: float = EPISODE_S
+
+
+def run_episode(
+    robot: Arm, scene: Scene, planner: str, options: LoopOptions, *, episode: int = 0,
+    keep: Path | None = None,
+) -> Episode:
+    """Run one planner in one scene until all goals are reached or time is up.
+
+    Args:
+        robot: The nominal robot.
+        scene: Scene with at least one goal.
+        planner: A planner's name, or `expert`: ground truth, ideal tracking, no safety monitor.
+        options: The loop.
+        episode: Number for the row.
+        keep: Folder in which a full run folder is left.
+    """
+    loop = ClosedLoop(robot, scene, planner, options)
+    loop.run()
+    return loop.episode(episode)
+
+
+class ClosedLoop:
+    """One episode.
+
+    Args:
+        robot: The nominal robot.
+        scene: Scene.
+        planner: Name, see `run_episode`.
+        options: The loop.
+    """
+
+    def __init__(self, robot: Arm, scene: Scene, planner: str, options: LoopOptions) -> None:
+        self.robot, self.scene, self.name, self.options = robot, scene, planner, options
+        expert = self._expert = planner == EXPERT
+        self._ideal = expert or options.tracker == IDEAL
+        settings = parameters.defaults('planner')
+        self._period_s = 1.0 / float(settings['rate_hz'])  # type: ignore[arg-type]
+        latency_s = self._period_s if options.latency_s is None else options.latency_s
+        self._planner = PlannerSide(
+            _planner(robot, scene, planner), latency_s=0.0 if expert else latency_s,
+            deadline_s=None if expert else float(settings['deadline_s']))  # type: ignore[arg-type]
+        self._fallback = PlannerSide(
+            registry.make_fallback(options.fallback, robot=robot, seed=scene.seed),
+            latency_s=latency_s, deadline_s=latency_s)
+        self.simulation = _simulation(robot, scene, options, ideal=self._ideal)
+        self._tracker = _tracker(robot, options, ideal=self._ideal)
+        self._monitor = _monitor(robot, options) if options.safety and not expert else None
+        self._admission = PlanAdmission(robot)
+        self._slots = PlanSlots()
+        self._observer = ObstacleObserver()
+        self._start()
+
+    def _start(self) -> None:
+        """Set everything that changes in a run."""
+        self.state: RobotState = self.simulation.reset()
+        self.now_s = 0.0
+        self._obstacles: tuple[Obstacle, ...] = ()
+        self._obstacles_s = 0.0
+        self._motion: Trajectory | None = None
+        self._committed: Trajectory | None = None
+        self.decision: SafetyDecision | None = None
+        self.goal_index, self._at_goal_s = 0, 0.0
+        self.reached_s: list[float] = []
+        self._accepted_s, self._fallback_s = -np.inf, -np.inf
+        self._rejected_in_row, self._confidence = 0, None
+        self.rejected: Counter[str] = Counter()
+        self.states_s: Counter[str] = Counter()
+        self._commands: list[Command] = []
+        self._seen: list[ObstacleSet] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether all goals are reached."""
+        return self.goal_index >= len(self.scene.goals)
+
+    def run(self) -> None:
+        """Tick until all goals are reached, time is up, or the planner refuses for good."""
+        for tick in range(round(self.options.duration_s / TICK_S)):
+            self.tick(tick)
+            if self.done or self._planner.refused_in_row >= REFUSALS:
+                return
+
+    def tick(self, number: int) -> None:
+        """Run one period of 10 ms."""
+        if number % OBSTACLE_TICKS == 0:
+            self._observe()
+        if number % round(self._period_s / TICK_S) == 0:
+            if not (self._expert and self._slots.select().plan is not None):
+                self._planner.ask(self._look())
+            if self._mode == 'fallback':
+                self._fallback.ask(self._look())
+        self._take_plans()
+        command = self._control()
+        self.state = self.simulation.step(command, TICK_S)
+        self.now_s = self.simulation.time_s
+        self._follow_goals()
+
+    @property
+    def _mode(self) -> str:
+        """Whom the tracker follows."""
+        return 'planner' if self.decision is None else self.decision.mode
+
+    def _observe(self) -> None:
+        """See the obstacles: their poses now, their velocities by differencing."""
+        true = self.simulation.obstacles_now()
+        self._obstacles = self._observer.update(true, self.now_s)
+        self._obstacles_s = self.now_s
+        self._seen.append(ObstacleSet(self.now_s, true))
+
+    def _look(self) -> Seen:
+        """Return what a planner sees now."""
+        return Seen(self.now_s, self.state, self._motion, self.scene.goals[self.goal_index],
+                    self._obstacles, self._obstacles_s)
+
+    def _take_plans(self) -> None:
+        """Admit what arrives."""
+        for delivery in self._planner.arrived(self.now_s):
+            self._confidence = delivery.confidence
+            if self._admit('planner', delivery):
+                self._accepted_s, self._rejected_in_row = self.now_s, 0
+            elif delivery.plan is not None:
+                self._rejected_in_row += 1
+        for delivery in self._fallback.arrived(self.now_s):
+            if self._admit('fallback', delivery):
+                self._fallback_s = self.now_s
+
+    def _admit(self, source: str, delivery: Delivery) -> bool:
+        """Offer a plan to the tracker if it passes the admission."""
+        if delivery.plan is None:
+            return False
+        if self._expert:
+            self._slots.offer(source, delivery.plan)
+            return True
+        verdict = self._admission.judge(
+            delivery.plan, self.now_s, self._motion, self._obstacles)
+        if verdict.plan is None:
+            self.rejected[verdict.reason_code] += 1
+            return False
+        self._slots.offer(source, verdict.plan)
+        return True
+
+    def _control(self) -> Trajectory | None:
+        """Return this tick's command."""
+        self._slots.set_mode(self._mode)
+        scale = 1.0 if self.decision is None else self.decision.time_scale
+        chosen = self._slots.select(scale)
+        self._motion = self._tracker.step(
+            self.state,
+            Reference(chosen.plan, self._committed, chosen.time_scale, self._obstacles),
+            self.now_s).motion
+        command: Trajectory | None = self._motion
+        if self._monitor is not None:
+            self.decision = self._monitor.step(
+                self.state, self._motion, self._obstacles, self.now_s, health=self._health())
+            self.states_s[self.decision.state] += TICK_S
+            command = self.decision.command if self.decision.send else None
+        self._committed = command
+        if command is not None:
+            self._commands.append(sent(command, self.now_s))
+        return command
+
+    def _health(self) -> Health:
+        """Return what the safety node would know."""
+        now = self.now_s
+        return Health(
+            state_age_s=now - self.state.stamp_s, motion_age_s=0.0,
+            obstacles_age_s=now - self._obstacles_s, accepted_plan_age_s=now - self._accepted_s,
+            planner_period_s=self._period_s, confidence=self._confidence,
+            rejected_in_row=self._rejected_in_row, goal_active=not self.done,
+            planner_alive=True, fallback_alive=True,
+            fallback_plan_age_s=now - self._fallback_s, own_gap_s=TICK_S)
+
+    def _follow_goals(self) -> None:
+        """Count a goal once the true state has been at it for 0.3 s; take the next one."""
+        goal = self.scene.goals[self.goal_index]
+        truth = RobotState(
+            np.array(self.simulation.data.qpos), np.array(self.simulation.data.qvel), self.now_s)
+        self._at_goal_s = self._at_goal_s + TICK_S if goal.reached(self.robot, truth) else 0.0
+        if self._at_goal_s < GOAL_HOLD_S - 1e-9:
+            return
+        self.reached_s.append(self.now_s)
+        self.goal_index, self._at_goal_s = self.goal_index + 1, 0.0
+        self._planner.forget()
+        self._fallback.forget()
+        if self._expert:
+            self._slots.reset()
+
+    @cached_property
+    def judged(self) -> Judged:
+        """What the ground truth says about the run, once it is over."""
+        recorder = self.simulation.recorder
+        assert recorder is not None
+        commands = None if self._monitor is None else self._commands
+        return judge_episode(self.robot, recorder.arrays(), commands, self._seen)
+
+    def episode(self, number: int) -> Episode:
+        """Return the row of the run."""
+        judged = self.judged
+        latency = self._planner.latencies_s
+        end = 'reached' if self.done else self._planner.refusal or 'time'
+        return Episode(
+            number, self.scene.seed, self.name, self.done,
+            self.reached_s[-1] if self.done else None, judged.contact_moving,
+            judged.contacts_at_rest, judged.violations, judged.clearance_min_m,
+            float(np.mean(self._planner.evaluations)) if latency else 0.0,
+            float(np.median(latency)) if latency else None, self.scene.tier,
+            [float(value) for value in latency], len(latency), dict(self.rejected),
+            '' if self.decision is None else self.decision.state,
+            {state: round(spent, 2) for state, spent in self.states_s.items()}, end,
+            self.goal_index)
+
+
+def _planner(robot: Arm, scene: Scene, name: str) -> Planner:
+    """Return a planner with the parameters that its node gives it."""
+    if name == EXPERT:
+        return ScriptedExpert(robot, scene, seed=scene.seed)
+    settings = parameters.defaults('planner')
+    known = registry.parameters_of(name)
+    chosen = {key: settings[key] for key in known if key in settings}
+    return registry.make(name, robot=robot, seed=scene.seed, **chosen)
+
+
+def _simulation(
+    robot: Arm, scene: Scene, options: LoopOptions, *, ideal: bool
+) -> Simulation:
+    """Return the simulator, or one without physics for ideal tracking."""
+    kind = IdealSimulation if ideal else Simulation
+    plant = 'nominal' if ideal else options.plant
+    return kind(
+        robot, scene=scene, plant=Plant.make(plant, seed=scene.seed, links=robot.dof),
+        seed=scene.seed, record=True)
+
+
+def _tracker(robot: Arm, options: LoopOptions, *, ideal: bool) -> Tracker:
+    """Return the tracker with the parameters that its node gives it."""
+    if ideal:
+        return IdealTracker(robot)
+    settings = parameters.defaults('tracker')
+    names = ('warm_start', 'braking_fraction', 'command_delay_s', 'observer')
+    chosen: dict[str, Any] = {
+        name: value for name, value in settings.items()
+        if name.startswith('mpc.') or name in names}
+    return tracking.make(
+        options.tracker, robot=robot, dt_s=chosen.pop('mpc.dt_s'), **chosen)
+
+
+def _monitor(robot: Arm, options: LoopOptions) -> SafetyMonitor:
+    """Return the safety monitor with the parameters that its node gives it."""
+    known = {field.name for field in fields(SafetyParameters)} - {'command_out_type'}
+    chosen: dict[str, Any] = {
+        name: value for name, value in parameters.defaults('safety').items()
+        if name.replace('.', '_') in known}
+    return safety.make(robot, **{**chosen, 'fallback_type': options.fallback})

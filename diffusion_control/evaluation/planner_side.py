@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planner and fallback of a closed loop: asked at their rates, heard after their latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
+from diffusion_control.planners.protocol import Planner
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.trajectory import Trajectory
+
+DELIVERY_S = 0.03
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a planner sees at one instant.
+
+    Attributes:
+        now_s: ROS time [s].
+        state: Measured state.
+        motion: The tracker's newest motion, which predicts where the robot will be.
+        goal: Goal.
+        obstacles: With velocities, as they were at `obstacles_s`.
+        obstacles_s: ROS time of the obstacles [s].
+    """
+
+    now_s: float
+    state: RobotState
+    motion: Trajectory | None
+    goal: Goal
+    obstacles: tuple[Obstacle, ...]
+    obstacles_s: float
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One answer of a planner on its way.
+
+    Attributes:
+        at_s: ROS time at which it arrives [s].
+        plan: The best candidate; None = there is none.
+        confidence: As the planner node reports it.
+    """
+
+    at_s: float
+    plan: Trajectory | None
+    confidence: float
+
+
+class PlannerSide:
+    """Ask a planner and deliver its answers late.
+
+    Args:
+        planner: Planner or fallback.
+        latency_s: Simulated time from question to arrival [s].
+        deadline_s: Processor time it is given; None = its own [s].
+    """
+
+    def __init__(self, planner: Planner, *, latency_s: float, deadline_s: float | None) -> None:
+        self._planner, self._latency_s, self._deadline_s = planner, latency_s, deadline_s
+        self._waiting: list[Delivery] = []
+        self._previous: Trajectory | None = None
+        self.latencies_s: list[float] = []
+        self.evaluations: list[int] = []
+        self.refusal = ''
+        self.refused_in_row = 0
+
+    def forget(self) -> None:
+        """Drop the plan that would be kept and what is on its way (the goal has changed)."""
+        self._previous = None
+        self._waiting.clear()
+
+    def ask(self, seen: Seen) -> None:
+        """Plan from where the robot will be when the plan arrives."""
+        problem = self._problem(seen)
+        try:
+            answer = self._planner.plan(problem, self._deadline_s)
+        except PlanningError as error:
+            self.refusal, self.refused_in_row = error.reason, self.refused_in_row + 1
+            self._waiting.append(Delivery(seen.now_s + self._latency_s, None, 0.0))
+            return
+        self.refusal, self.refused_in_row = '', 0
+        self.latencies_s.append(answer.latency_s)
+        self.evaluations.append(answer.evaluations)
+        if answer.trajectory is not None:
+            self._previous = answer.trajectory
+        self._waiting.append(
+            Delivery(seen.now_s + self._latency_s, answer.trajectory, confidence_of(answer)))
+
+    def arrived(self, now_s: float) -> list[Delivery]:
+        """Return the answers that have arrived by now, oldest first."""
+        due = [item for item in self._waiting if item.at_s <= now_s + 1e-9]
+        self._waiting = [item for item in self._waiting if item.at_s > now_s + 1e-9]
+        return due
+
+    def _problem(self, seen: Seen) -> PlanningProblem:
+        """Return the question, from the state predicted for the start of the plan."""
+        start_s = seen.now_s + self._latency_s + DELIVERY_S
+        position, velocity = seen.state.position, np.zeros_like(seen.state.velocity)
+        acceleration = np.zeros_like(position)
+        if seen.motion is not None:
+            sample = seen.motion.sample(start_s)
+            position, velocity = sample.position, sample.velocity
+            acceleration = sample.acceleration
+        ahead = start_s - seen.obstacles_s
+        obstacles = tuple(
+            replace(item, position_m=item.position_m + ahead * item.velocity_m_s)
+            if item.may_move else item for item in seen.obstacles)
+        return PlanningProblem(
+            RobotState(position, velocity, start_s), seen.goal, obstacles,
+            previous=self._previous, start_s=start_s, acceleration=acceleration)
+
+
+def confidence_of(answer: PlanSet) -> float:
+    """Return 0 without a free plan, else 1/2 + 1/2 the share of candidates that are free."""
+    if answer.best is None:
+        return 0.0
+    return 0.5 + 0.5 * float(np.mean(np.asarray(answer.scores) > -1e3))
