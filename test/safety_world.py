@@ -42,7 +42,8 @@ class Pusher:
         while len(times) > 40:
             drop = 1 + int(np.argmin(times[2:] - times[:-2]))
             times, rows = np.delete(times, drop), [np.delete(r, drop, axis=0) for r in rows]
-        return Trajectory(start_s, times, *rows, committed.names, committed.frame_id)
+        return Trajectory(
+            start_s, times, rows[0], rows[1], rows[2], committed.names, committed.frame_id)
 
 
 @dataclass

@@ -52,9 +52,9 @@ def drive(
     return out
 
 
-def spinning(**params: object) -> World:
+def spinning() -> World:
     """Return a world whose robot moves at speed."""
-    w = world(**params)
+    w = world()
     drive(w, 0.3)
     drive(w, 0.4)
     assert w.monitor.machine.state == 'NOMINAL' and np.abs(w.dq).max() > 1.0
@@ -337,6 +337,7 @@ def test_a_paused_clock_keeps_the_stored_tail() -> None:
                          clock_paused=k > 4)
         decision = w.monitor.step(state, None, w.observed, now_s, health=health)
         assert decision.command is not None and decision.state in ('NOMINAL', 'STOPPING')
+    assert decision.command is not None
     w.sent.append((now_s, decision.command))
     resumed = drive(w, 0.01, health=replace(GOOD, state_age_s=2.0, motion_age_s=2.0))
     resumed += drive(w, 0.8, health=GOOD)

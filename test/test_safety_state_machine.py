@@ -210,7 +210,8 @@ def test_worst_finding_wins_whatever_the_order() -> None:
     'state_age_s', 'motion_age_s', 'obstacles_age_s', 'follow_error_rad', 'unverified_s',
     'accepted_plan_age_s', 'confidence', 'own_gap_s'])
 def test_nan_is_never_good(field: str) -> None:
-    run = Run().go(1.0, replace(GOOD, **{field: math.nan}))
+    change: dict[str, Any] = {field: math.nan}
+    run = Run().go(1.0, replace(GOOD, **change))
     assert run.machine.state != NOMINAL
 
 
@@ -278,10 +279,12 @@ def test_a_stop_for_another_reason_does_not_count_against_the_planner() -> None:
 
 def test_steady_thresholds_follow_the_real_time_factor() -> None:
     slow = replace(GOOD, real_time_factor=0.25)
-    aged = {'state_age_s': 0.19, 'motion_age_s': 0.15, 'obstacles_age_s': 0.7,
-            'accepted_plan_age_s': 1.7}
+    aged: dict[str, Any] = {'state_age_s': 0.19, 'motion_age_s': 0.15, 'obstacles_age_s': 0.7,
+                            'accepted_plan_age_s': 1.7}
     assert Run().go(1.0, replace(slow, **aged)).states == []
     assert Run().go(0.1, replace(slow, state_age_s=0.21)).states[0] == STOPPING
+    unknown = replace(GOOD, real_time_factor=math.nan)
+    assert Run().go(0.1, replace(unknown, state_age_s=0.06)).states[0] == STOPPING
     floor = replace(GOOD, real_time_factor=0.0)
     assert Run().go(0.1, replace(floor, state_age_s=0.49)).states == []
     assert Run().go(0.1, replace(floor, state_age_s=0.51)).states[0] == STOPPING

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,17 +109,17 @@ def test_splice_is_continuous_and_adds_no_acceleration(arm: Arm) -> None:
     ({'stamp_s': 101.0}, 'starts_too_late'), ({'stamp_s': 90.0}, 'motion_ended'),
     ({'names': tuple('abcdefg')}, 'wrong_names'), ({'last': 0.1}, 'does_not_end_at_rest'),
     ({'knots': 41}, 'too_many_points')])
-def test_splice_refuses(arm: Arm, change: dict[str, object], code: str) -> None:
+def test_splice_refuses(arm: Arm, change: dict[str, Any], code: str) -> None:
     committed = stand(arm.home_rad, 100.0, tuple(arm.joint_names), '')
-    times = np.linspace(0.0, 1.0, int(change.get('knots', 10)))  # type: ignore[call-overload]
+    times = np.linspace(0.0, 1.0, change.get('knots', 10))
     position = np.tile(arm.home_rad, (len(times), 1))
     velocity = np.zeros_like(position)
     position[:] += change.get('position', 0.0)
     velocity[0] += change.get('velocity', 0.0)
     velocity[-1] += change.get('last', 0.0)
     motion = Trajectory(
-        float(change.get('stamp_s', 100.0)), times, position, velocity,  # type: ignore[arg-type]
-        np.zeros_like(position), change.get('names', committed.names), '')  # type: ignore[arg-type]
+        change.get('stamp_s', 100.0), times, position, velocity,
+        np.zeros_like(position), change.get('names', committed.names), '')
     assert splice(committed, motion, 100.0, 0.04, position_jump=1e-3,
                   velocity_jump=arm.limits.acceleration_rad_s2 * 0.01) == code
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ from tracking_world import (
     standing,
 )
 
-from diffusion_control import tracking
+from diffusion_control import robots, tracking
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.formulation import HorizonSolution
@@ -311,3 +313,38 @@ def test_registry_and_parameters_refuse_with_names():
     world = World(made)
     world.run(plan_between(HOME, GOAL, 2.0, START_S + 0.05), 30)
     assert max(len(world.tick(None).times_s) for _ in range(3)) <= 40
+
+
+def test_a_robot_with_gentle_jerk_keeps_it():
+    """Where jerk rows can bind they are there: the command's acceleration changes no faster."""
+    gentle = fake_robot()
+    gentle.limits = replace(LIMITS, jerk_rad_s3=np.full(7, 100.0))
+    world = World(tracking.make('mpc', robot=gentle))
+    jerk = 0.0
+    for _ in range(130):
+        motion = world.tick(plan_between(HOME, GOAL, 0.9, START_S + 0.05))
+        part = motion.acceleration[:21]
+        jerk = max(jerk, np.abs(np.diff(part, axis=0)).max() / 0.02)
+    assert 50.0 < jerk <= 0.9 * 100.0 + 1e-6
+    assert all(report.solve_ok for report in world.reports)
+
+
+def test_ur5_is_tracked_without_code_of_its_own():
+    arm = robots.load('ur5')
+    home = np.asarray(arm.home_rad)
+    tracker = tracking.make('mpc', robot=arm)
+    s = np.linspace(0, 1, 30)[:, None]
+    way = np.array([0.5, -0.3, 0.4, 0.2, -0.4, 0.6])
+    velocity = (30 * s**2 - 60 * s**3 + 30 * s**4) / 1.5 * way
+    plan = Trajectory(
+        START_S, s[:, 0] * 1.5, home + (10 * s**3 - 15 * s**4 + 6 * s**5) * way, velocity,
+        velocity * 0, arm.joint_names)
+    committed = None
+    for k in range(160):
+        now = START_S + DT_S * k
+        here = home if committed is None else committed.sample(now).position
+        output = tracker.step(
+            RobotState(here, np.zeros(6), now), Reference(plan, committed), now)
+        committed = output.motion
+        assert output.report.solve_ok
+    np.testing.assert_allclose(committed.position[-1], home + way, atol=1e-3)

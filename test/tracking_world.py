@@ -71,7 +71,7 @@ def standing(position: Array, stamp_s: float) -> Trajectory:
 
 @dataclass
 class World:
-    """Tracker, a robot 10 ms behind its command with a disturbance, and a safety that only splices.
+    """Tracker, a disturbed robot 10 ms behind its command, a safety that only splices.
 
     Attributes:
         tracker: Under test.

@@ -71,6 +71,11 @@ class Injector:
         """Tell whether every fault was injected."""
         return not self._pending
 
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the faults that were not injected yet."""
+        return tuple(injection.name for injection in self._pending)
+
     def end_steady_s(self) -> float:
         """Return the steady time at which the last injected fault is over [s]."""
         return max((f.steady_s + (self._table[f.name].lasts_s or 0.0) for f in self.fired),
@@ -92,7 +97,7 @@ class Injector:
             return
         fired = Fired(
             injection.name, moved_s, time.monotonic(), self._monitor.ros_s(), time.time(), share)
-        if self._fire(injection.name, patient):
+        if self._fire(injection.name):
             self.fired.append(fired)
             self._pending.pop(0)
 
@@ -100,7 +105,7 @@ class Injector:
         """End what still burns."""
         self._end_hogs(float('inf'))
 
-    def _fire(self, name: str, patient: bool) -> bool:
+    def _fire(self, name: str) -> bool:
         duration = self._table[name].lasts_s
         node, _, how = name.rpartition('_')
         if how in ('kill', 'hang'):
@@ -113,7 +118,7 @@ class Injector:
         elif name == 'cpu_hog':
             self._start_hogs(duration or 0.0)
         elif name == 'obstacle_jump':
-            return self._place_obstacle(duration or 0.0) or not patient
+            return self._place_obstacle(duration or 0.0)
         else:
             self._monitor.send_fault(name, duration_s=duration)
         return True

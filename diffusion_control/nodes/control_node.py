@@ -15,19 +15,22 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
-from diffusion_control.errors import DiffusionControlError
+from diffusion_control.errors import ConfigurationError, DiffusionControlError
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.nodes.clocks import Clocks
 from diffusion_control.nodes.declare import declare_parameters, read_parameters
 from diffusion_control.nodes.loop import LoopStatistics
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.real_time import RealTimeOptions
+from diffusion_control.parameters import check_arguments
 
 PARENT_POLL_S = 0.1
 SWITCH_INTERVAL_S = 5e-4
@@ -39,6 +42,8 @@ class ControlNode(LifecycleNode):
     Subclasses fill in `configure` (read parameters, load, compile, warm up), `activate`,
     `deactivate` (the robot comes to rest first) and `diagnose`.
     """
+
+    events_executor = True
 
     def __init__(self, name: str) -> None:
         """Declare the parameters of node `name` and start its diagnostics."""
@@ -184,7 +189,8 @@ class _Runner:
 
     def spin(self) -> None:
         """Spin until the end; the robot comes to rest first."""
-        executor = EventsExecutor()
+        events = self._node.events_executor
+        executor: Executor = EventsExecutor() if events else SingleThreadedExecutor()
         executor.add_node(self._node)
         polled = 0.0
         while not self._stop:
@@ -211,19 +217,29 @@ class _Runner:
             self._node.trigger_deactivate()
 
 
-def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
+def run(name: str, node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
     """Run one node until a signal, or until its parent is gone; the robot comes to rest first.
+
+    Args:
+        name: Name in the table of parameters.
+        node_type: Its class.
+        args: Command line; None takes the process's.
 
     Returns:
         0 after an orderly end; the error's exit code when configuring was refused.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
+        check_arguments(name, sys.argv[1:] if args is None else args)
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_type()
     except DiffusionControlError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except rclpy_implementation.RCLError as error:
+        print(f'the ROS arguments are refused\n  where:   {name}\n  value:   {error}',
+              file=sys.stderr)
+        return ConfigurationError.exit_code
     runner = _Runner(node)
     if node.get_parameter('autostart').value:
         node.trigger_configure()
@@ -231,6 +247,15 @@ def run(node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
             node.trigger_activate()
     if node.failure is None:
         runner.spin()
-    node.destroy_node()
-    rclpy.try_shutdown()
     return 0 if node.failure is None else node.failure.exit_code
+
+
+def leave(code: int) -> None:
+    """End the process at once: what the bindings print of themselves at exit helps nobody.
+
+    The middleware is told by `rclpy.try_shutdown`; files were closed by `deactivate`.
+    """
+    rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

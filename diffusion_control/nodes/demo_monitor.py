@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool, String
@@ -29,6 +30,25 @@ Array = NDArray[np.float64]
 MOVING_RAD_S = 0.02
 
 
+class Rates:
+    """Rates of topics over the last second, from the arrival of their messages."""
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._arrivals: dict[str, deque[float]] = {}
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Take `number` messages that arrived now."""
+        arrivals = self._arrivals.setdefault(name, deque(maxlen=512))
+        now = time.monotonic()
+        arrivals.extend([now] * number)
+
+    def hz(self, now_s: float) -> dict[str, float]:
+        """Return messages a second by name over the second before `now_s`."""
+        return {name: float(sum(1 for t in list(arrivals) if now_s - t <= 1.0))
+                for name, arrivals in self._arrivals.items()}
+
+
 @dataclass
 class Seen:
     """Everything the monitor has seen so far."""
@@ -43,6 +63,7 @@ class Seen:
     events: list[dict[str, Any]] = field(default_factory=list)
     first_motion_steady_s: float | None = None
     errors: list[str] = field(default_factory=list)
+    rates: Rates = field(default_factory=Rates)
 
 
 class DemoMonitor:
@@ -66,6 +87,11 @@ class DemoMonitor:
         node = self.node
         self._states = JointStateInput(node, robot.joint_names)
         self._motion = MotionInput(node, 'tracker/motion', robot.joint_names)
+        self._plans = MotionInput(
+            node, 'planner/plan_unaltered' if relay else 'planner/plan', robot.joint_names)
+        node.create_subscription(
+            JointTrajectory, 'safety/committed', lambda data: self.seen.rates.count('safety'),
+            STANDARD, raw=True)
         node.create_subscription(String, 'safety/state', self._on_state, LATCHED)
         node.create_subscription(String, 'safety/status', self._on_status, STANDARD)
         node.create_subscription(String, 'planner/report', self._on_plan, STANDARD)
@@ -77,7 +103,7 @@ class DemoMonitor:
             self._plan = node.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
             node.create_subscription(
                 JointTrajectory, 'planner/plan_unaltered', self._pass_on, STANDARD)
-        self._executor = EventsExecutor()
+        self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
@@ -103,6 +129,11 @@ class DemoMonitor:
     def motion(self) -> Trajectory | None:
         """Newest motion of the tracker."""
         return self._motion.box.look()
+
+    @property
+    def plan(self) -> Trajectory | None:
+        """Newest plan of the planner."""
+        return self._plans.box.look()
 
     def ros_s(self) -> float:
         """Return ROS time [s]."""
@@ -156,6 +187,8 @@ class DemoMonitor:
     def _on_plan(self, message: String) -> None:
         self.seen.planner = self._read(message)
         self.seen.plans.append(self.seen.planner)
+        if self.seen.planner.get('plan_stamp') is not None:
+            self.seen.rates.count('planner')
 
     def _on_tracker(self, message: String) -> None:
         report = self._read(message)
@@ -167,6 +200,7 @@ class DemoMonitor:
                             str(report.get('detail', '')))
         else:
             self.seen.tracker = report
+            self.seen.rates.count('tracker', int(report.get('count', 0)))
 
     def _on_simulator(self, message: String) -> None:
         report = self._read(message)

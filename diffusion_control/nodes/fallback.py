@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -14,7 +13,13 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import planners
-from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.control_node import (
+    ControlNode,
+    leave,
+    loop_values,
+    publish_json,
+    run,
+)
 from diffusion_control.nodes.convert import trajectory_to_message
 from diffusion_control.nodes.inputs import (
     GoalInput,
@@ -159,8 +164,8 @@ class FallbackNode(ControlNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the fallback node."""
-    return run(FallbackNode, args)
+    return run('fallback', FallbackNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

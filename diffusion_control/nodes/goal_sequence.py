@@ -40,6 +40,7 @@ class GoalSequence:
         self._there_s: float | None = None
         self._published_s = self._checked_s = -float('inf')
         self._state, self._fallback = '', False
+        self._now_s = 0.0
         self._times: list[float] = []
         self._reached = self._by_planner = self._attempted = 0
 
@@ -54,7 +55,7 @@ class GoalSequence:
         """Judge the open goal and publish it again from time to time."""
         if not self._goals or now_s - self._checked_s < CHECK_S:
             return
-        self._checked_s = now_s
+        self._checked_s = self._now_s = now_s
         goal = self._goals[self._index % len(self._goals)]
         if self._set_s is None:
             if self._state in ('', 'HOLD'):
@@ -75,11 +76,12 @@ class GoalSequence:
             self._finish(now_s, False, events)
 
     def summary(self) -> dict[str, Any]:
-        """Return reached, reached_by_planner, attempted and the mean time."""
+        """Return reached, reached_by_planner, attempted, mean time, time of the open goal."""
         mean = sum(self._times) / len(self._times) if self._times else None
         return {
             'reached': self._reached, 'reached_by_planner': self._by_planner,
-            'attempted': self._attempted, 'time_mean_s': mean}
+            'attempted': self._attempted, 'time_mean_s': mean,
+            'open_s': None if self._set_s is None else self._now_s - self._set_s}
 
     def _finish(self, now_s: float, reached: bool, events: list[dict[str, Any]]) -> None:
         assert self._set_s is not None

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,13 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control import planners
-from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.control_node import (
+    ControlNode,
+    leave,
+    loop_values,
+    publish_json,
+    run,
+)
 from diffusion_control.nodes.convert import to_time, trajectory_to_message
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
@@ -191,8 +196,8 @@ def from_rounded(stamp_s: float) -> float:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the planner node."""
-    return run(PlannerNode, args)
+    return run('planner', PlannerNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

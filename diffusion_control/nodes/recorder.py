@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from diffusion_control import robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.mcap_writer import McapWriter
-from diffusion_control.nodes.control_node import ControlNode, run
+from diffusion_control.nodes.control_node import ControlNode, leave, run
 from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
 from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
 
@@ -47,7 +46,12 @@ FLUSH_S = 1.0
 
 
 class RecorderNode(ControlNode):
-    """Write every message of the package's topics as it came over the wire."""
+    """Write every message of the package's topics as it came over the wire.
+
+    The events executor of these wheels cannot hand over raw bytes with their message info.
+    """
+
+    events_executor = False
 
     def __init__(self) -> None:
         """Declare parameters."""
@@ -139,8 +143,8 @@ class RecorderNode(ControlNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the recorder node."""
-    return run(RecorderNode, args)
+    return run('recorder', RecorderNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

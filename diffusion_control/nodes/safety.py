@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,13 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import safety
-from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.control_node import (
+    ControlNode,
+    leave,
+    loop_values,
+    publish_json,
+    run,
+)
 from diffusion_control.nodes.convert import to_time, trajectory_to_message
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
@@ -38,11 +43,7 @@ STATUS_TICKS = 10
 DISARM_S = 3.0
 DEAF_S = 0.1
 EXERCISE_TICKS = 30
-MONITOR_PARAMETERS = (
-    'margin_m', 'braking_fraction', 'command_delay_s', 'receiver_timeout_s', 'accept_no_timeout',
-    'confidence_min', 'plan_lost_s', 'degraded_time_scale', 'recovery_cycles', 'emergency_s',
-    'shadow', 'lead_s', 'unverified_s', 'follow_error_rad', 'command_interface', 'fallback_type', 'obstacles.max_speed_m_s',
-    'obstacles.max_acceleration_m_s2', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s')
+MONITOR_PARAMETERS = frozenset(field.name for field in fields(safety.SafetyParameters))
 
 
 class SafetyNode(ControlNode):
@@ -71,7 +72,9 @@ class SafetyNode(ControlNode):
         controller = self.robot.controller
         self._kind = settings['command_out_type'] or controller.command_type
         self._topic = settings['command_out_topic'] or controller.command_topic
-        known = {name: settings[name] for name in MONITOR_PARAMETERS}
+        known = {name: value for name, value in settings.items()
+                 if name.replace('.', '_') in MONITOR_PARAMETERS
+                 and name not in ('rate_hz', 'command_out_type')}
         made = partial(
             safety.make, self.robot, rate_hz=settings['rate_hz'], command_out_type=self._kind,
             **known)
@@ -276,8 +279,8 @@ def without_losses(health: Health) -> Health:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the safety node."""
-    return run(SafetyNode, args)
+    return run('safety', SafetyNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

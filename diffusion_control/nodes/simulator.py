@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import threading
 import time
 from array import array
@@ -22,7 +21,13 @@ from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import simulation
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.control_node import (
+    ControlNode,
+    leave,
+    loop_values,
+    publish_json,
+    run,
+)
 from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_time
 from diffusion_control.nodes.goal_sequence import GoalSequence
 from diffusion_control.nodes.loop import PeriodicLoop
@@ -241,8 +246,8 @@ def plant_of(settings: dict[str, Any], links: int) -> simulation.Plant:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the simulator node."""
-    return run(SimulatorNode, args)
+    return run('simulator', SimulatorNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,7 +14,13 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import tracking
-from diffusion_control.nodes.control_node import ControlNode, loop_values, publish_json, run
+from diffusion_control.nodes.control_node import (
+    ControlNode,
+    leave,
+    loop_values,
+    publish_json,
+    run,
+)
 from diffusion_control.nodes.convert import message_to_plan, trajectory_to_message
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.loop import PeriodicLoop
@@ -207,8 +212,8 @@ def read_number(text: str, key: str) -> float | None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the tracker node."""
-    return run(TrackerNode, args)
+    return run('tracker', TrackerNode, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

@@ -62,7 +62,8 @@ class GoalConfigurations:
         if keep is not None:
             distance[np.abs(found - keep).max(1) < 1e-2] = -1.0
         order = np.argsort(distance, kind='stable')
-        return found[order[free[order]]]
+        sorted_free: Array = found[order[free[order]]]
+        return sorted_free
 
     def configurations(self, goal: Goal, position: Array) -> Array:
         """Return configurations [K, n] at the goal inside the limits, collisions unregarded."""

@@ -44,7 +44,8 @@ def _checked(planner: str, field: dataclasses.Field[Any], value: Any) -> Any:
             f'bad value of parameter {field.name} of planner {planner}',
             where=f'{planner}.{field.name}', value=value,
             allowed=f'{wanted.__name__} in [{low}, {high}] ({field.metadata["text"]})')
-    return wanted(value)
+    converted: object = int(value) if wanted is int else float(value)
+    return converted
 
 
 def describe(kind: type[Any]) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ class RrtConnectParameters:
     """Settings of the classical planner."""
 
     search_s: float = parameter(1.0, 0.01, 60.0, 'longest time of the search [s]')
-    margin_m: float = parameter(0.02, 0.0, 0.2, 'clearance to obstacles [m]')
+    margin_m: float = parameter(0.015, 0.0, 0.2, 'least clearance to obstacles [m]')
     speed_scale: float = parameter(0.65, 0.05, 0.95, 'share of the limits to plan with')
 
 
@@ -139,7 +139,8 @@ class _Checks:
             if min(self._near(q, (g,)) for q in (self.start, goal)) > SLACK_M)
         scene = ObstacleArrays.pack(self.standing_list + kept)
         ends = np.array([self.collision.clearance(q, scene) for q in (self.start, goal)])
-        near, own = np.minimum(ends.min(0) - SLACK_M, [self.margin, self.own_margin])
+        near, own = np.minimum(
+            ends.min(0) - SLACK_M, [self.margin + SLACK_M, self.own_margin + SLACK_M])
 
         def check(position: Array) -> bool:
             self.count += 1

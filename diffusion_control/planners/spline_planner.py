@@ -53,7 +53,8 @@ class Request:
         limits = robot.limits.scaled(values.speed_scale)
         self.splines = SplineProblem(self.world, self.start, limits, guidance=guidance)
         self.kept: Candidate | None = None
-        if previous is not None and np.abs(self.goals - end).max(1).min() < 1e-2:
+        if previous is not None and np.abs(
+                self.goals - previous.position[-1]).max(1).min() < 1e-2:
             self._carry(previous, values.keep_ratio)
 
     def _carry(self, previous: Trajectory, keep_ratio: float) -> None:

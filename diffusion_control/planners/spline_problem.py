@@ -5,7 +5,7 @@ A motion is C = 14 control points: three fixed by the start (position, velocity,
 three by the goal at rest, F = 8 free. N motions are arrays [N, C, n]; each has a duration T.
 The cost of a motion is
 
-    J = guidance * 10 * mean_k 48 (hinge of clearance)^2 + 0.02 / 2 trace(P^T M P) + 0.1 T r
+    J = guidance * 20 * mean_k 48 (hinge of clearance)^2 + 0.02 / 2 trace(P^T M P) + 0.1 T r
 
 with r = max(|v| / v_max, sqrt(|a| / a_max)) the factor by which T has to grow to keep the limits.
 """
@@ -29,10 +29,12 @@ from diffusion_control.trajectory.spline import (
 Array = NDArray[np.float64]
 FREE = slice(FIXED, CONTROL_POINTS - FIXED)
 FREE_POINTS = CONTROL_POINTS - 2 * FIXED
-COLLISION_WEIGHT = 10.0
+COLLISION_WEIGHT = 20.0
 SMOOTH_WEIGHT = 0.02
 DURATION_WEIGHT = 0.1
 SHORTEST_S = 0.2
+COARSE = np.geomspace(0.5, 4.0, 14)
+FINE = np.linspace(0.86, 1.0, 6)
 
 
 class SplineProblem:
@@ -78,9 +80,17 @@ class SplineProblem:
         return clipped
 
     def assemble(self, free: Array, goal: Array, duration: Array) -> Array:
-        """Return control points [N, C, n] from free points [N, F, n], goals [N, n] and T [N]."""
+        """Return control points [N, C, n] from free points [N, F, n], goals [N, n] and T [N].
+
+        The start's acceleration a acts for about one knot spacing h = T / (C - 3); where v + a h
+        would exceed the speed limit it is reduced, position and velocity stay exact.
+        """
         begin = self.start
-        first = head(begin.position, begin.velocity, begin.acceleration, duration)
+        spacing = duration[:, None] / (CONTROL_POINTS - 3)
+        acceleration = np.clip(
+            begin.acceleration, (-self.speed - begin.velocity) / spacing,
+            (self.speed - begin.velocity) / spacing)
+        first = head(begin.position, begin.velocity, acceleration, duration)
         last = np.repeat(goal[:, None, :], FIXED, axis=1)
         return np.concatenate([first, free, last], axis=1)
 
@@ -96,20 +106,30 @@ class SplineProblem:
             speed.max(1) / duration, np.sqrt(force.max(1)) / duration)
         return ratio
 
-    def fit_duration(
-        self, free: Array, goal: Array, duration: Array, *, rounds: int = 6
-    ) -> tuple[Array, Array]:
+    def fit_duration(self, free: Array, goal: Array, duration: Array) -> tuple[Array, Array]:
         """Return control points and the shortest durations found inside the limits.
 
-        The head of a start in motion depends on T, hence T <- T r is repeated; the last rounds
-        only let T grow.
+        From rest T r is exact. In motion the first control points depend on T: two grids of
+        durations are searched, and where no T keeps the limits the least violation is taken.
         """
-        for index in range(rounds):
+        if self.start.at_rest and not self.start.acceleration.any():
             ratio = self.stretch(self.assemble(free, goal, duration), duration)
-            if index >= rounds // 2:
-                ratio = np.where(ratio > 1.0, ratio * 1.02, 1.0)
-            duration = np.maximum(duration * np.clip(ratio, 0.3, 3.0), SHORTEST_S)
+            duration = np.maximum(duration * ratio, SHORTEST_S)
+            return self.assemble(free, goal, duration), duration
+        for factors in (COARSE, FINE):
+            duration = self._shortest(free, goal, duration, factors)
         return self.assemble(free, goal, duration), duration
+
+    def _shortest(self, free: Array, goal: Array, duration: Array, factors: Array) -> Array:
+        """Return for each motion the first T = duration * factor inside the limits."""
+        count, tried = len(free), len(factors)
+        times = np.maximum((duration[:, None] * factors).reshape(-1), SHORTEST_S)
+        points = self.assemble(np.repeat(free, tried, 0), np.repeat(goal, tried, 0), times)
+        ratio = self.stretch(points, times).reshape(count, tried)
+        fits = ratio <= 1.0 + 1e-6
+        chosen = np.where(fits.any(1), fits.argmax(1), ratio.argmin(1))
+        shortest: Array = times.reshape(count, tried)[np.arange(count), chosen]
+        return shortest
 
     def cost(self, points: Array, duration: Array, *, extra_m: float = 0.01) -> Array:
         """Return J of motions [N, C, n], shape [N]."""
@@ -132,8 +152,8 @@ class SplineProblem:
         return cost.reshape(len(points), -1).sum(1), near.reshape(len(points), -1).min(1)
 
     def descend(
-        self, free: Array, goal: Array, duration: Array, *, steps: int, smooth: float = SMOOTH_WEIGHT,
-        rate: float = 0.1, extra_m: float = 0.02,
+        self, free: Array, goal: Array, duration: Array, *, steps: int,
+        smooth: float = SMOOTH_WEIGHT, rate: float = 0.1, extra_m: float = 0.02,
     ) -> Array:
         """Return free points after covariant gradient steps P <- P - rate * K grad J.
 

@@ -52,10 +52,10 @@ class TrainingFreeParameters(SplineParameters):
         1.0, 0.01, 100.0, 'weight of the collision cost in the score')
     num_chains: int = parameter(16, 1, 256, 'chains side by side')
     num_warm_chains: int = parameter(4, 1, 256, 'chains while the previous plan is free')
-    num_samples: int = parameter(512, 2, 65536, 'roll-outs per reverse step, over all chains')
+    num_samples: int = parameter(256, 2, 65536, 'roll-outs per reverse step, over all chains')
     temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
     polish_count: int = parameter(16, 0, 64, 'motions that are polished by gradient steps')
-    polish_steps: int = parameter(16, 0, 200, 'gradient steps of the polish')
+    polish_steps: int = parameter(30, 0, 200, 'gradient steps of the polish')
 
 
 @dataclass
@@ -202,8 +202,8 @@ class TrainingFreePlanner(SplinePlanner):
             chains.sigma = chains.sigma * (SIGMA_MIN / chains.sigma) ** (
                 1.0 / max(steps - done, 1))
             _, chains.duration = splines.fit_duration(
-                chains.mean, chains.goal, chains.duration, rounds=2)
-            if done % 3 == 0 and done < steps and chains.sigma.max() < ENOUGH_SIGMA and self._enough(request, chains):
+                chains.mean, chains.goal, chains.duration)
+            if done % 3 == 0 and done < steps and self._enough(request, chains):
                 break
         return Pool(chains.mean, chains.goal, chains.duration).join(
             Pool(best, chains.goal, chains.duration))
@@ -218,7 +218,7 @@ class TrainingFreePlanner(SplinePlanner):
 
     def _enough(self, request: Request, chains: Chains) -> bool:
         """Say whether several chains are already free, so that the polish can take over."""
-        if len(chains.mean) <= ENOUGH_FREE:
+        if len(chains.mean) <= ENOUGH_FREE or chains.sigma.max() > ENOUGH_SIGMA:
             return False
         _, key = rank(request.splines, Pool(chains.mean, chains.goal, chains.duration))
         return bool((key < 100.0).sum() >= ENOUGH_FREE)

@@ -200,9 +200,12 @@ def evaluate(
     count, dof = positions.shape
     blocks = -(-count // LANES)
     angle = np.zeros((blocks * LANES, dof), np.float32)
-    angle[:count] = positions
-    time = np.zeros((blocks, LANES), np.float32)
-    time.ravel()[:count] = times_s
+    time = np.zeros(blocks * LANES, np.float32)
+    with np.errstate(over='ignore'):
+        angle[:count], time[:count] = positions, times_s
+    bad = ~(np.isfinite(angle).all(axis=1) & np.isfinite(time))
+    angle[bad] = 0.0
+    time = time.reshape(blocks, LANES)
     angle = np.ascontiguousarray(angle.reshape(blocks, LANES, dof).transpose(0, 2, 1))
     cost, near = np.zeros_like(time), np.full_like(time, NOTHING)
     slope = np.empty_like(angle) if gradient else None
@@ -210,10 +213,8 @@ def evaluate(
         np.sin(angle), np.cos(angle), time, model.placements, model.first, model.spheres,
         model.pairs, obstacles, np.array([margin_m, own_margin_m, model.floor_m], np.float32),
         model.floor_first, model.obstacle_first, cost, near, slope)
-    costs, nearest = cost.ravel()[:count], near.ravel()[:count]
-    bad = ~(np.isfinite(positions).all(axis=1) & np.isfinite(times_s))
-    if bad.any():
-        costs[bad], nearest[bad] = np.inf, -NOTHING
+    costs, nearest, bad = cost.ravel()[:count], near.ravel()[:count], bad[:count]
+    costs[bad], nearest[bad] = np.inf, -NOTHING
     if slope is None:
         return costs, nearest, None
     slopes = slope.transpose(0, 2, 1).reshape(-1, dof)[:count]

@@ -93,6 +93,18 @@ class Chooser:
             refusal = refusal or check.reason
         return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False)
 
+    def can_step(
+        self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
+    ) -> tuple[bool | None, str]:
+        """Return whether the tracker's motion would verify, and why not; None if there is none."""
+        if motion is None:
+            return None, 'no_motion'
+        candidate = self._candidates.full(committed, motion, now_s)
+        if isinstance(candidate, str):
+            return False, candidate
+        check = self._verifier.verify(candidate, around)
+        return check.ok, check.reason
+
     def stop(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
     ) -> Choice:

@@ -121,5 +121,8 @@ class Thresholds:
 
 
 def slack_of_time(real_time_factor: float) -> float:
-    """Return what steady thresholds are multiplied by: 1 / max(real-time factor, 0.1)."""
-    return 1.0 / max(real_time_factor, 0.1) if real_time_factor > 0.0 else 10.0
+    """Return what steady thresholds are multiplied by: 1 / max(real-time factor, 0.1).
+
+    A factor that is not a finite number loosens nothing.
+    """
+    return 1.0 / max(real_time_factor, 0.1) if math.isfinite(real_time_factor) else 1.0

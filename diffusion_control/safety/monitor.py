@@ -212,8 +212,8 @@ class SafetyMonitor:
             return self._chooser.approach(committed, inputs.state.position, now_s, around)
         kept = self._chooser.keep(committed, now_s, around)
         if machine.state == HOLD and machine.reason_code == UNVERIFIED:
-            trial = self._chooser.follow(committed, inputs.motion, now_s, around)
-            return replace(kept, refusal=trial.refusal, stepped=trial.stepped)
+            stepped, refusal = self._chooser.can_step(committed, inputs.motion, now_s, around)
+            return replace(kept, refusal=refusal, stepped=stepped)
         return kept
 
     def _commit(self, choice: Choice, dt_s: float, now_s: float) -> None:

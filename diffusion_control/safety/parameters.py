@@ -14,7 +14,7 @@ DOTTED = ('obstacles.max_speed_m_s', 'obstacles.max_acceleration_m_s2',
 RANGES: dict[str, tuple[float, float]] = {
     'rate_hz': (20.0, 1000.0), 'margin_m': (0.0, 0.5), 'own_margin_m': (0.0, 0.5),
     'braking_fraction': (0.1, 1.0),
-    'command_delay_s': (0.0, 0.2), 'receiver_timeout_s': (0.0, 10.0),
+    'command_delay_s': (0.0, 0.2),
     'confidence_min': (0.0, 1.0), 'plan_lost_s': (0.1, 10.0),
     'degraded_time_scale': (0.05, 1.0), 'recovery_cycles': (1, 1000), 'emergency_s': (0.05, 0.2),
     'lead_s': (0.01, 0.2), 'follow_error_rad': (0.005, 1.0), 'unverified_s': (0.0, 1.0),
@@ -40,7 +40,6 @@ class SafetyParameters:
         command_delay_s: Time from a command until the robot moves by it [s].
         command_out_type: Message of the command.
         command_interface: What a `float64_multi_array` receiver takes.
-        receiver_timeout_s: Silence after which a receiver stops by itself [s].
         accept_no_timeout: Consent to a receiver that runs on when nothing more is sent.
         confidence_min: DEGRADED below this confidence.
         plan_lost_s: FALLBACK after this time in DEGRADED [s].
@@ -69,7 +68,6 @@ class SafetyParameters:
     command_delay_s: float = 0.01
     command_out_type: str = 'joint_trajectory'
     command_interface: str = 'position'
-    receiver_timeout_s: float = 0.5
     accept_no_timeout: bool = False
     confidence_min: float = 0.1
     plan_lost_s: float = 1.0

@@ -15,6 +15,7 @@ Target States", Robotics: Science and Systems 2021 (Ruckig).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import ruckig
@@ -174,21 +175,23 @@ class Stopper:
 
     def _knot_times(self, end_s: float) -> Array:
         """Return all jerk switches up to the end, and as many knots between as the period asks."""
-        switches = [0.0, end_s, min(end_s, self._output.duration)]
+        switches = {round(self._output.duration / TIME_GRID_S)}
         for profile in self._output.profiles[0]:
             at = 0.0
             for step in (*profile.brake.t, *profile.t):
                 at += step
-                switches.append(at)
-        grid = np.round(np.unique(switches) / TIME_GRID_S) * TIME_GRID_S
-        grid = grid[(grid >= SMALLEST_GAP_S) & (grid <= end_s - SMALLEST_GAP_S)]
-        grid = grid[np.diff(grid, prepend=0.0) >= SMALLEST_GAP_S]
-        last = max(np.ceil(end_s / TIME_GRID_S) * TIME_GRID_S, SMALLEST_GAP_S)
-        knots = [0.0]
-        for switch in (*grid.tolist(), float(last)):
-            parts = max(1, int(np.ceil((switch - knots[-1]) / self.period_s - 1e-6)))
-            start = knots[-1]
-            knots.extend(start + (switch - start) * part / parts for part in range(1, parts + 1))
+                switches.add(round(at / TIME_GRID_S))
+        gap = round(SMALLEST_GAP_S / TIME_GRID_S)
+        last = max(ceil(end_s / TIME_GRID_S - 1e-6), gap)
+        kept, knots = 0, [0.0]
+        for switch in (*sorted(at for at in switches if gap <= at <= last - gap), last):
+            if switch != last and switch - kept < gap:
+                continue
+            start, width = kept * TIME_GRID_S, (switch - kept) * TIME_GRID_S
+            parts = max(1, ceil(width / self.period_s - 1e-6))
+            knots.extend([start + width * part / parts for part in range(1, parts)])
+            knots.append(switch * TIME_GRID_S)
+            kept = switch
         return np.array(knots)
 
     def _leaves(self, start: Array, ramp: Ramp) -> bool:

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run needs before its processes start: scene, plant, one parameter file for all nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusion_control import parameters, planners, robots, simulation
+from diffusion_control.demo.options import DemoOptions
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.demo_scene import demo_scene
+from diffusion_control.evaluation.run_folder import RunFolder
+from diffusion_control.parameters.nodes import closest
+from diffusion_control.robots.arm import Arm
+from diffusion_control.simulation.plant import Plant
+
+NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
+PLANS_UNALTERED = 'planner/plan_unaltered'
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """The emulated receiver of an output type: simulator profile and command topic."""
+
+    profile: str
+    topic: str
+
+
+RECEIVERS = {
+    'joint_trajectory': Receiver('jtc', ''),
+    'float64_multi_array': Receiver('forward_position', 'forward_position_controller/commands'),
+    'joint_state': Receiver('isaac', 'joint_command'),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a run was started with.
+
+    Attributes:
+        options: What was asked.
+        robot: The robot.
+        plant: The plant that the simulator gets.
+        folder: The run's folder.
+        settings: node -> parameter -> value, complete.
+        command_topic: Topic of the command.
+        command_type: Its message.
+        commit: Version of the code.
+        command: The command line.
+    """
+
+    options: DemoOptions
+    robot: Arm
+    plant: Plant
+    folder: RunFolder
+    settings: dict[str, dict[str, Any]]
+    command_topic: str
+    command_type: str
+    commit: str
+    command: str
+
+    @property
+    def params_file(self) -> str:
+        """The parameter file of all nodes."""
+        return str(self.folder.params_yaml.resolve())
+
+
+def prepare(options: DemoOptions) -> Setup:
+    """Check the options, make the run's folder, write scene and parameters.
+
+    Raises:
+        ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
+    """
+    robot = robots.load(options.robot_config)
+    known('--planner', options.planner, planners.available())
+    known('--fallback', options.fallback, planners.available_fallbacks())
+    plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
+    plant.check(robot.dof)
+    scene = (
+        simulation.load_scene(options.scene) if options.scene else demo_scene(robot, options.seed))
+    scene.check(robot, str(options.scene or 'scene'))
+    check_goals(robot, scene, str(options.scene or 'scene'))
+    robot.collision.warm_up()
+    folder = RunFolder.create(options.out)
+    scene_file = folder.path / 'scene.yaml'
+    simulation.dump_scenes([scene], scene_file)
+    command_type = options.output_type or robot.controller.command_type
+    receiver = RECEIVERS[command_type]
+    topic = receiver.topic or robot.controller.command_topic
+    settings = node_settings(options, robot, folder.path, scene_file, topic, command_type)
+    folder.write_params({
+        name: {'ros__parameters': {**values, 'use_sim_time': options.use_sim_time
+                                   and name not in ('simulator', 'recorder')}}
+        for name, values in settings.items()})
+    return Setup(
+        options, robot, plant, folder, settings, topic, command_type, commit_of_code(),
+        ' '.join(['diffusion_control', *sys.argv[1:]]))
+
+
+def node_settings(
+    options: DemoOptions, robot: Arm, folder: Path, scene_file: Path, topic: str, kind: str
+) -> dict[str, dict[str, Any]]:
+    """Return the complete, validated parameters of every node."""
+    config = Path(options.robot_config)
+    name = str(config.resolve()) if config.is_file() else options.robot_config
+    rate = parameters.defaults('planner')['rate_hz']
+    plant = options.plant
+    given: dict[str, dict[str, Any]] = {
+        'planner': {'type': options.planner, 'seed': options.seed},
+        'fallback': {'type': options.fallback, 'seed': options.seed},
+        'tracker': {},
+        'safety': {
+            'planner_rate_hz': rate, 'fallback_type': options.fallback,
+            'command_out_topic': topic, 'command_out_type': kind},
+        'simulator': {
+            'scene': str(scene_file.resolve()), 'seed': options.seed,
+            'profile': RECEIVERS[kind].profile, 'command_topic': topic,
+            'out': str(folder.resolve()), 'real_time_factor': options.real_time_factor,
+            'publish_clock': options.use_sim_time,
+            'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant},
+        'recorder': {
+            'out': str(folder.resolve()), 'command_topic': topic, 'command_type': kind,
+            'metadata': json.dumps({
+                'commit': commit_of_code(), 'inject': [i.name for i in options.inject],
+                'profile': RECEIVERS[kind].profile,
+                'receiver_timeout_s': parameters.defaults('safety')['receiver_timeout_s']})},
+    }
+    return {
+        node: {key: list(value) if isinstance(value, tuple) else value
+               for key, value in parameters.validate(node, {'robot': name, **values}).items()}
+        for node, values in given.items()}
+
+
+def check_goals(robot: Arm, scene: simulation.Scene, where: str) -> None:
+    """Refuse a scene whose goals cannot be reached at all, before anything moves.
+
+    Raises:
+        ConfigurationError: No joint configuration reaches a goal, or every one of them is in
+            collision with what stands in the scene.
+    """
+    from diffusion_control.planners.goal_check import check_goal
+    standing = tuple(o for o in scene.obstacles if not o.velocity_m_s.any())
+    for index, goal in enumerate(scene.goals):
+        check_goal(robot, goal, standing, where=f'{where}: goals[{index}]')
+
+
+def known(where: str, name: str, names: list[str]) -> None:
+    """Raise a ConfigurationError unless `name` is one of `names`."""
+    if name not in names:
+        raise ConfigurationError(
+            f'unknown value of {where}', where=where, value=name, allowed=', '.join(names),
+            remedy=closest(name, tuple(names)))
+
+
+def commit_of_code() -> str:
+    """Return the git commit of a checkout, else the version of the package."""
+    from diffusion_control import __version__
+    folder = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ['git', '-C', str(folder), 'describe', '--always', '--dirty', '--abbrev=12'],
+            capture_output=True, text=True, timeout=5.0, check=False,
+            env={**os.environ, 'GIT_CEILING_DIRECTORIES': str(folder.parents[2])})
+    except (OSError, subprocess.TimeoutExpired):
+        return __version__
+    return found.stdout.strip() or __version__
