@@ -30,7 +30,7 @@ $(VENV)/.dependencies: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Python 3.11 or later is needed: make PYTHON=/path/to/python3.11' >&2; exit 3; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo 'installing the dependencies (about 0.5 GB, once)'
+	@echo 'installing the dependencies (about 0.45 GB, once)'
 	$(PIP) install 'setuptools>=68,<80' wheel
 	rm -rf build/lib build/bdist.*
 	$(PIP) install --no-build-isolation '.[$(EXTRAS)]'

@@ -201,6 +201,7 @@ def doctor(
 
 @app.command(epilog='Example: diffusion_control record --duration-s 60')
 def record(
+    robot_config: RobotConfig = 'panda',
     topic: Annotated[list[str] | None, typer.Option(
         '--topic', metavar='NAME', help='A topic; may be repeated; default ours.')] = None,
     duration_s: Annotated[float | None, typer.Option(
@@ -214,14 +215,16 @@ def record(
     """Write an MCAP file of a running system."""
     del seed  # taken by every verb; nothing here is random
     options = RecordOptions(
-        topics=tuple(topic or ()), duration_s=duration_s, namespace=namespace, out=out, json=json)
+        robot_config=robot_config, topics=tuple(topic or ()), duration_s=duration_s,
+        namespace=namespace, out=out, json=json)
     with console.output(json):
-        from diffusion_control.nodes.recorder import record as record_topics
+        from diffusion_control.nodes.record import record as record_topics
         result = record_topics(options)
     if json:
         console.print_json(result)
     else:
-        print(result['file'])
+        rows = [{'topic': name, 'messages': n} for name, n in result['messages'].items()]
+        console.print_table(result['file'], rows)
     return console.OK
 
 

@@ -95,7 +95,8 @@ class World:
         self.now_s = 1000.0
         self.q = np.array(self.arm.home_rad if self.start_rad is None else self.start_rad)
         self.dq = np.zeros(self.arm.dof)
-        self.sent: deque[tuple[float, Trajectory]] = deque(maxlen=64)
+        self.sent: list[tuple[float, Trajectory]] = []
+        self.line: deque[Array] = deque(maxlen=1 + round(self.delay_s / STEP_S))
         self.observed: tuple[Obstacle, ...] = self.observe()
         self.decision: SafetyDecision | None = None
         self.set_points: list[Array] = []
@@ -127,30 +128,30 @@ class World:
         if decision.send and decision.command is not None:
             self.sent.append((self.now_s, decision.command))
         self.decision = decision
-        for _ in range(round(DT_S / STEP_S)):
-            self._advance()
+        self.advance(round(DT_S / STEP_S))
         self.ticks += 1
         return decision
 
-    def set_point(self, time_s: float) -> Array | None:
-        """Return where the receiver's interpolation was at a time; None before any command."""
-        for sent_s, command in reversed(self.sent):
-            if sent_s <= time_s:
-                return np.asarray(command.sample(time_s).position)
-        return None
+    def advance(self, steps: int) -> None:
+        """Advance by milliseconds: the receiver interpolates the last command, the robot lags."""
+        times: Array = self.now_s + STEP_S * np.arange(1, steps + 1, dtype=np.float64)
+        rows: list[Array | None] = [None] * steps
+        if self.sent:
+            rows = list(self.sent[-1][1].sample_many(times)[0])
+        for row in rows:
+            self._advance(row)
 
-    def _advance(self) -> None:
+    def _advance(self, running: Array | None) -> None:
         self.now_s += STEP_S
         for mover in self.movers:
             mover.step(self.rng)
         before = self.q
-        target = self.set_point(self.now_s - self.delay_s)
-        if target is not None and not self.frozen:
-            self.q = target
-        self.dq = (self.q - before) / STEP_S
-        running = self.set_point(self.now_s)
         if running is not None:
             self.set_points.append(running)
+            self.line.append(running)
+            if not self.frozen:
+                self.q = self.line[0]
+        self.dq = (self.q - before) / STEP_S
         if not self.check:
             return
         obstacle, own = self.arm.collision.clearance(

@@ -35,11 +35,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def pip_prefix(sources: Path) -> Path:
-    """Return the prefix that pip has installed into."""
+    """Return the prefix that pip has installed into.
+
+    Without `--ignore-installed` pip would remove the package under test from this environment.
+    """
     prefix = sources.parents[1] / 'pip'
-    run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
-         '--no-index', '--disable-pip-version-check', '--no-warn-script-location',
-         '--prefix', str(prefix), '.'], sources)
+    run([sys.executable, '-P', '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
+         '--no-build-isolation', '--ignore-installed', '--disable-pip-version-check',
+         '--no-warn-script-location', '--prefix', str(prefix), '.'], sources)
     return prefix
 
 

@@ -20,6 +20,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
+    """Two parameters."""
+
     count: int = parameter(3, 1, 9, 'a number')
     share: float = parameter(0.5, 0.0, 1.0, 'a share')
 

@@ -152,6 +152,23 @@ def test_no_self_collision_is_missed(name: str, bound: float) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
+def test_ignored_links_never_touch_but_where_hulls_overlap(name: str) -> None:
+    arm = robots.load(name)
+    oracle, model = Oracle(arm), arm.collision
+    overlapping = {frozenset(pair) for pair in (
+        ('panda_link5', 'panda_link7'), ('base_link', 'upper_arm_link'),
+        ('forearm_link', 'wrist_2_link'))}
+    ignored = {frozenset(model.links[k] for k in pair) for pair in model.ignored_links}
+    pairs = [
+        (a, b) for a in range(len(oracle.links)) for b in range(a + 1, len(oracle.links))
+        if frozenset((oracle.links[a], oracle.links[b])) in ignored - overlapping]
+    assert len(pairs) >= len(ignored - overlapping)
+    for position in postures(arm, 500):
+        oracle.place(position)
+        assert not oracle.touching(pairs)
+
+
+@pytest.mark.parametrize('name', NAMES)
 def test_own_distance_is_that_of_all_pairs_and_the_floor(name: str) -> None:
     arm = robots.load(name)
     model, spheres = arm.collision, all_pairs(arm)

@@ -76,7 +76,8 @@ def test_distance_inside_is_to_the_nearest_face() -> None:
 def test_nothing_around_is_nine_metres() -> None:
     arm = robots.load('panda')
     assert arm.collision.clearance(arm.home_rad, NOTHING)[0] == 9.0
-    cost, near, slope = arm.collision.cost(arm.home_rad[None], np.zeros(1), NOTHING, 0.0, 0.0, True)
+    home, now = arm.home_rad[None], np.zeros(1)
+    cost, near, slope = arm.collision.cost(home, now, NOTHING, 0.0, 0.0, True)
     assert cost[0] == 0.0
     assert near[0] == pytest.approx(arm.collision.clearance(arm.home_rad, NOTHING)[1], abs=1e-5)
     assert slope is not None and not slope.any()
@@ -87,7 +88,8 @@ def test_path_advances_obstacles(name: str) -> None:
     arm, rng = robots.load(name), np.random.default_rng(1)
     obstacles = random_obstacles(rng, 6, speed=0.4)
     positions, times = postures(arm, 40), rng.uniform(0.0, 2.0, 40)
-    near, own = arm.collision.path_clearance(positions, times, ObstacleArrays.pack(tuple(obstacles)))
+    pack = ObstacleArrays.pack(tuple(obstacles))
+    near, own = arm.collision.path_clearance(positions, times, pack)
     for k in range(40):
         moved = tuple(Obstacle(o.shape, o.size_m, o.position_m + times[k] * o.velocity_m_s,
                                o.quaternion) for o in obstacles)
@@ -142,7 +144,8 @@ def test_gradient_is_the_derivative_of_the_cost(name: str) -> None:
     pack = ObstacleArrays.pack(tuple(random_obstacles(rng, 9, speed=0.3)))
 
     def cost(shift: np.ndarray) -> np.ndarray:
-        return arm.collision.cost(positions + shift, times, pack, 0.1, 0.05, False)[0].astype(float)
+        values = arm.collision.cost(positions + shift, times, pack, 0.1, 0.05, False)[0]
+        return values.astype(float)
 
     slope = arm.collision.cost(positions, times, pack, 0.1, 0.05, True)[2]
     assert slope is not None and slope.shape == positions.shape
@@ -270,7 +273,7 @@ def test_reach_contains_whatever_a_mover_does() -> None:
                 there = Obstacle(obstacle.shape, obstacle.size_m, obstacle.position_m + shift[k],
                                  obstacle.quaternion)
                 true_m = arm.collision.clearance(line[k], ObstacleArrays.pack((there,)))[0]
-                assert near[knots[k]] <= true_m + 1e-3
+                assert near[knots[k]] <= true_m + 1e-9
                 least = min(least, true_m - near[knots[k]])
     assert least < 0.05
 
@@ -294,7 +297,7 @@ def test_reach_grows_only_for_movers_and_by_their_bounds() -> None:
     reach = times**2 + 0.1 * times
     nearby = times < 0.3
     assert bound(resting)[nearby] == pytest.approx(clearance - reach[nearby], abs=1e-9)
-    assert (bound(leaving) >= bound(resting) - 1e-12).all()
+    assert (bound(leaving)[2:] > bound(resting)[2:]).all()
     assert bound(leaving)[5] > clearance
 
 

@@ -64,7 +64,8 @@ def test_tool_goal_is_reached_within_its_tolerance(arm: robots.Arm) -> None:
         assert Goal(position_m=tool + 0.0099 * axis).reached(arm, at(arm.home_rad))
         assert not Goal(position_m=tool + 0.0101 * axis).reached(arm, at(arm.home_rad))
         for angle, reached in ((0.049, True), (0.051, False)):
-            turned = (Rotation.from_rotvec(angle * axis) * Rotation.from_quat(quaternion)).as_quat()
+            turn = Rotation.from_rotvec(angle * axis)
+            turned = (turn * Rotation.from_quat(quaternion)).as_quat()
             for sign in (1.0, -1.0):
                 goal = Goal(position_m=tool, quaternion=sign * turned)
                 assert goal.reached(arm, at(arm.home_rad)) is reached

@@ -226,3 +226,24 @@ def test_bounds_always_leave_hardest_braking():
         assert (v[1:][going] >= np.broadcast_to(slowest, v[1:].shape)[going]).all()
         ahead = np.where(sign > 0, high - stop, stop - low)
         assert (ahead[going] >= 0).all()
+
+
+def test_the_short_cut_of_the_bounds_changes_nothing():
+    limits = LIMITS.scaled(0.9)
+    bounds = HorizonBounds(limits, 20, 0.02)
+    rng = np.random.default_rng(2)
+    short = 0
+    for _ in range(500):
+        problem = HorizonProblem(
+            rng.uniform(limits.lower_rad, limits.upper_rad),
+            rng.uniform(-1, 1, 7) * limits.velocity_rad_s * rng.choice([0.1, 0.4]),
+            rng.uniform(-1, 1, 7) * limits.acceleration_rad_s2, np.zeros((20, 7)),
+            np.zeros((20, 7)), np.zeros((19, 7)), np.eye(7), ZERO)
+        if bounds._far(problem):
+            short += 1
+            quick = bounds.motion(problem)
+            bounds._far = lambda _: False
+            for one, other in zip(quick, bounds.motion(problem), strict=True):
+                np.testing.assert_array_equal(one, other)
+            del bounds._far
+    assert 20 < short < 480

@@ -29,8 +29,8 @@ STANDING_ENDS = ('EMERGENCY', 'HOLD', 'AT_REST')
 def close_run(
     setup: Setup, record: RunRecord, table: dict[str, FaultSpecification], seen: Seen,
     console: Console,
-) -> tuple[int, dict[str, Any] | None]:
-    """Write and judge everything; return the exit code and the summary."""
+) -> tuple[int, dict[str, Any] | None, tuple[str, ...]]:
+    """Write and judge everything; return exit code, summary, and what was wrong."""
     folder = setup.folder
     for plan in seen.plans:
         folder.append_plan(plan)
@@ -39,11 +39,12 @@ def close_run(
             event['node'], event['event'], from_state=event['from'], to_state=event['to'],
             cause=event['cause'], action=event['action'], t_steady_s=event['t_steady_s'])
     if record.first_motion_steady_s is None:
-        return (INTERRUPTED if record.interrupted else VIOLATION), _nothing_moved(
-            setup, record, console)
+        _say_nothing_moved(setup, record, console)
+        code = INTERRUPTED if record.interrupted else VIOLATION
+        return code, None, ('the robot did not move',)
     if not setup.options.record:
         console.print('not recorded, so not judged (--no-record)')
-        return (INTERRUPTED if record.interrupted else _unjudged_code(record)), None
+        return (INTERRUPTED if record.interrupted else _unjudged_code(record)), None, ()
     faults = _faults(setup, record, table, seen)
     notes = _notes(setup, record, seen, faults)
     judged = judge_run(folder.path, notes)
@@ -55,7 +56,7 @@ def close_run(
     for reason in reasons:
         console.print(f'[red]{reason}[/red]')
     console.print(f'{folder.summary_json}\n{folder.summary_png}\nexit code {code}')
-    return code, summary
+    return code, summary, tuple(reasons)
 
 
 def exit_code(
@@ -82,13 +83,12 @@ def _unjudged_code(record: RunRecord) -> int:
     return VIOLATION if any(not expected for _, expected in record.deaths) else FINE
 
 
-def _nothing_moved(setup: Setup, record: RunRecord, console: Console) -> dict[str, Any] | None:
+def _say_nothing_moved(setup: Setup, record: RunRecord, console: Console) -> None:
     error = DiffusionControlError(
         'the robot did not move', where=str(setup.folder.log_txt),
         value=record.final_state or 'no safety/state', allowed='a first motion within 60 s',
         remedy='read the log, and run diffusion_control doctor')
     console.print(str(error), markup=False)
-    return None
 
 
 def _faults(

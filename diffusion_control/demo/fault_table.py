@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AT_REST = 'AT_REST'
-OBSTACLE_PERIOD_S = 0.02
+OBSTACLE_PERIOD_S = 0.04
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ class RecordOptions:
     """What `diffusion_control record` is asked to do.
 
     Attributes:
+        robot_config: Robot whose command topic is recorded.
         topics: Topics to record; empty means those of the package.
         duration_s: Time to record [s]; None records until Ctrl-C.
         namespace: Namespace of the topics.
@@ -172,6 +173,7 @@ class RecordOptions:
         json: Print what was written as JSON alone on stdout.
     """
 
+    robot_config: str = 'panda'
     topics: tuple[str, ...] = ()
     duration_s: float | None = None
     namespace: str = ''

@@ -50,10 +50,17 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """How the demo ended: exit code and summary (None if nothing was started)."""
+    """How the demo ended.
+
+    Attributes:
+        exit_code: Of the contract.
+        summary: `summary.json`; None if nothing moved or nothing was recorded.
+        reasons: What made it fail.
+    """
 
     exit_code: int
     summary: dict[str, Any] | None
+    reasons: tuple[str, ...] = ()
 
 
 def run_demo(options: DemoOptions, console: Console | None = None) -> DemoResult:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,17 +26,22 @@ ROW_KEYS = ('episode', 'seed', 'planner', 'success', 'time_s', 'contact_moving',
             'final_state', 'states_s')
 
 
-def result_of(rows: Sequence[dict[str, Any]], planner: str) -> dict[str, Any]:
+def result_of(
+    rows: Sequence[dict[str, Any]], planner: str, *, commit: str, command: str
+) -> dict[str, Any]:
     """Return the result: rows with their scores, and the checks of the judged planner.
 
     Args:
         rows: Rows of all planners in all scenes.
         planner: The one that is judged.
+        commit: Version of the code, for the result.
+        command: Command line, for the result.
     """
     checks = checks_of([Episode.of(row) for row in rows], planner)
     return {
-        'schema_version': SCHEMA_VERSION, 'commit': commit(), 'command': ' '.join(sys.argv),
-        'host': host_information(), 'rows': [{key: row[key] for key in ROW_KEYS} for row in _scored(rows)],
+        'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
+        'host': host_information(),
+        'rows': [{key: row[key] for key in ROW_KEYS} for row in _scored(rows)],
         'checks': [check.row() for check in checks],
         'failed': statistics.failed_names(checks, REQUIRED)}
 

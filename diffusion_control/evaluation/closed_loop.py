@@ -46,6 +46,7 @@ from diffusion_control.tracking.hand_over import PlanSlots
 from diffusion_control.tracking.protocol import Reference, Tracker
 from diffusion_control.trajectory.trajectory import Trajectory
 
+START_S = 10.0
 TICK_S = 0.01
 OBSTACLE_TICKS = 2
 GOAL_HOLD_S = 0.3
@@ -105,6 +106,7 @@ class ClosedLoop:
     """
 
     def __init__(self, robot: Arm, scene: Scene, planner: str, options: LoopOptions) -> None:
+        """Make all parts and put the robot at the scene's start."""
         self.robot, self.scene, self.name, self.options = robot, scene, planner, options
         expert = self._expert = planner == EXPERT
         self._ideal = expert or options.tracker == IDEAL
@@ -127,19 +129,20 @@ class ClosedLoop:
 
     def _start(self) -> None:
         """Set everything that changes in a run."""
-        self.state: RobotState = self.simulation.reset()
-        self.now_s = 0.0
+        self.state: RobotState = self.simulation.reset(time_s=START_S)
+        self.now_s = START_S
         self._obstacles: tuple[Obstacle, ...] = ()
-        self._obstacles_s = 0.0
+        self._obstacles_s = START_S
         self._motion: Trajectory | None = None
         self._committed: Trajectory | None = None
         self.decision: SafetyDecision | None = None
         self.goal_index, self._at_goal_s = 0, 0.0
         self.reached_s: list[float] = []
         self._accepted_s, self._fallback_s = -np.inf, -np.inf
-        self._rejected_in_row, self._confidence = 0, None
+        self._rejected_in_row = 0
+        self._confidence: float | None = None
         self.rejected: Counter[str] = Counter()
-        self.states_s: Counter[str] = Counter()
+        self._state_ticks: Counter[str] = Counter()
         self._commands: list[Command] = []
         self._seen: list[ObstacleSet] = []
 
@@ -227,7 +230,7 @@ class ClosedLoop:
         if self._monitor is not None:
             self.decision = self._monitor.step(
                 self.state, self._motion, self._obstacles, self.now_s, health=self._health())
-            self.states_s[self.decision.state] += TICK_S
+            self._state_ticks[self.decision.state] += 1
             command = self.decision.command if self.decision.send else None
         self._committed = command
         if command is not None:
@@ -253,7 +256,7 @@ class ClosedLoop:
         self._at_goal_s = self._at_goal_s + TICK_S if goal.reached(self.robot, truth) else 0.0
         if self._at_goal_s < GOAL_HOLD_S - 1e-9:
             return
-        self.reached_s.append(self.now_s)
+        self.reached_s.append(self.now_s - START_S)
         self.goal_index, self._at_goal_s = self.goal_index + 1, 0.0
         self._planner.forget()
         self._fallback.forget()
@@ -281,14 +284,14 @@ class ClosedLoop:
             float(np.median(latency)) if latency else None, self.scene.tier,
             [float(value) for value in latency], len(latency), dict(self.rejected),
             '' if self.decision is None else self.decision.state,
-            {state: round(spent, 2) for state, spent in self.states_s.items()}, end,
+            {state: round(ticks * TICK_S, 2) for state, ticks in self._state_ticks.items()}, end,
             self.goal_index)
 
 
 def _planner(robot: Arm, scene: Scene, name: str) -> Planner:
     """Return a planner with the parameters that its node gives it."""
     if name == EXPERT:
-        return ScriptedExpert(robot, scene, seed=scene.seed)
+        return ScriptedExpert(robot, scene, seed=scene.seed, activation_s=START_S)
     settings = parameters.defaults('planner')
     known = registry.parameters_of(name)
     chosen = {key: settings[key] for key in known if key in settings}

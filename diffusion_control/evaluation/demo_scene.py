@@ -70,7 +70,8 @@ def demo_scene(robot: Arm, seed: int = 0) -> Scene:
 def _cell(rng: np.random.Generator) -> tuple[Obstacle, ...]:
     """Return the bodies of the work cell, each moved a little by the seed."""
     def place(x: float, y: float, z: float) -> Array:
-        return np.array([x, y, z]) + np.append(rng.uniform(-JITTER_M, JITTER_M, 2), 0.0)
+        shift = rng.uniform(-JITTER_M, JITTER_M, 2)
+        return np.array([x + shift[0], y + shift[1], z])
 
     side = 1.0 if rng.random() < 0.5 else -1.0
     bodies = (

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -59,6 +59,8 @@ class EvaluateArmOptions:
         seed: Seed of the first scene.
         out: Folder of the results.
         peers: Planners beside the judged one.
+        commit: Version of the code, for the result.
+        command: Command line, for the result.
     """
 
     robot_config: str = 'panda'
@@ -77,6 +79,8 @@ class EvaluateArmOptions:
     seed: int = 0
     out: Path = Path('runs')
     peers: tuple[str, ...] = PEERS
+    commit: str = ''
+    command: str = field(default_factory=lambda: ' '.join(sys.argv))
 
     @property
     def planners(self) -> tuple[str, ...]:
@@ -92,7 +96,7 @@ class EvaluateArmOptions:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs')
+        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs', 'commit', 'command')
         values = {key: value for key, value in asdict(self).items() if key not in free}
         return {**values, 'scenes': None if self.scenes is None else str(self.scenes),
                 'peers': list(self.peers)}
@@ -136,7 +140,8 @@ def evaluate_arm(options: EvaluateArmOptions) -> dict[str, Any]:
     wanted = [rows[key] for task in _tasks(options, set()) for key in _keys(task)]
     episodes = [Episode.of(row) for row in wanted]
     print_comparison(episodes)
-    result: dict[str, Any] = finite(result_of(wanted, options.planner))
+    result: dict[str, Any] = finite(result_of(
+        wanted, options.planner, commit=options.commit, command=options.command))
     (folder / RESULT).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     return result
 
@@ -165,12 +170,14 @@ def _folder(options: EvaluateArmOptions) -> Path:
     """Return the folder of the rows, the same for the same settings, so that it can be resumed."""
     settings = json.dumps(options.settings(), indent=1, sort_keys=True) + '\n'
     name = 'scenes' if options.scenes is not None else options.tier
-    folder = options.out / f'evaluate_arm-{Path(options.robot_config).stem}-{name}-{options.planner}'
+    robot = Path(options.robot_config).stem
+    folder = options.out / f'evaluate_arm-{robot}-{name}-{options.planner}'
     file = folder / SETTINGS
     if options.resume and file.exists() and file.read_text(encoding='utf-8') != settings:
         raise ConfigurationError(
             'the rows to resume have other settings', where=str(file), value='--resume',
-            allowed='the same settings as before', remedy='leave out --resume, or name another --out')
+            allowed='the same settings as before',
+            remedy='leave out --resume, or name another --out')
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(settings, encoding='utf-8')

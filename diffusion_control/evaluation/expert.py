@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +50,7 @@ class ScriptedExpert:
         self, robot: Arm, scene: Scene, *, seed: int = 0, planning_s: float = PLANNING_S,
         activation_s: float = 0.0, clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """Prepare the search."""
         self._robot, self._scene, self._clock = robot, scene, clock
         self._planning_s, self._activation_s = planning_s, activation_s
         self._search = registry.make('rrt_connect', robot=robot, seed=seed)

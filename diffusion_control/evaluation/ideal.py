@@ -9,7 +9,8 @@ import numpy as np
 
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.state import RobotState
-from diffusion_control.simulation.simulation import PERIOD_S, Simulation
+from diffusion_control.simulation.model import PERIOD_S
+from diffusion_control.simulation.simulation import DISTANCE_TICKS, Simulation
 from diffusion_control.tracking.hand_over import WaitingSlot
 from diffusion_control.tracking.protocol import STAGES, Reference, TrackerOutput, TrackerReport
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -34,7 +35,7 @@ class IdealSimulation(Simulation):
         self._ticks += 1
         if self._obstacles.advance(self.time_s):
             self._place_obstacles()
-        self._observe(measure_distance=self._ticks % 10 == 0)
+        self._observe(measure_distance=self._ticks % DISTANCE_TICKS == 0)
         if self.recorder is not None:
             self._record(self.recorder)
 
@@ -50,6 +51,7 @@ class IdealTracker:
     """
 
     def __init__(self, robot: Arm) -> None:
+        """Begin without a plan."""
         self._robot = robot
         self.reset()
 

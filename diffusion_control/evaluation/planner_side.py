@@ -12,7 +12,7 @@ from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
-from diffusion_control.trajectory.trajectory import Trajectory
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 DELIVERY_S = 0.03
 
@@ -63,6 +63,7 @@ class PlannerSide:
     """
 
     def __init__(self, planner: Planner, *, latency_s: float, deadline_s: float | None) -> None:
+        """Begin with nothing asked."""
         self._planner, self._latency_s, self._deadline_s = planner, latency_s, deadline_s
         self._waiting: list[Delivery] = []
         self._previous: Trajectory | None = None
@@ -100,21 +101,26 @@ class PlannerSide:
         return due
 
     def _problem(self, seen: Seen) -> PlanningProblem:
-        """Return the question, from the state predicted for the start of the plan."""
+        """Return the question, from the state predicted for the start of the plan.
+
+        The tracker's motion predicts it, unless the plan that was sent last has not begun: then
+        that plan will be followed by that time.
+        """
         start_s = seen.now_s + self._latency_s + DELIVERY_S
-        position, velocity = seen.state.position, np.zeros_like(seen.state.velocity)
-        acceleration = np.zeros_like(position)
-        if seen.motion is not None:
-            sample = seen.motion.sample(start_s)
-            position, velocity = sample.position, sample.velocity
-            acceleration = sample.acceleration
+        rest = np.zeros_like(seen.state.position)
+        start = Sample(seen.state.position, rest, rest)
+        sent = self._previous
+        if sent is not None and sent.start_s >= seen.now_s:
+            start = sent.sample(start_s)
+        elif seen.motion is not None:
+            start = seen.motion.sample(start_s)
         ahead = start_s - seen.obstacles_s
         obstacles = tuple(
             replace(item, position_m=item.position_m + ahead * item.velocity_m_s)
             if item.may_move else item for item in seen.obstacles)
         return PlanningProblem(
-            RobotState(position, velocity, start_s), seen.goal, obstacles,
-            previous=self._previous, start_s=start_s, acceleration=acceleration)
+            RobotState(start.position, start.velocity, start_s), seen.goal, obstacles,
+            previous=self._previous, start_s=start_s, acceleration=start.acceleration)
 
 
 def confidence_of(answer: PlanSet) -> float:

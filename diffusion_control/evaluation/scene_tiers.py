@@ -4,23 +4,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.scene_geometry import SceneGeometry, is_mover, standing
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.simulation.scene import Scene
 
+__all__ = ['TIERS', 'Tier', 'demo_scene', 'generate_scene', 'tier_named']
+
 Array = NDArray[np.float64]
 CLEARANCE_M = 0.04
 NEAR_M = (0.042, 0.058)
+Name = Literal['easy', 'hard']
 SHAPES: tuple[Shape, ...] = ('sphere', 'box', 'cylinder')
 DRAWS = 400
 LEAST_TOOL_WAY_M = 0.15
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Ranges of sizes [m]: radius of spheres, edges of boxes, radius and height of cylinders."""
+
+    sphere_m: tuple[float, float]
+    box_m: tuple[float, float]
+    cylinder_m: tuple[float, float]
+    height_m: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -34,35 +49,26 @@ class Tier:
         near_share: Share of them within 6 cm of the distal links of start or goal.
         blocked_share: Share of the scenes that are redrawn until the straight line in joint
             space collides; it also collides in some of the others.
-        sphere_m: Range of the radius [m].
-        box_m: Range of each edge [m].
-        cylinder_m: Range of the radius [m].
-        height_m: Range of the height of cylinders [m].
+        sizes: Of the obstacles that stand.
     """
 
-    name: str
+    name: Name
     code: int
     count: tuple[int, int]
     near_share: float
     blocked_share: float
-    sphere_m: tuple[float, float]
-    box_m: tuple[float, float]
-    cylinder_m: tuple[float, float]
-    height_m: tuple[float, float]
+    sizes: Sizes
 
 
 TIERS: dict[str, Tier] = {
     'easy': Tier('easy', 1, (3, 10), 0.0, 0.65,
-                 (0.05, 0.15), (0.06, 0.40), (0.03, 0.10), (0.20, 0.70)),
+                 Sizes((0.05, 0.15), (0.06, 0.40), (0.03, 0.10), (0.20, 0.70))),
     'hard': Tier('hard', 2, (10, 16), 0.6, 1.0,
-                 (0.06, 0.18), (0.08, 0.56), (0.04, 0.12), (0.20, 0.80)),
+                 Sizes((0.06, 0.18), (0.08, 0.56), (0.04, 0.12), (0.20, 0.80))),
 }
+MOVER_SIZES = Sizes((0.04, 0.09), (0.06, 0.16), (0.03, 0.06), (0.10, 0.30))
 MOST_MOVERS = 2
 MOVER_SPEED_M_S = (0.1, 0.5)
-MOVER_SPHERE_M = (0.04, 0.09)
-MOVER_BOX_M = (0.06, 0.16)
-MOVER_CYLINDER_M = (0.03, 0.06)
-MOVER_HEIGHT_M = (0.10, 0.30)
 
 
 def tier_named(name: str) -> Tier:
@@ -104,7 +110,7 @@ def generate_scene(robot: Arm, seed: int, tier: str, *, goals: int = 1) -> Scene
             continue
         return Scene(
             seed=seed, obstacles=obstacles, start_rad=postures[0],
-            goals=tuple(Goal(joints_rad=joints) for joints in postures[1:]), tier=tier, extra={})
+            goals=tuple(Goal(joints_rad=joints) for joints in postures[1:]), tier=settings.name)
 
 
 def _draw_postures(geometry: SceneGeometry, count: int, rng: np.random.Generator) -> list[Array]:
@@ -144,14 +150,14 @@ def _draw_obstacles(
     return tuple(placed) if len(placed) >= near + movers else ()
 
 
-def _draw_shape(tier: Tier, rng: np.random.Generator) -> tuple[Shape, tuple[float, ...]]:
+def _draw_shape(sizes: Sizes, rng: np.random.Generator) -> tuple[Shape, tuple[float, ...]]:
     """Return a shape and its size."""
     shape = SHAPES[int(rng.integers(0, len(SHAPES)))]
     if shape == 'sphere':
-        return shape, (float(rng.uniform(*tier.sphere_m)),)
+        return shape, (float(rng.uniform(*sizes.sphere_m)),)
     if shape == 'box':
-        return shape, tuple(float(edge) for edge in rng.uniform(*tier.box_m, 3))
-    return shape, (float(rng.uniform(*tier.cylinder_m)), float(rng.uniform(*tier.height_m)))
+        return shape, tuple(float(edge) for edge in rng.uniform(*sizes.box_m, 3))
+    return shape, (float(rng.uniform(*sizes.cylinder_m)), float(rng.uniform(*sizes.height_m)))
 
 
 def _draw_place(robot: Arm, rng: np.random.Generator) -> Array:
@@ -174,7 +180,7 @@ def _yaw(rng: np.random.Generator) -> Array:
 
 def _draw_far(robot: Arm, tier: Tier, key: str, rng: np.random.Generator) -> Obstacle:
     """Return a standing obstacle anywhere around the arm."""
-    shape, size = _draw_shape(tier, rng)
+    shape, size = _draw_shape(tier.sizes, rng)
     return Obstacle(shape, size, _draw_place(robot, rng), _yaw(rng), key=key)
 
 
@@ -187,7 +193,7 @@ def _draw_near(
     nearest of the distal spheres is as far as wanted (bisection); None where that is below the
     floor or at the base.
     """
-    shape, size = _draw_shape(tier, rng)
+    shape, size = _draw_shape(tier.sizes, rng)
     turn = _yaw(rng)
     centres = geometry.robot.collision.centres(posture)
     origin = centres[rng.choice(geometry.distal)]
@@ -211,9 +217,7 @@ def _draw_near(
 
 def _draw_mover(robot: Arm, key: str, rng: np.random.Generator) -> Obstacle:
     """Return a small obstacle whose way of 1 m leads through the space around the arm."""
-    small = Tier('mover', 0, (0, 0), 0.0, 0.0,
-                 MOVER_SPHERE_M, MOVER_BOX_M, MOVER_CYLINDER_M, MOVER_HEIGHT_M)
-    shape, size = _draw_shape(small, rng)
+    shape, size = _draw_shape(MOVER_SIZES, rng)
     direction = rng.standard_normal(3) * [1.0, 1.0, 0.3]
     direction /= np.linalg.norm(direction)
     begin = _draw_place(robot, rng) - rng.uniform(0.2, 0.8) * direction

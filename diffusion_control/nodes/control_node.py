@@ -15,11 +15,10 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
@@ -42,8 +41,6 @@ class ControlNode(LifecycleNode):
     Subclasses fill in `configure` (read parameters, load, compile, warm up), `activate`,
     `deactivate` (the robot comes to rest first) and `diagnose`.
     """
-
-    events_executor = True
 
     def __init__(self, name: str) -> None:
         """Declare the parameters of node `name` and start its diagnostics."""
@@ -189,8 +186,7 @@ class _Runner:
 
     def spin(self) -> None:
         """Spin until the end; the robot comes to rest first."""
-        events = self._node.events_executor
-        executor: Executor = EventsExecutor() if events else SingleThreadedExecutor()
+        executor = EventsExecutor()
         executor.add_node(self._node)
         polled = 0.0
         while not self._stop:

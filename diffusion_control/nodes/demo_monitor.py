@@ -13,21 +13,25 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
+from diffusion_control.nodes.convert import from_time
 from diffusion_control.nodes.inputs import JointStateInput
+from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
-from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 MOVING_RAD_S = 0.02
+POLL_S = 0.005
 
 
 class Rates:
@@ -82,36 +86,38 @@ class DemoMonitor:
         self._limits = robot.limits.velocity_rad_s
         self._spoil = 0
         self._lock = threading.Lock()
-        self.node = Node('demo_monitor', parameter_overrides=[
-            rclpy.parameter.Parameter('use_sim_time', value=use_sim_time)])
+        self.node = Node('demo_monitor')
+        self._clock_s: float | None = None
         node = self.node
-        self._states = JointStateInput(node, robot.joint_names)
-        self._motion = MotionInput(node, 'tracker/motion', robot.joint_names)
+        taps = self._taps = Taps(node)
+        self._states = JointStateInput(taps, robot.joint_names)
+        self._motion = MotionInput(node, taps, 'tracker/motion', robot.joint_names)
         self._plans = MotionInput(
-            node, 'planner/plan_unaltered' if relay else 'planner/plan', robot.joint_names)
-        node.create_subscription(
-            JointTrajectory, 'safety/committed', lambda data: self.seen.rates.count('safety'),
-            STANDARD, raw=True)
-        node.create_subscription(String, 'safety/state', self._on_state, LATCHED)
-        node.create_subscription(String, 'safety/status', self._on_status, STANDARD)
-        node.create_subscription(String, 'planner/report', self._on_plan, STANDARD)
-        node.create_subscription(String, 'tracker/report', self._on_tracker, STANDARD)
-        node.create_subscription(String, 'simulator/report', self._on_simulator, STANDARD)
+            node, taps, 'planner/plan_unaltered' if relay else 'planner/plan', robot.joint_names)
+        taps.subscribe(
+            JointTrajectory, 'safety/committed',
+            lambda data, arrival: self.seen.rates.count('safety'), STANDARD, raw=True)
+        taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
+        taps.subscribe(String, 'safety/status', self._on_status, STANDARD)
+        taps.subscribe(String, 'planner/report', self._on_plan, STANDARD)
+        taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
+        taps.subscribe(String, 'simulator/report', self._on_simulator, STANDARD)
+        if use_sim_time:
+            taps.subscribe(Clock, '/clock', self._on_clock, SENSOR)
         self._emergency = node.create_publisher(Bool, 'emergency_stop', STANDARD)
         self._fault = node.create_publisher(String, 'simulator/fault', STANDARD)
         if relay:
             self._plan = node.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
-            node.create_subscription(
+            taps.subscribe(
                 JointTrajectory, 'planner/plan_unaltered', self._pass_on, STANDARD)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
-        self._thread.start()
+        self._loop = PeriodicLoop(
+            POLL_S, self._poll, lambda error: self.seen.errors.append(str(error)), name='monitor')
+        self._loop.start()
 
     def close(self) -> None:
         """Leave the graph."""
-        self._executor.shutdown(timeout_sec=1.0)
-        self._thread.join(1.0)
+        self._loop.stop()
+        self._taps.close()
         self.node.destroy_node()
         rclpy.try_shutdown()
 
@@ -137,7 +143,7 @@ class DemoMonitor:
 
     def ros_s(self) -> float:
         """Return ROS time [s]."""
-        return float(self.node.get_clock().now().nanoseconds) * 1e-9
+        return time.time() if self._clock_s is None else self._clock_s
 
     def speed_share(self) -> float:
         """Return the largest joint speed over its limit."""
@@ -165,7 +171,10 @@ class DemoMonitor:
         with self._lock:
             self._spoil = count
 
-    def _pass_on(self, message: JointTrajectory) -> None:
+    def _poll(self) -> None:
+        self._taps.poll()
+
+    def _pass_on(self, message: JointTrajectory, arrival: Arrival) -> None:
         with self._lock:
             spoiled = self._spoil > 0
             self._spoil -= int(spoiled)
@@ -173,7 +182,10 @@ class DemoMonitor:
             message.points[len(message.points) // 2].positions[0] = float('nan')
         self._plan.publish(message)
 
-    def _on_state(self, message: String) -> None:
+    def _on_clock(self, message: Clock, arrival: Arrival) -> None:
+        self._clock_s = from_time(message.clock)
+
+    def _on_state(self, message: String, arrival: Arrival) -> None:
         previous = self.state
         if message.data == previous:
             return
@@ -181,16 +193,16 @@ class DemoMonitor:
         self.seen.states.append((time.monotonic(), message.data, cause))
         self._event('safety', 'state', previous, message.data, cause, '')
 
-    def _on_status(self, message: String) -> None:
+    def _on_status(self, message: String, arrival: Arrival) -> None:
         self.seen.status = self._read(message)
 
-    def _on_plan(self, message: String) -> None:
+    def _on_plan(self, message: String, arrival: Arrival) -> None:
         self.seen.planner = self._read(message)
         self.seen.plans.append(self.seen.planner)
         if self.seen.planner.get('plan_stamp') is not None:
             self.seen.rates.count('planner')
 
-    def _on_tracker(self, message: String) -> None:
+    def _on_tracker(self, message: String, arrival: Arrival) -> None:
         report = self._read(message)
         if report.get('event') == 'verdict':
             if not report.get('accepted', True):
@@ -202,7 +214,7 @@ class DemoMonitor:
             self.seen.tracker = report
             self.seen.rates.count('tracker', int(report.get('count', 0)))
 
-    def _on_simulator(self, message: String) -> None:
+    def _on_simulator(self, message: String, arrival: Arrival) -> None:
         report = self._read(message)
         for event in report.pop('events', []):
             self._event('simulator', event.pop('event', 'event'), None, None, '',

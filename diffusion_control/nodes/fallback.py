@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +32,7 @@ from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import ObstacleArrays
@@ -55,7 +55,7 @@ class FallbackNode(ControlNode):
         super().__init__('fallback')
         self._plan = self.create_publisher(JointTrajectory, 'fallback/plan', STANDARD)
         self._report = self.create_publisher(String, 'fallback/report', STANDARD)
-        self._wanted = threading.Event()
+        self._wanted = False
         self._current: Trajectory | None = None
         self._goal: Goal | None = None
         self._published = self._failed = 0
@@ -67,11 +67,12 @@ class FallbackNode(ControlNode):
         self.robot.collision.warm_up()
         self.planner = planners.make_fallback(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
-        self._states = JointStateInput(self, self.robot.joint_names)
-        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
-        self._goals = GoalInput(self, self.robot)
-        self._motion = MotionInput(self, 'tracker/motion', self.robot.joint_names)
-        self.create_subscription(String, 'safety/mode', self._on_mode, LATCHED)
+        taps = self._taps = Taps(self)
+        self._states = JointStateInput(taps, self.robot.joint_names)
+        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._goals = GoalInput(self, taps, self.robot)
+        self._motion = MotionInput(self, taps, 'tracker/motion', self.robot.joint_names)
+        taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
         apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
@@ -91,14 +92,12 @@ class FallbackNode(ControlNode):
             **loop_values(self._loop.statistics()), 'plans': self._published,
             'failed': self._failed}
 
-    def _on_mode(self, message: String) -> None:
-        if message.data == 'fallback':
-            self._wanted.set()
-        else:
-            self._wanted.clear()
+    def _on_mode(self, message: String, arrival: Arrival) -> None:
+        self._wanted = message.data == 'fallback'
 
     def _tick(self) -> None:
         self.clocks.observe()
+        self._taps.poll()
         publish_json(self._report, {
             'ready': self._states.box.look() is not None, 'reason': self._reason,
             'plans': self._published, 'failed': self._failed})
@@ -107,7 +106,7 @@ class FallbackNode(ControlNode):
         state, seen = self._states.box.look(), self._obstacles.box.look()
         if state is not None and hasattr(self.planner, 'observe'):
             self.planner.observe(state)
-        if not self._wanted.is_set():
+        if not self._wanted:
             self._current, self._reason = None, 'standing by'
             return
         goal = self._goals.box.look()

@@ -16,6 +16,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.nodes.convert import from_time, markers_to_obstacles, order_of
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.qos import SENSOR, STANDARD
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.obstacles import Obstacle
@@ -34,23 +35,22 @@ class JointStateInput:
     for some joint_state_broadcasters and becomes 0.
     """
 
-    def __init__(self, node: Node, names: tuple[str, ...]) -> None:
+    def __init__(self, taps: Taps, names: tuple[str, ...]) -> None:
         """Subscribe to `joint_states`."""
         self.box: Mailbox[RobotState] = Mailbox()
         self.rejected = 0
-        self._node = node
         self._index = {name: k for k, name in enumerate(names)}
         self._position = np.zeros(len(names))
         self._velocity = np.zeros(len(names))
         self._stamp = np.full(len(names), -np.inf)
-        node.create_subscription(JointState, 'joint_states', self._receive, SENSOR)
+        taps.subscribe(JointState, 'joint_states', self._receive, SENSOR)
 
     def forget(self) -> None:
         """Drop everything known (a clock that went back)."""
         self._stamp[:] = -np.inf
         self.box.clear()
 
-    def _receive(self, message: JointState) -> None:
+    def _receive(self, message: JointState, arrival: Arrival) -> None:
         stamp = from_time(message.header.stamp)
         if stamp < self._stamp.max() - 1.0:
             self._stamp[:] = -np.inf
@@ -74,22 +74,23 @@ class JointStateInput:
             self._stamp[index] = stamp
             used = True
         if used and stamp - self._stamp.min() <= SPLIT_AGE_S:
-            self.box.put(RobotState(self._position.copy(), self._velocity.copy(), stamp))
+            self.box.put(
+                RobotState(self._position.copy(), self._velocity.copy(), stamp), arrival.age_s)
 
 
 class ObstacleInput:
     """The observed set of obstacles, with velocities, and the stamp it is of."""
 
-    def __init__(self, node: Node, robot: Robot, max_speed_m_s: float) -> None:
+    def __init__(self, node: Node, taps: Taps, robot: Robot, max_speed_m_s: float) -> None:
         """Subscribe to `obstacles`."""
         self.box: Mailbox[tuple[tuple[Obstacle, ...], float]] = Mailbox()
         self.rejected = 0
         self.last_error = ''
         self._node, self._frame = node, robot.base_frame
         self._observer = ObstacleObserver(max_speed_m_s)
-        node.create_subscription(MarkerArray, 'obstacles', self._receive, STANDARD)
+        taps.subscribe(MarkerArray, 'obstacles', self._receive, STANDARD)
 
-    def _receive(self, message: MarkerArray) -> None:
+    def _receive(self, message: MarkerArray, arrival: Arrival) -> None:
         try:
             observed = markers_to_obstacles(message, self._frame)
         except ConfigurationError as error:
@@ -97,23 +98,23 @@ class ObstacleInput:
             self.last_error = str(error)
             return
         stamps = [from_time(marker.header.stamp) for marker in message.markers]
-        now = self._node.get_clock().now().nanoseconds * 1e-9
+        now = self._node.get_clock().now().nanoseconds * 1e-9 - arrival.age_s
         stamp = min(max(stamps), now) if stamps and max(stamps) > 0.0 else now
-        self.box.put((self._observer.update(observed, stamp), stamp))
+        self.box.put((self._observer.update(observed, stamp), stamp), arrival.age_s)
 
 
 class GoalInput:
     """The newest valid goal; a bad one is refused with a clear message and the old one stays."""
 
-    def __init__(self, node: Node, robot: Robot) -> None:
+    def __init__(self, node: Node, taps: Taps, robot: Robot) -> None:
         """Subscribe to `goal_pose` and `goal_joints`."""
         self.box: Mailbox[Goal] = Mailbox()
         self.rejected = 0
         self._node, self._robot = node, robot
-        node.create_subscription(PoseStamped, 'goal_pose', self._receive_pose, STANDARD)
-        node.create_subscription(JointState, 'goal_joints', self._receive_joints, STANDARD)
+        taps.subscribe(PoseStamped, 'goal_pose', self._receive_pose, STANDARD)
+        taps.subscribe(JointState, 'goal_joints', self._receive_joints, STANDARD)
 
-    def _receive_pose(self, message: PoseStamped) -> None:
+    def _receive_pose(self, message: PoseStamped, arrival: Arrival) -> None:
         position, orientation = message.pose.position, message.pose.orientation
         try:
             if message.header.frame_id not in ('', self._robot.base_frame):
@@ -128,7 +129,7 @@ class GoalInput:
         except ConfigurationError as error:
             self._refuse(error)
 
-    def _receive_joints(self, message: JointState) -> None:
+    def _receive_joints(self, message: JointState, arrival: Arrival) -> None:
         try:
             order = order_of(message.name, self._robot.joint_names, 'goal_joints')
             if len(message.position) != len(message.name):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latest-value mailboxes between the executor and a control thread."""
+"""Latest-value mailboxes: the newest message of a kind, and how old it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = TypeVar('Value')
 class Mailbox(Generic[Value]):
     """Hold the newest value and the steady time of its arrival.
 
-    The executor's thread puts, the control thread looks; both see a consistent pair.
+    One thread may put while another looks: both see a consistent pair.
     """
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ class Mailbox(Generic[Value]):
         self._arrival_s = -float('inf')
         self._count = 0
 
-    def put(self, value: Value) -> None:
-        """Replace the value."""
-        arrival = time.monotonic()
+    def put(self, value: Value, age_s: float = 0.0) -> None:
+        """Replace the value by one that arrived `age_s` ago [s]."""
+        arrival = time.monotonic() - age_s
         with self._lock:
             self._value, self._arrival_s = value, arrival
             self._count += 1

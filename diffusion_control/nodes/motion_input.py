@@ -13,6 +13,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.nodes.convert import message_to_trajectory
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 FRESH_S = 0.2
@@ -20,9 +21,9 @@ MAX_BYTES = 65_536
 
 
 def subscribe_trajectories(
-    node: Node,
+    taps: Taps,
     topic: str,
-    receive: Callable[[JointTrajectory], None],
+    receive: Callable[[JointTrajectory, Arrival], None],
     refuse: Callable[[str], None],
 ) -> None:
     """Subscribe to a topic of trajectories without decoding what is too large to be one.
@@ -31,12 +32,12 @@ def subscribe_trajectories(
     thread; 40 points of 16 joints take less than 64 KiB.
 
     Args:
-        node: Subscribes.
+        taps: Subscribes.
         topic: Its name.
         receive: Gets the decoded message.
         refuse: Gets a text when a message is too large or cannot be decoded.
     """
-    def take(data: bytes) -> None:
+    def take(data: bytes, arrival: Arrival) -> None:
         if len(data) > MAX_BYTES:
             refuse(f'{len(data)} bytes; at most {MAX_BYTES}')
             return
@@ -45,20 +46,20 @@ def subscribe_trajectories(
         except RuntimeError as error:
             refuse(str(error))
             return
-        receive(message)
-    node.create_subscription(JointTrajectory, topic, take, STANDARD, raw=True)
+        receive(message, arrival)
+    taps.subscribe(JointTrajectory, topic, take, STANDARD, raw=True)
 
 
 class MotionInput:
     """Hold the newest well-formed trajectory of a topic; count the malformed ones."""
 
-    def __init__(self, node: Node, topic: str, names: tuple[str, ...]) -> None:
+    def __init__(self, node: Node, taps: Taps, topic: str, names: tuple[str, ...]) -> None:
         """Subscribe to `topic`."""
         self.box: Mailbox[Trajectory] = Mailbox()
         self.rejected = 0
         self.last_error = ''
         self._node, self._topic, self._names = node, topic, names
-        subscribe_trajectories(node, topic, self._receive, self._refuse)
+        subscribe_trajectories(taps, topic, self._receive, self._refuse)
 
     def predict(self, ros_time_s: float) -> Sample | None:
         """Return the sample at a ROS time [s], or None without a fresh motion."""
@@ -67,10 +68,11 @@ class MotionInput:
             return None
         return motion.sample(ros_time_s)
 
-    def _receive(self, message: JointTrajectory) -> None:
+    def _receive(self, message: JointTrajectory, arrival: Arrival) -> None:
         now = self._node.get_clock().now().nanoseconds * 1e-9
         try:
-            self.box.put(message_to_trajectory(message, self._names, now, self._topic))
+            self.box.put(
+                message_to_trajectory(message, self._names, now, self._topic), arrival.age_s)
         except ConfigurationError as error:
             self._refuse(str(error))
 

@@ -29,6 +29,7 @@ from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.taps import Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
@@ -63,10 +64,11 @@ class PlannerNode(ControlNode):
             self.settings['type'], robot=self.robot, seed=self.settings['seed'],
             **self._planner_parameters())
         self._hold = planners.make_fallback('hold', robot=self.robot)
-        self._states = JointStateInput(self, self.robot.joint_names)
-        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
-        self._goals = GoalInput(self, self.robot)
-        self._motion = MotionInput(self, 'tracker/motion', self.robot.joint_names)
+        taps = self._taps = Taps(self)
+        self._states = JointStateInput(taps, self.robot.joint_names)
+        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._goals = GoalInput(self, taps, self.robot)
+        self._motion = MotionInput(self, taps, 'tracker/motion', self.robot.joint_names)
         apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
@@ -101,6 +103,7 @@ class PlannerNode(ControlNode):
 
     def _tick(self) -> None:
         self.clocks.observe()
+        self._taps.poll()
         if self.clocks.paused:
             return
         state, seen = self._states.box.look(), self._obstacles.box.look()

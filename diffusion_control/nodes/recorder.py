@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +15,10 @@ from diffusion_control import robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.mcap_writer import McapWriter
 from diffusion_control.nodes.control_node import ControlNode, leave, run
+from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
 from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
+from diffusion_control.nodes.taps import Arrival, Taps
 
 LATCHED_TOPICS = ('safety/state', 'safety/mode', 'robot_description')
 TOPICS = {
@@ -43,20 +45,18 @@ TOPICS = {
     '/clock': 'rosgraph_msgs/msg/Clock',
 }
 FLUSH_S = 1.0
+POLL_S = 0.02
+DEPTH = 200
 
 
 class RecorderNode(ControlNode):
     """Write every message of the package's topics as it came over the wire.
-
-    The events executor of these wheels cannot hand over raw bytes with their message info.
     """
-
-    events_executor = False
 
     def __init__(self) -> None:
         """Declare parameters."""
         super().__init__('recorder')
-        self._lock = threading.Lock()
+        self._flushed_s = 0.0
         self._writers: dict[str, list[dict[str, str]]] = {}
 
     def configure(self) -> None:
@@ -75,6 +75,7 @@ class RecorderNode(ControlNode):
         self.file.set_run_metadata({
             'robot_config': self.settings['robot'], 'command_topic': command,
             'command_type': kind, **self._metadata()})
+        self._taps = Taps(self)
         wanted = [name for name in self.settings['topics'] if name]
         topics = {**TOPICS, command: OUTPUT_MESSAGES[kind]}
         for name in wanted or topics:
@@ -84,12 +85,17 @@ class RecorderNode(ControlNode):
                     allowed=', '.join(topics))
             self._subscribe(name, topics[name])
         self._command = command
-        self.create_timer(FLUSH_S, self._flush, clock=self.steady_clock)
+
+    def activate(self) -> None:
+        """Begin to write."""
+        self._loop = PeriodicLoop(POLL_S, self._tick, self.report_error, name='recorder')
+        self._loop.start()
 
     def deactivate(self) -> None:
         """Finish the file."""
-        with self._lock:
-            self.file.close()
+        self._loop.stop()
+        self._taps.poll()
+        self.file.close()
 
     def diagnose(self) -> tuple[int, str, dict[str, object]]:
         """Report how much was written."""
@@ -116,17 +122,22 @@ class RecorderNode(ControlNode):
             profile = LATCHED
         elif name in ('joint_states', '/clock'):
             profile = SENSOR
-        self.create_subscription(
-            message_type, name, self._callback(name), profile, raw=True)
+        profile = copy.copy(profile)
+        if name not in LATCHED_TOPICS:
+            profile.depth = DEPTH
+        self._taps.subscribe(message_type, name, self._callback(name), profile, raw=True)
 
-    def _callback(self, name: str) -> Callable[[bytes, dict[str, int]], None]:
-        def receive(data: bytes, info: dict[str, int]) -> None:
-            with self._lock:
-                self.file.write(
-                    name, data, info.get('received_timestamp') or time.time_ns(),
-                    info.get('source_timestamp', 0),
-                    sequence=info.get('publication_sequence_number') or 0)
+    def _callback(self, name: str) -> Callable[[bytes, Arrival], None]:
+        def receive(data: bytes, arrival: Arrival) -> None:
+            self.file.write(
+                name, data, arrival.received_ns, arrival.sent_ns, sequence=arrival.sequence)
         return receive
+
+    def _tick(self) -> None:
+        self._taps.poll()
+        if time.monotonic() - self._flushed_s >= FLUSH_S:
+            self._flushed_s = time.monotonic()
+            self._flush()
 
     def _flush(self) -> None:
         for name in (self._command, 'planner/plan', 'tracker/motion'):
@@ -135,10 +146,8 @@ class RecorderNode(ControlNode):
                 for info in self.get_publishers_info_by_topic(name)]
             if writers != self._writers.get(name):
                 self._writers[name] = writers
-                with self._lock:
-                    self.file.write_writers(name, writers, time.time_ns())
-        with self._lock:
-            self.file.flush()
+                self.file.write_writers(name, writers, time.time_ns())
+        self.file.flush()
 
 
 def main(args: Sequence[str] | None = None) -> int:

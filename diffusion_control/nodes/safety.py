@@ -33,6 +33,7 @@ from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
+from diffusion_control.nodes.taps import Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.decision import SafetyDecision
@@ -80,8 +81,9 @@ class SafetyNode(ControlNode):
             **known)
         exercise(made(), self.robot)
         self.monitor = made()
+        self.taps = Taps(self)
         self.inputs = SafetyInputs(
-            self, self.robot, self.clocks, planner_rate_hz=settings['planner_rate_hz'],
+            self, self.taps, self.robot, self.clocks, planner_rate_hz=settings['planner_rate_hz'],
             max_speed_m_s=settings['obstacles.max_speed_m_s'])
         self._command = self.create_publisher(MESSAGE_TYPES[self._kind], self._topic, STANDARD)
         self.create_service(Trigger, 'safety/stop', self._on_stop)
@@ -140,12 +142,15 @@ class SafetyNode(ControlNode):
     def _tick(self) -> None:
         cpu = time.thread_time()
         self.clocks.observe()
+        self.taps.poll()
         now_s = self.clocks.ros_s()
         if now_s <= 0.0:
             return
         health = self.inputs.health()
         if self._disarming:
             health = without_losses(health)
+        elif self.monitor.committed is None:
+            health = replace(health, own_gap_s=min(health.own_gap_s, DEAF_S))
         seen = self.inputs.obstacles.box.look()
         decision = self.monitor.step(
             self.inputs.states.box.look(), self.inputs.motion.box.look(),

@@ -17,6 +17,7 @@ from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.health import Health
 
@@ -75,14 +76,14 @@ class SafetyInputs:
     """Subscribe to everything the monitor judges and summarise it once per tick."""
 
     def __init__(
-        self, node: Node, robot: Robot, clocks: Clocks, *, planner_rate_hz: float,
+        self, node: Node, taps: Taps, robot: Robot, clocks: Clocks, *, planner_rate_hz: float,
         max_speed_m_s: float,
     ) -> None:
         """Subscribe."""
         names = robot.joint_names
-        self.states = JointStateInput(node, names)
-        self.motion = MotionInput(node, 'tracker/motion', names)
-        self.obstacles = ObstacleInput(node, robot, max_speed_m_s)
+        self.states = JointStateInput(taps, names)
+        self.motion = MotionInput(node, taps, 'tracker/motion', names)
+        self.obstacles = ObstacleInput(node, taps, robot, max_speed_m_s)
         self.plans = PlanWatch()
         self.emergency_stop = False
         self.stop_requested = self.reset_requested = self.paused = False
@@ -92,13 +93,11 @@ class SafetyInputs:
         self._confidence: Mailbox[float] = Mailbox()
         self._planned = False
         self._last_s = time.monotonic()
-        node.create_subscription(String, 'planner/report', self._on_planner, STANDARD)
-        node.create_subscription(String, 'tracker/report', self._on_tracker, STANDARD)
-        node.create_subscription(
-            String, 'fallback/report', lambda message: self._fallback.put(True), STANDARD)
-        node.create_subscription(
-            Float64, 'planner/confidence', lambda m: self._confidence.put(m.data), STANDARD)
-        node.create_subscription(Bool, 'emergency_stop', self._on_emergency_stop, STANDARD)
+        taps.subscribe(String, 'planner/report', self._on_planner, STANDARD)
+        taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
+        taps.subscribe(String, 'fallback/report', self._on_fallback, STANDARD)
+        taps.subscribe(Float64, 'planner/confidence', self._on_confidence, STANDARD)
+        taps.subscribe(Bool, 'emergency_stop', self._on_emergency_stop, STANDARD)
 
     @property
     def fallback_alive(self) -> bool:
@@ -135,17 +134,17 @@ class SafetyInputs:
         """Begin counting the own gap anew (at activation)."""
         self._last_s = time.monotonic()
 
-    def _on_planner(self, message: String) -> None:
+    def _on_planner(self, message: String, arrival: Arrival) -> None:
         report = read_object(message.data)
         if report is None:
             return
-        self._planner.put(report)
+        self._planner.put(report, arrival.age_s)
         stamp = report.get('plan_stamp')
         if isinstance(stamp, int | float):
             self._planned = True
             self.plans.announce(float(stamp))
 
-    def _on_tracker(self, message: String) -> None:
+    def _on_tracker(self, message: String, arrival: Arrival) -> None:
         report = read_object(message.data)
         if report is None or report.get('event') != 'verdict':
             return
@@ -154,7 +153,13 @@ class SafetyInputs:
             self.plans.judge(
                 str(report.get('source')), float(stamp), bool(report.get('accepted')))
 
-    def _on_emergency_stop(self, message: Bool) -> None:
+    def _on_fallback(self, message: String, arrival: Arrival) -> None:
+        self._fallback.put(True, arrival.age_s)
+
+    def _on_confidence(self, message: Float64, arrival: Arrival) -> None:
+        self._confidence.put(message.data, arrival.age_s)
+
+    def _on_emergency_stop(self, message: Bool, arrival: Arrival) -> None:
         self.emergency_stop = bool(message.data)
 
 

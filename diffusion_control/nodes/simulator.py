@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import time
 from array import array
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.receivers.messages import SampleMessage, TrajectoryMessage
 
@@ -56,7 +56,6 @@ class SimulatorNode(ControlNode):
         self._joint_states = self.create_publisher(JointState, 'joint_states', STANDARD)
         self._obstacles = self.create_publisher(MarkerArray, 'obstacles', STANDARD)
         self._report = self.create_publisher(String, 'simulator/report', STANDARD)
-        self._lock = threading.Lock()
         self._events: list[dict[str, Any]] = []
         self._silent_until: dict[str, float] = {}
         self._ends: list[tuple[float, str]] = []
@@ -81,12 +80,14 @@ class SimulatorNode(ControlNode):
         self._names = [self.robot.joint_names[k] for k in self._order]
         kind = PROFILE_MESSAGES[settings['profile']]
         topic = settings['command_topic'] or self.robot.controller.command_topic
-        self.create_subscription(MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD)
-        self.create_subscription(String, 'simulator/fault', self._on_fault, STANDARD)
-        self.create_subscription(String, 'safety/state', self._on_state, LATCHED)
+        self._taps = Taps(self)
+        self._taps.subscribe(MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD)
+        self._taps.subscribe(String, 'simulator/fault', self._on_fault, STANDARD)
+        self._taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
         self._goals = GoalSequence(self, self.robot, scene.goals)
         self._clock_out = (
-            self.create_publisher(Clock, '/clock', STANDARD) if settings['publish_clock'] else None)
+            self.create_publisher(Clock, '/clock', STANDARD)
+            if settings['publish_clock'] else None)
         apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
@@ -100,8 +101,7 @@ class SimulatorNode(ControlNode):
         """Stop time and write the ground truth."""
         self._loop.stop()
         self._publish_report()
-        with self._lock:
-            self.simulation.close()
+        self.simulation.close()
 
     def diagnose(self) -> tuple[int, str, dict[str, object]]:
         """Report the loop and how far the simulation is."""
@@ -118,15 +118,15 @@ class SimulatorNode(ControlNode):
         now_steady = time.monotonic()
         self._end_faults(now_steady)
         factor = self.settings['real_time_factor']
-        with self._lock:
-            if self.simulation.paused:
-                self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
-                return
-            target = self._anchor_s + factor * (now_steady - self._anchor_steady)
-            ran = self.simulation.advance_to(target, max_ticks=MAX_TICKS)
-            if target - self.simulation.time_s > 0.1:
-                self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
-            state = self.simulation.measure()
+        self._taps.poll()
+        if self.simulation.paused:
+            self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+            return
+        target = self._anchor_s + factor * (now_steady - self._anchor_steady)
+        ran = self.simulation.advance_to(target, max_ticks=MAX_TICKS)
+        if target - self.simulation.time_s > 0.1:
+            self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+        state = self.simulation.measure()
         if not ran:
             return
         self._ticks += 1
@@ -171,14 +171,13 @@ class SimulatorNode(ControlNode):
             'float64_multi_array': self._on_array}
 
     def _hand_over(self, message: TrajectoryMessage | SampleMessage) -> None:
-        with self._lock:
-            self._received += 1
-            self.simulation.receive(message)
-            if not self._activated:
-                self._activated = True
-                self.simulation.activate_obstacles()
+        self._received += 1
+        self.simulation.receive(message)
+        if not self._activated:
+            self._activated = True
+            self.simulation.activate_obstacles()
 
-    def _on_trajectory(self, message: JointTrajectory) -> None:
+    def _on_trajectory(self, message: JointTrajectory, arrival: Arrival) -> None:
         points = message.points
         has_acceleration = bool(points) and all(len(p.accelerations) for p in points)
         has_velocity = bool(points) and all(len(p.velocities) for p in points)
@@ -189,45 +188,43 @@ class SimulatorNode(ControlNode):
             [p.velocities for p in points] if has_velocity else None,
             [p.accelerations for p in points] if has_acceleration else None))
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def _on_joint_state(self, message: JointState, arrival: Arrival) -> None:
         self._hand_over(SampleMessage(np.array(message.position), tuple(message.name)))
 
-    def _on_array(self, message: Float64MultiArray) -> None:
+    def _on_array(self, message: Float64MultiArray, arrival: Arrival) -> None:
         self._hand_over(SampleMessage(np.array(message.data)))
 
-    def _on_state(self, message: String) -> None:
+    def _on_state(self, message: String, arrival: Arrival) -> None:
         self._goals.safety_state(message.data)
 
-    def _on_fault(self, message: String) -> None:
+    def _on_fault(self, message: String, arrival: Arrival) -> None:
         fault = json.loads(message.data)
         name, duration = fault['name'], float(fault.get('duration_s') or 0.0)
         end = time.monotonic() + duration
-        with self._lock:
-            if name == 'robot_frozen':
-                self.simulation.freeze(duration)
-            elif name == 'clock_pause':
-                self.simulation.paused = True
-                self._ends.append((end, name))
-            elif name == 'obstacle_jump':
-                self.simulation.place_obstacle(
-                    self._spare_index, np.array(fault['position_m'], dtype=float))
-                self._ends.append((end, name))
-            elif name in ('joint_states_stop', 'obstacles_stop'):
-                self._silent_until[name] = end
-            else:
-                self.warn_once(f'unknown fault {name}')
-                return
+        if name == 'robot_frozen':
+            self.simulation.freeze(duration)
+        elif name == 'clock_pause':
+            self.simulation.paused = True
+            self._ends.append((end, name))
+        elif name == 'obstacle_jump':
+            self.simulation.place_obstacle(
+                self._spare_index, np.array(fault['position_m'], dtype=float))
+            self._ends.append((end, name))
+        elif name in ('joint_states_stop', 'obstacles_stop'):
+            self._silent_until[name] = end
+        else:
+            self.warn_once(f'unknown fault {name}')
+            return
         self._events.append({'event': 'fault', 'name': name, 'time_s': self.simulation.time_s})
 
     def _end_faults(self, now_steady: float) -> None:
         for end, name in [item for item in self._ends if item[0] <= now_steady]:
             self._ends.remove((end, name))
-            with self._lock:
-                if name == 'clock_pause':
-                    self.simulation.paused = False
-                    self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
-                else:
-                    self.simulation.restore_obstacle(self._spare_index)
+            if name == 'clock_pause':
+                self.simulation.paused = False
+                self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+            else:
+                self.simulation.restore_obstacle(self._spare_index)
 
 
 def plant_of(settings: dict[str, Any], links: int) -> simulation.Plant:

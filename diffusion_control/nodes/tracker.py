@@ -29,6 +29,7 @@ from diffusion_control.nodes.motion_input import MotionInput, subscribe_trajecto
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.nodes.tracker_report import TickLog
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.admission import MALFORMED, PlanAdmission, PlanArrays, Verdict
@@ -44,7 +45,7 @@ TRACKER_PARAMETERS = ('warm_start', 'braking_fraction', 'command_delay_s', 'obse
 
 
 class TrackerNode(ControlNode):
-    """Run the tracker in its own thread; the executor only fills mailboxes."""
+    """Run the tracker in its own thread; the executor only serves parameters and services."""
 
     def __init__(self) -> None:
         """Declare parameters and publishers."""
@@ -73,14 +74,15 @@ class TrackerNode(ControlNode):
         self.slots = PlanSlots()
         self._log = TickLog(1.0 / settings['rate_hz'])
         names = self.robot.joint_names
-        self._states = JointStateInput(self, names)
-        self._obstacles = ObstacleInput(self, self.robot, OBSTACLE_SPEED_M_S)
-        self._committed = MotionInput(self, 'safety/committed', names)
+        taps = self._taps = Taps(self)
+        self._states = JointStateInput(taps, names)
+        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._committed = MotionInput(self, taps, 'safety/committed', names)
         self._status: Mailbox[str] = Mailbox()
         for source in ('planner', 'fallback'):
             self._subscribe_plans(source)
-        self.create_subscription(String, 'safety/mode', self._on_mode, LATCHED)
-        self.create_subscription(String, 'safety/status', self._on_status, STANDARD)
+        taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
+        taps.subscribe(String, 'safety/status', self._on_status, STANDARD)
         self._warm_up()
         apply_to_process(self.real_time_options(), self.warn_once)
 
@@ -110,21 +112,21 @@ class TrackerNode(ControlNode):
             **{f'missed.{stage}': n for stage, n in self._log.missed.items()}}
 
     def _subscribe_plans(self, source: str) -> None:
-        def receive(message: JointTrajectory) -> None:
+        def receive(message: JointTrajectory, arrival: Arrival) -> None:
             plan = message_to_plan(message, self.robot.joint_names, self.clocks.ros_s())
             self._queue.append((source, plan))
 
         def refuse(text: str) -> None:
             self._oversized[source] += 1
             self._verdicts[MALFORMED] += 1
-        subscribe_trajectories(self, f'{source}/plan', receive, refuse)
+        subscribe_trajectories(self._taps, f'{source}/plan', receive, refuse)
 
-    def _on_mode(self, message: String) -> None:
+    def _on_mode(self, message: String, arrival: Arrival) -> None:
         if message.data in MODES:
             self._mode = message.data
 
-    def _on_status(self, message: String) -> None:
-        self._status.put(message.data)
+    def _on_status(self, message: String, arrival: Arrival) -> None:
+        self._status.put(message.data, arrival.age_s)
         scale = read_number(message.data, 'time_scale')
         if scale is not None:
             self._time_scale = min(1.0, max(0.0, scale))
@@ -137,6 +139,7 @@ class TrackerNode(ControlNode):
         begin = time.perf_counter()
         cpu = time.thread_time()
         self.clocks.observe()
+        self._taps.poll()
         now_s = self.clocks.ros_s()
         state = self._states.box.look()
         if state is None or self.clocks.paused or not self._due(now_s):

@@ -27,7 +27,7 @@ SIMULATOR: tuple[Parameter, ...] = (
         'seed', 'int', 0, 'Seed of scene, plant and noise.', minimum=0, maximum=2**31 - 1),
     Parameter(
         'joint_states_rate_hz', 'float', 200.0, 'Rate of joint_states.', 'Hz', 20.0, 1000.0),
-    Parameter('obstacles_rate_hz', 'float', 50.0, 'Rate of obstacles.', 'Hz', 20.0, 500.0),
+    Parameter('obstacles_rate_hz', 'float', 25.0, 'Rate of obstacles.', 'Hz', 20.0, 500.0),
     Parameter(
         'real_time_factor', 'float', 1.0, 'Simulated seconds per second.', minimum=0.05,
         maximum=10.0),

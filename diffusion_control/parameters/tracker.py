@@ -19,7 +19,7 @@ TRACKER: tuple[Parameter, ...] = (
         'First guess of the solver: the plan, the shifted last solution, the better of both, '
         'or nothing.', choices=('best', 'plan', 'shifted', 'cold')),
     Parameter(
-        'mpc.horizon_steps', 'int', 20, 'Knots of the prediction.', minimum=20, maximum=100),
+        'mpc.horizon_steps', 'int', 20, 'Knots of the prediction.', minimum=20, maximum=36),
     Parameter('mpc.dt_s', 'float', 0.02, 'Time between knots.', 's', 0.005, 0.1),
     Parameter(
         'mpc.weight_position', 'float', 1.0, 'Weight of the squared position error.', '1/rad^2',

@@ -86,30 +86,41 @@ class RrtConnectPlanner:
             left = budget - (self.clock() - begin)
             if attempt and left < 0.1 * budget:
                 break
-            motion = self._attempt(stop, goals, checks, max(left, 0.05), attempt)
-            if motion is None:
+            path = self._search(stop.position[-1], goals, checks, max(left, 0.05), attempt)
+            if path is None:
                 break
-            found.append(Candidate(motion, world.judge(motion)))
-            if found[-1].judgement.free:
+            found += self._timed(stop, path, world)
+            if found and found[-1].judgement.free:
                 break
         return plan_set(
             found, evaluations=checks.count, latency_s=self.clock() - begin, source='classical',
             seed=self.seed)
 
-    def _attempt(
-        self, stop: Trajectory, goals: Array, checks: _Checks, time_s: float, attempt: int
-    ) -> Trajectory | None:
-        """Search, smooth (not in the last attempt), time and reduce to 40 knots."""
+    def _search(
+        self, start: Array, goals: Array, checks: _Checks, time_s: float, attempt: int
+    ) -> Array | None:
+        """Search for a path; its corners are rounded, except in the last attempt."""
         self.calls += 1
-        path = find_path(
-            self.robot.limits, stop.position[-1], goals, checks.valid(goals[0]), time_s=time_s,
+        return find_path(
+            self.robot.limits, start, goals, checks.valid(goals[0]), time_s=time_s,
             seed=self.seed + self.calls, smooth=attempt < ATTEMPTS - 1)
-        if path is None:
-            return None
-        timed = time_path(
-            path, self.robot.limits.scaled(self.values.speed_scale), stamp_s=stop.end_s,
-            names=self.robot.joint_names, frame_id=self.robot.base_frame)
-        return None if timed is None else publishable(then(stop, timed))
+
+    def _timed(self, stop: Trajectory, path: Array, world: World) -> list[Candidate]:
+        """Time a path and reduce it to 40 knots; slower if these few exceed the limits."""
+        scale, result = self.values.speed_scale, []
+        for _ in range(ATTEMPTS):
+            timed = time_path(
+                path, self.robot.limits.scaled(scale), stamp_s=stop.end_s,
+                names=self.robot.joint_names, frame_id=self.robot.base_frame)
+            if timed is None:
+                break
+            motion = publishable(then(stop, timed))
+            result.append(Candidate(motion, world.judge(motion)))
+            ratio = result[-1].judgement.limit_ratio
+            if ratio <= 1.0 or not np.isfinite(ratio):
+                break
+            scale *= 0.9 / ratio
+        return result[-1:]
 
 
 class _Checks:

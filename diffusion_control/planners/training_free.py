@@ -39,6 +39,7 @@ ENOUGH_FREE = 3
 ENOUGH_SIGMA = 0.3
 AT_GOAL_RAD = 0.02
 RESERVE_S = 0.025
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,32 @@ class TrainingFreePlanner(SplinePlanner):
     parameters_type = TrainingFreeParameters
 
     def propose(self, request: Request, until: float) -> Pool:
-        """Run the reverse diffusion until the deadline and polish what came out."""
+        """Run the reverse diffusion until the deadline and polish what came out.
+
+        Where nothing is free after that and time is left, it is run again from new noise.
+        """
         lines = request.lines(GOALS_AT_ONCE)
         if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
             return lines
+        pool, began = lines, self.clock()
+        for number in range(1, ROUNDS + 1):
+            pool = pool.join(self._round(request, lines, until))
+            _, key = rank(request.splines, pool)
+            now = self.clock()
+            if request.kept_free or key[0] < request.free_key(pool) or (
+                    until - now < (now - began) / number):
+                break
+        return pool
+
+    def _round(self, request: Request, lines: Pool, until: float) -> Pool:
+        """Return the motions of one reverse diffusion, polished if there is time."""
         chains, steps, samples = self._begin(request, lines)
         pool = self._reverse(request, chains, steps, samples, until - RESERVE_S).join(lines)
         if self.values.polish_count == 0 or self.clock() > until - RESERVE_S / 2:
             return pool
-        polished = polish(
+        return polish(
             request.splines, pool, count=self.values.polish_count,
             steps=self.values.polish_steps)
-        return polished.join(lines)
 
     def _begin(self, request: Request, lines: Pool) -> tuple[Chains, int, int]:
         """Return the chains, the number of reverse steps and of samples per step."""

@@ -16,8 +16,9 @@ Array = NDArray[np.float64]
 MOVER_GROWTH_M = 0.03
 MOVER_HORIZON_S = 1.5
 JUDGED_POINTS = 241
-EXIT_SPEED_M_S = 0.1
+EXIT_SPEED_M_S, EXIT_AFTER_S = 0.1, 0.3
 OWN_EXTRA_M = 0.005
+SIDE_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ class World:
         """Check a motion at `JUDGED_POINTS` instants.
 
         Required is min(margin, clearance at the start, clearance at the goal), but never less
-        than 0; a start that is inside the shape of something is allowed to leave it at
-        `EXIT_SPEED_M_S`: with c0 < 0 the bound is c0 + speed * t until that reaches 0.
+        than 0; a start that is inside the shape of something is allowed to leave it: with c0 < 0
+        the bound is c0 + `EXIT_SPEED_M_S` * (t - `EXIT_AFTER_S`)+ until that reaches 0.
 
         Args:
             trajectory: The motion.
@@ -99,13 +100,13 @@ class World:
         """
         times = np.linspace(float(trajectory.times_s[0]), float(trajectory.times_s[-1]),
                             JUDGED_POINTS)
-        position, velocity, acceleration = trajectory.sample_many(times + trajectory.stamp_s)
+        position, _, _ = trajectory.sample_many(times + trajectory.stamp_s)
         times = times - times[0]
         near, own, late = self._distances(position, times)
         short = np.maximum(
             _required(near, times, self.margin_m * tolerance) - near,
             _required(own, times, self.own_margin_m * tolerance) - own)
-        ratio = self._limit_ratio(position, velocity, acceleration)
+        ratio = self.limit_ratio(trajectory, times)
         violation = float(short.max())
         return Judgement(
             violation <= 0 and ratio <= 1.0, float(near.min()), float(own.min()), violation, late,
@@ -122,13 +123,22 @@ class World:
         late = bool((to_movers[~soon] < 0).any())
         return np.where(soon, np.minimum(near, to_movers), near), own, late
 
-    def _limit_ratio(self, position: Array, velocity: Array, acceleration: Array) -> float:
-        """Return the largest |v| / limit and |a| / limit; what the start has is allowed."""
-        speed = np.maximum(self.limits.velocity_rad_s, 1.02 * np.abs(velocity[0]))
-        force = np.maximum(self.limits.acceleration_rad_s2, 1.02 * np.abs(acceleration[0]))
-        outside = np.maximum(self.limits.lower_rad - position, position - self.limits.upper_rad)
-        allowed = np.maximum(outside[0], 0.0) + 1e-4
-        if (outside > allowed).any():
+    def limit_ratio(self, trajectory: Trajectory, times: Array) -> float:
+        """Return the largest |v| and |a| over their limits; inf outside the position limits.
+
+        What the start has already is allowed. Acceleration is linear between knots: it is taken
+        on both sides of each of them.
+        """
+        knots = trajectory.times_s
+        inside = np.concatenate([knots[:-1] + SIDE_S, knots[1:] - SIDE_S, knots[0] + times])
+        position, velocity, acceleration = trajectory.sample_many(inside + trajectory.stamp_s)
+        limits, first = self.limits, trajectory
+        speed = np.maximum(limits.velocity_rad_s, 1.02 * np.abs(first.velocity[0]))
+        force = np.maximum(limits.acceleration_rad_s2, 1.02 * np.abs(first.acceleration[0]))
+        outside = np.maximum(limits.lower_rad - position, position - limits.upper_rad)
+        beyond = np.maximum(limits.lower_rad - first.position[0],
+                            first.position[0] - limits.upper_rad)
+        if (outside > np.maximum(beyond, 0.0) + 1e-4).any():
             return float('inf')
         return float(max((np.abs(velocity) / speed).max(), (np.abs(acceleration) / force).max()))
 
@@ -137,7 +147,7 @@ def _required(distance: Array, times: Array, margin: float) -> Array:
     """Return the clearance that is required at each instant, shape [L]."""
     slack = 0.002
     reachable = min(margin, float(distance[0]) - slack, float(distance[-1]) - slack)
-    leaving = float(distance[0]) - slack + EXIT_SPEED_M_S * times
+    leaving = float(distance[0]) - slack + EXIT_SPEED_M_S * np.maximum(times - EXIT_AFTER_S, 0.0)
     return np.minimum(max(reachable, 0.0), leaving)
 
 

@@ -75,6 +75,9 @@ class CollisionModel:
         self.floor_first = self._first_of(floor_from_link, where)
         self.obstacle_first = self._first_of(obstacles_from_link, where)
         self._placements = chain.placements
+        lengths = np.cumsum(np.r_[0.0, 0.0, np.linalg.norm(chain.placements[1:, :3], axis=1)])
+        arms = lengths[self.joint] + np.linalg.norm(self.spheres[:, :3], axis=1)
+        self._lever_m = float(arms[self.joint > 0].max(initial=0.0))
         candidates = candidate_pairs(self.joint, self.link, frozenset(
             (min(pair), max(pair)) for pair in self.ignored_links if len(pair) == 2))
         self.pairs = reachable_pairs(
@@ -143,8 +146,7 @@ class CollisionModel:
         """Return lower bounds of the distances between knots to all that movers can reach.
 
         Entry i holds between knots i - 1 and i; entry 0 holds at knot 0. A bound is positive only
-        if nothing can touch the robot there, see `reach`. Between knots each joint moves
-        monotonically, all together by less than 0.48 rad.
+        if nothing can touch the robot there, see `reach`. Between knots the joints move linearly.
 
         Args:
             positions: Shape [L, n] [rad].
@@ -161,7 +163,7 @@ class CollisionModel:
         o = obstacles
         reach.reach_clearance(
             _vector(positions), _vector(times_s), self._placements, self.first, self.spheres,
-            self.pairs, self.floor_m, self.floor_first, self.obstacle_first,
+            self.pairs, self.floor_m, self.floor_first, self.obstacle_first, self._lever_m,
             o.code, o.centre_m, o.rotation, o.half_m, o.velocity_m_s, o.may_move,
             np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s]), obstacle, own)
         return obstacle, own

@@ -45,6 +45,7 @@ class Health:
         real_time_factor: ROS seconds per steady second; all steady thresholds are divided by it.
         armed: A first command was found: the robot stood at a known position.
         follow_error_rad: Largest distance of a joint from the committed motion, delay considered.
+        answers: The robot is known to move along, see `trust`.
         at_rest: The committed motion has ended and the measured speed says so too.
         unverified_s: How long no step of the tracker could be verified [s].
         clock_jumped: ROS time went backwards since the last tick.
@@ -74,6 +75,7 @@ class Health:
 
     armed: bool = False
     follow_error_rad: float = 0.0
+    answers: bool = True
     at_rest: bool = False
     unverified_s: float = 0.0
     clock_jumped: bool = False

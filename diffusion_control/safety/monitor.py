@@ -40,6 +40,7 @@ from diffusion_control.safety.state_machine import (
     emergency,
     time_scale,
 )
+from diffusion_control.safety.trust import Trust
 from diffusion_control.safety.verify import Surroundings, Verifier, moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -87,6 +88,7 @@ class SafetyMonitor:
         """
         self._inputs = InputFilter(tuple(self._robot.joint_names))
         self._follower = Follower(self._robot, self._parameters.command_delay_s)
+        self._trust = Trust(self._robot.limits)
         self._committed: Trajectory | None = None
         self._moves_until_s = -math.inf
         self._last_s = -math.inf
@@ -122,11 +124,12 @@ class SafetyMonitor:
     ) -> SafetyDecision:
         if not math.isfinite(now_s):
             raise ValueError(f'now_s is {now_s}')
-        jumped = self._follow_clock(now_s)
+        jumped = self._catch_up(now_s)
         inputs = self._inputs.read(state, motion, obstacles, now_s, health)
         self._arm(inputs, now_s)
         following = Following()
         if inputs.state is not None and self._committed is not None:
+            self._follower.remember(self._committed, now_s)
             following = self._follower.measure(inputs.state)
         judged = self._judge(inputs, following, now_s, jumped)
         self._machine = advance(self._machine, judged, inputs.dt_s, self._limits)
@@ -139,15 +142,20 @@ class SafetyMonitor:
         self._count(inputs, choice, differs)
         return self._decision(choice, judged, inputs, following, now_s, differs)
 
-    def _follow_clock(self, now_s: float) -> bool:
-        """Move C with a clock that went back; return whether it did."""
-        jumped = now_s < self._last_s
-        if jumped and self._committed is not None:
-            shift = now_s - self._last_s
-            self._committed = replace(self._committed, stamp_s=self._committed.stamp_s + shift)
-            self._moves_until_s += shift
+    def _catch_up(self, now_s: float) -> bool:
+        """Move C to where the receiver has it now; return whether the clock went back."""
+        committed, last_s = self._committed, self._last_s
+        if committed is None:
+            return now_s < last_s
+        if now_s < last_s:
+            moved = replace(committed, stamp_s=committed.stamp_s + now_s - last_s)
             self._follower.forget()
-        return jumped
+        else:
+            moved = self._output.after_silence(committed, last_s, now_s)
+        if moved is not committed:
+            self._committed = moved
+            self._moves_until_s = moved.stamp_s + moving_until(moved)
+        return now_s < last_s
 
     def _arm(self, inputs: Inputs, now_s: float) -> None:
         """Begin with standing where the robot was measured, once it stands there."""
@@ -159,23 +167,19 @@ class SafetyMonitor:
             self._committed = stand(
                 state.position, now_s, tuple(self._robot.joint_names), self._robot.base_frame)
             self._last_s = now_s
-            self._follower.remember(self._committed, now_s)
 
     def _judge(self, inputs: Inputs, following: Following, now_s: float, jumped: bool) -> Health:
-        """Return the health with the monitor's own findings; C is where the receiver has it."""
+        """Return the health with the monitor's own findings."""
         health = inputs.health
-        committed = self._committed
-        if committed is not None:
-            self._committed = self._output.after_silence(committed, self._last_s, now_s)
-            if self._committed is not committed:
-                self._moves_until_s = self._committed.stamp_s + moving_until(self._committed)
+        if following.error_rad > self._limits.follow_error_rad and not self._trust.lost:
+            self._trust.lose()
         resting = now_s >= self._moves_until_s
         self._rest_s = self._rest_s + inputs.dt_s if resting else 0.0
         unknown = not health.state_age_s <= self._limits.state_stale_s
         stands = resting and self._rest_s >= self._parameters.command_delay_s
         return replace(
-            health, armed=committed is not None, clock_jumped=jumped,
-            at_rest=stands and (unknown or following.stands),
+            health, armed=self._committed is not None, clock_jumped=jumped,
+            at_rest=stands and (unknown or following.stands), answers=not self._trust.lost,
             follow_error_rad=following.error_rad, unverified_s=self._unverified_s)
 
     def _choose(
@@ -194,22 +198,27 @@ class SafetyMonitor:
         if machine.silent or judged.clock_paused:
             return self._chooser.keep(committed, now_s, around)
         if now_s >= self._moves_until_s:
-            return self._stand(committed, inputs, judged, following, now_s, around)
+            return self._stand(committed, inputs, following, now_s, around)
         if self._braking:
             return self._chooser.keep(committed, now_s, around)
         self._braking = True
         return self._chooser.stop(committed, inputs.motion, now_s, around)
 
     def _stand(
-        self, committed: Trajectory, inputs: Inputs, judged: Health, following: Following,
-        now_s: float, around: Surroundings,
+        self, committed: Trajectory, inputs: Inputs, following: Following, now_s: float,
+        around: Surroundings,
     ) -> Choice:
-        """Return standing; or the set-point's way back to a robot that did not follow it."""
+        """Return standing; or what asks a robot that did not follow whether it answers again."""
         machine = self._machine
-        astray = judged.follow_error_rad > self._limits.follow_error_rad
-        if machine.state != EMERGENCY and astray and following.stands and inputs.state is not None:
-            self._braking = True
-            return self._chooser.approach(committed, inputs.state.position, now_s, around)
+        if self._trust.lost and machine.state == HOLD and inputs.state is not None and (
+                following.stands):
+            target = self._trust.target(committed.position[-1], inputs.state)
+            if target is not None:
+                self._braking = True
+                choice = self._chooser.approach(committed, target, now_s, around)
+                if choice.action == STAND:
+                    self._trust.regain()
+                return choice
         kept = self._chooser.keep(committed, now_s, around)
         if machine.state == HOLD and machine.reason_code == UNVERIFIED:
             stepped, refusal = self._chooser.can_step(committed, inputs.motion, now_s, around)
@@ -220,7 +229,6 @@ class SafetyMonitor:
         self._committed = choice.motion
         self._moves_until_s = choice.motion.stamp_s + choice.verification.moving_s
         self._last_s = now_s
-        self._follower.remember(choice.motion, now_s)
         self._unverified_s = self._unverified_s + dt_s if choice.stepped is False else 0.0
 
     def _differs(self, choice: Choice, motion: Trajectory | None, now_s: float) -> bool:
@@ -286,7 +294,6 @@ class SafetyMonitor:
             valid = isinstance(now_s, float) and math.isfinite(now_s) and now_s > self._last_s
             self._last_s = float(now_s) if isinstance(now_s, float) and valid else self._last_s
             self._committed = stored = rest_of(stored, self._last_s)
-            self._follower.remember(stored, self._last_s)
             sample = self._output.sample(
                 stored, self._last_s, np.zeros(len(self._robot.joint_names)))
             tail_s = self._output.tail_s(moving_until(stored))

@@ -116,6 +116,9 @@ def stops(health: Health, limits: Thresholds) -> list[Finding]:
         found.append(Finding(Level.STOPPING, NOT_FOLLOWING, (
             f'robot does not follow: {health.follow_error_rad:.3f} rad > '
             f'{limits.follow_error_rad:.3f} rad')))
+    elif not health.answers:
+        found.append(Finding(
+            Level.STOPPING, NOT_FOLLOWING, 'robot does not answer to a step of the set-point'))
     if not health.unverified_s <= limits.unverified_s:
         found.append(Finding(Level.STOPPING, UNVERIFIED, (
             f'no verified step for {_ms(health.unverified_s)} > {_ms(limits.unverified_s)}')))

@@ -70,6 +70,11 @@ class HorizonBounds:
         """Return lower and upper bounds of v_k and of q_k + T v_k at knots 1..N, [N, n] each."""
         limits = self.limits
         joints, fast = len(problem.position), limits.velocity_rad_s
+        if self._far(problem):
+            shape = (self.steps, joints)
+            return (
+                np.broadcast_to(-fast, shape), np.broadcast_to(fast, shape),
+                np.broadcast_to(limits.lower_rad, shape), np.broadcast_to(limits.upper_rad, shape))
         both_v, both_q = self._braking(
             np.concatenate((problem.velocity, -problem.velocity)),
             np.concatenate((problem.acceleration, -problem.acceleration)))
@@ -79,6 +84,24 @@ class HorizonBounds:
             -np.maximum(fast, down_v + MARGIN), np.maximum(fast, up_v + MARGIN),
             np.minimum(limits.lower_rad, problem.position - down_q - MARGIN),
             np.maximum(limits.upper_rad, problem.position + up_q + MARGIN))
+
+    def _far(self, problem: HorizonProblem) -> bool:
+        """Return whether hardest braking certainly stays inside V and the position limits.
+
+        Until the acceleration has turned the speed grows by at most a^2 / (2 jerk) + |a| dt; then
+        the joint stops within v^2 / (2 A), after the time that the acceleration takes to fall.
+        """
+        limits, push = self.limits, np.abs(problem.acceleration)
+        speed = np.abs(problem.velocity) + push * (
+            push / (2 * limits.jerk_rad_s3) + self.dt_s)
+        if (speed > limits.velocity_rad_s).any():
+            return False
+        most = limits.acceleration_rad_s2
+        turn = (push + most) / limits.jerk_rad_s3 + 2 * self.dt_s + self.stop_time_s
+        way = speed * (turn + speed / (2 * most))
+        room = np.minimum(
+            limits.upper_rad - problem.position, problem.position - limits.lower_rad)
+        return bool((way < room).all())
 
     def _braking(self, velocity: Array, acceleration: Array) -> tuple[Array, Array]:
         """Return v_k and (q_k - q_0) + T v_k of the hardest braking to rest from v > 0, [N, 2n].

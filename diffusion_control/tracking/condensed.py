@@ -76,7 +76,7 @@ class CondensedFormulation:
     def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
         """Return the accelerations; see `Formulation.solve`."""
         position, velocity = self._prediction.free(problem)
-        linear = self._cost.linear(problem, position, velocity)
+        linear = self._cost.linear(problem)
         box, lower, upper = self._limit(problem, position, velocity)
         acceleration = -self._cost.gain @ linear
         values = self._rows @ acceleration

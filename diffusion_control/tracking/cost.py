@@ -75,13 +75,17 @@ class TrackingCost:
             + self._from_velocity @ prediction.velocity_map + 2 * inputs)
         self.hessian = (self.hessian + self.hessian.T) / 2
         self.gain = np.linalg.inv(self.hessian)
+        self._seen: tuple[HorizonProblem, Array] | None = None
 
-    def linear(self, problem: HorizonProblem, position: Array, velocity: Array) -> Array:
-        """Return f of every joint as columns, shape [N-1, n], given the free motion [N, n]."""
-        return -(
-            self._from_position @ (problem.reference_position - position)
-            + self._from_velocity @ (problem.reference_velocity - velocity)
-            + 2 * self.weights.smooth * problem.anchor)
+    def linear(self, problem: HorizonProblem) -> Array:
+        """Return f of every joint as columns, shape [N-1, n]; kept for the last problem."""
+        if self._seen is None or self._seen[0] is not problem:
+            position, velocity = self._prediction.free(problem)
+            self._seen = (problem, -(
+                self._from_position @ (problem.reference_position - position)
+                + self._from_velocity @ (problem.reference_velocity - velocity)
+                + 2 * self.weights.smooth * problem.anchor))
+        return self._seen[1]
 
     def value(self, linear: Array, acceleration: Array) -> float:
         """Return J without its constant, summed over the joints."""

@@ -65,8 +65,8 @@ class MpcPolicy:
         return self._formulation.solve(problem, guesses.get(choice)), choice
 
     def _best(self, problem: HorizonProblem, guesses: dict[str, Array]) -> str:
-        position, velocity = self._prediction.free(problem)
-        linear = self._cost.linear(problem, position, velocity)
+        _, velocity = self._prediction.free(problem)
+        linear = self._cost.linear(problem)
 
         def rank(name: str) -> tuple[bool, float]:
             speed = velocity + self._prediction.velocity_map @ guesses[name]

@@ -72,14 +72,22 @@ class Prediction:
         self.velocity_start, self.velocity_map = velocity[1:, 0].copy(), velocity[1:, 1:-1].copy()
         self.position_start, self.position_map = position[1:, 0].copy(), position[1:, 1:-1].copy()
         self.times_s: Array = dt_s * np.arange(1, steps + 1, dtype=float)
+        self._times, self._v_start = self.times_s[:, None], self.velocity_start[:, None]
+        self._q_start = self.position_start[:, None]
+        self._seen: tuple[HorizonProblem, Array, Array] | None = None
 
     def free(self, problem: HorizonProblem) -> tuple[Array, Array]:
-        """Return positions and velocities at knots 1..N for a = 0 from knot 1 on, [N, n] each."""
-        velocity = problem.velocity + self.velocity_start[:, None] * problem.acceleration
-        position = (
-            problem.position + self.times_s[:, None] * problem.velocity
-            + self.position_start[:, None] * problem.acceleration)
-        return position, velocity
+        """Return positions and velocities at knots 1..N for a = 0 from knot 1 on, [N, n] each.
+
+        The answer for the last problem is kept: each stage of a tick asks for it.
+        """
+        if self._seen is None or self._seen[0] is not problem:
+            velocity = problem.velocity + self._v_start * problem.acceleration
+            position = (
+                problem.position + self._times * problem.velocity
+                + self._q_start * problem.acceleration)
+            self._seen = (problem, position, velocity)
+        return self._seen[1:]
 
     def motion(self, problem: HorizonProblem, acceleration: Array) -> tuple[Array, Array, Array]:
         """Return q, v, a at knots 0..N, each [N+1, n], for accelerations [N-1, n]."""

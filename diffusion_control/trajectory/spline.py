@@ -134,8 +134,7 @@ def fit(samples: Array, first: Array, last: Array, control_points: int = CONTROL
     rest = samples - matrix[:, :FIXED] @ first - matrix[:, -FIXED:] @ last
     inner = matrix[:, free]
     gram = inner.T @ inner + 1e-8 * np.eye(inner.shape[1])
-    solution: Array = np.linalg.solve(gram, inner.T @ rest)
-    return solution
+    return np.asarray(np.linalg.solve(gram, inner.T @ rest))
 
 
 def to_trajectory(

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every fault of the table over many seeds, with real signals to real processes, in one table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from diffusion_control.demo.options import DemoOptions, FaultsOptions, Injection
+from diffusion_control.demo.runner import run_demo
+from diffusion_control.demo.setup import commit_of_code
+from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.evaluation.statistics import Check, failed_names
+from diffusion_control.evaluation.tables import fault_table
+
+FAULT_AT_S = 2.5
+SHORT_S = 5.0
+LONG_S = 22.0
+NEEDS_GOALS = ('planner_kill', 'planner_hang', 'fallback_kill')
+ROWS = 'faults.jsonl'
+SCHEMA_VERSION = 1
+
+
+def run(options: FaultsOptions) -> dict[str, Any]:
+    """Run every fault with every seed, one after the other, and judge the shares.
+
+    Args:
+        options: Which faults and seeds; `resume` keeps the rows that are in `out` already.
+
+    Returns:
+        The contract's result: one row a run, one check a fault (share of runs that were ok).
+    """
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / ROWS
+    rows = _finished(file) if options.resume else []
+    if not options.resume:
+        file.unlink(missing_ok=True)
+    console = Console(stderr=True)
+    done = {(row['name'], row['seed']) for row in rows}
+    for seed in range(*options.seeds):
+        for name in options.names:
+            if (name, seed) in done:
+                continue
+            row = one_run(name, seed, options.out)
+            rows.append(row)
+            with file.open('a', encoding='utf-8') as stream:
+                stream.write(json.dumps(finite(row)) + '\n')
+            mark = 'ok' if row['ok'] else f'FAILED: {row["reason"]}'
+            console.print(f'{name} seed {seed}: {mark}', markup=False, highlight=False)
+    wanted = [row for row in rows if row['name'] in options.names]
+    checks = [check_of(name, wanted) for name in options.names]
+    console.print(fault_table(wanted))
+    return dict(finite({
+        'schema_version': SCHEMA_VERSION, 'commit': commit_of_code(),
+        'command': ' '.join(['diffusion_control', *sys.argv[1:]]), 'host': host_information(),
+        'rows': wanted, 'checks': [check.row() for check in checks],
+        'failed': failed_names(checks, options.names)}))
+
+
+def one_run(name: str, seed: int, out: Path) -> dict[str, Any]:
+    """Return the row of one fault with one seed."""
+    duration = LONG_S if name in NEEDS_GOALS else SHORT_S
+    result = run_demo(
+        DemoOptions(
+            duration_s=duration, inject=(Injection(name, FAULT_AT_S),), seed=seed, out=out,
+            headless=True),
+        Console(file=(out / 'console.txt').open('a', encoding='utf-8'), width=160))
+    summary = result.summary or {}
+    faults = summary.get('faults') or []
+    row = dict(faults[0]) if faults else {
+        'name': name, 't_s': None, 'speed_at_fault': None, 'detection_s': None,
+        'first_brake_s': None, 'rest_s': None, 'state_path': [], 'expected_state': '',
+        'ok': False}
+    reasons = result.reasons if result.exit_code else ()
+    row['ok'] = bool(row['ok']) and result.exit_code in (0, 4)
+    return {
+        **row, 'seed': seed, 'exit_code': result.exit_code, 'reason': '; '.join(reasons),
+        'violations': summary.get('violations'), 'goals': summary.get('goals')}
+
+
+def check_of(name: str, rows: list[dict[str, Any]]) -> Check:
+    """Return the check of one fault: every run must be ok."""
+    mine = [row['ok'] for row in rows if row['name'] == name]
+    share = sum(mine) / len(mine) if mine else None
+    return Check(name, share, 1.0, None if share is None else share == 1.0, len(mine), None)
+
+
+def _finished(file: Path) -> list[dict[str, Any]]:
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding='utf-8').splitlines() if line]
