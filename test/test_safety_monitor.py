@@ -335,11 +335,19 @@ def test_a_paused_clock_keeps_the_stored_tail() -> None:
                          clock_paused=k > 4)
         decision = w.monitor.step(state, None, w.observed, now_s, health=health)
         assert decision.command is not None and decision.state in ('NOMINAL', 'STOPPING')
-    assert decision.command is not None
+    assert decision.command is not None and decision.state == 'STOPPING'
+    ahead_s = now_s + np.linspace(0.0, 0.6, 61)
+    np.testing.assert_allclose(
+        decision.command.sample_many(ahead_s)[0], before.sample_many(ahead_s)[0], atol=1e-6)
     w.sent.append((now_s, decision.command))
     resumed = drive(w, 0.01, health=replace(GOOD, state_age_s=2.0, motion_age_s=2.0))
     resumed += drive(w, 0.8, health=GOOD)
     assert states(resumed) == ['STOPPING', 'HOLD', 'NOMINAL']
+    moving = [d for d in resumed if d.state == 'STOPPING']
+    assert len(moving) > 10
+    for decision in moving:
+        assert decision.command is not None
+        np.testing.assert_allclose(decision.command.position[-1], before.position[-1], atol=1e-6)
     check_commands(w, resumed)
 
 

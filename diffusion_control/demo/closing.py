@@ -124,9 +124,16 @@ def _notes(
             **host_information(), 'fifo': priority > 0,
             'load_mean': sum(load) / len(load) if load else os.getloadavg()[0],
             'empty_loop_p99_s': loop.get('period_p99_s')},
-        'plant': setup.plant.summary(), 'faults': faults,
+        'plant': setup.plant.summary(), 'faults': faults, 'goals': _goals(seen),
         'deaths': [{'node': name, 'expected': expected} for name, expected in record.deaths],
         'memory_mb': record.memory_mb}
+
+
+def _goals(seen: Seen) -> dict[str, Any]:
+    """Return the simulator's own count of goals: it sets them and it knows the truth."""
+    goals = seen.simulator.get('goals') or {}
+    return {name: goals.get(name)
+            for name in ('reached', 'reached_by_planner', 'attempted', 'time_mean_s')}
 
 
 def _reasons(

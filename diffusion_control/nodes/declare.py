@@ -39,8 +39,8 @@ def declare_parameters(node: Node, name: str) -> None:
             node.declare_parameter(parameter.name, initial, descriptor(parameter))
         except ParameterException as error:
             raise ConfigurationError(
-                f'parameter {parameter.name} is refused: {error}', where=f'{name}.{parameter.name}',
-                allowed=parameter.allowed(),
+                f'parameter {parameter.name} is refused: {error}',
+                where=f'{name}.{parameter.name}', allowed=parameter.allowed(),
                 remedy='correct the parameter file or the command line') from error
 
 

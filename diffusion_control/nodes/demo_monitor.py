@@ -23,7 +23,7 @@ from diffusion_control.nodes.convert import from_time
 from diffusion_control.nodes.inputs import JointStateInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
-from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
+from diffusion_control.nodes.qos import LATCHED, NEWEST, SENSOR, STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
@@ -90,8 +90,8 @@ class DemoMonitor:
         self._clock_s: float | None = None
         node = self.node
         taps = self._taps = Taps(node)
-        self._states = JointStateInput(taps, robot.joint_names)
-        self._motion = MotionInput(node, taps, 'tracker/motion', robot.joint_names)
+        self._states = JointStateInput(taps, robot.joint_names, NEWEST)
+        self._motion = MotionInput(node, taps, 'tracker/motion', robot.joint_names, NEWEST)
         self._plans = MotionInput(
             node, taps, 'planner/plan_unaltered' if relay else 'planner/plan', robot.joint_names)
         taps.subscribe(

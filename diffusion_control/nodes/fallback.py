@@ -29,7 +29,7 @@ from diffusion_control.nodes.inputs import (
 )
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
-from diffusion_control.nodes.qos import LATCHED, STANDARD
+from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
@@ -68,10 +68,11 @@ class FallbackNode(ControlNode):
         self.planner = planners.make_fallback(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
         taps = self._taps = Taps(self)
-        self._states = JointStateInput(taps, self.robot.joint_names)
+        self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
         self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
         self._goals = GoalInput(self, taps, self.robot)
-        self._motion = MotionInput(self, taps, 'tracker/motion', self.robot.joint_names)
+        self._motion = MotionInput(
+            self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
         apply_to_process(self.real_time_options(), self.warn_once)
 

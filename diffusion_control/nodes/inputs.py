@@ -9,6 +9,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import MarkerArray
 
@@ -35,7 +36,9 @@ class JointStateInput:
     for some joint_state_broadcasters and becomes 0.
     """
 
-    def __init__(self, taps: Taps, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, taps: Taps, names: tuple[str, ...], qos: QoSProfile = SENSOR
+    ) -> None:
         """Subscribe to `joint_states`."""
         self.box: Mailbox[RobotState] = Mailbox()
         self.rejected = 0
@@ -43,7 +46,7 @@ class JointStateInput:
         self._position = np.zeros(len(names))
         self._velocity = np.zeros(len(names))
         self._stamp = np.full(len(names), -np.inf)
-        taps.subscribe(JointState, 'joint_states', self._receive, SENSOR)
+        taps.subscribe(JointState, 'joint_states', self._receive, qos)
 
     def forget(self) -> None:
         """Drop everything known (a clock that went back)."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory
 
@@ -25,6 +26,7 @@ def subscribe_trajectories(
     topic: str,
     receive: Callable[[JointTrajectory, Arrival], None],
     refuse: Callable[[str], None],
+    qos: QoSProfile = STANDARD,
 ) -> None:
     """Subscribe to a topic of trajectories without decoding what is too large to be one.
 
@@ -36,6 +38,7 @@ def subscribe_trajectories(
         topic: Its name.
         receive: Gets the decoded message.
         refuse: Gets a text when a message is too large or cannot be decoded.
+        qos: What is asked of the publisher.
     """
     def take(data: bytes, arrival: Arrival) -> None:
         if len(data) > MAX_BYTES:
@@ -47,19 +50,22 @@ def subscribe_trajectories(
             refuse(str(error))
             return
         receive(message, arrival)
-    taps.subscribe(JointTrajectory, topic, take, STANDARD, raw=True)
+    taps.subscribe(JointTrajectory, topic, take, qos, raw=True)
 
 
 class MotionInput:
     """Hold the newest well-formed trajectory of a topic; count the malformed ones."""
 
-    def __init__(self, node: Node, taps: Taps, topic: str, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, node: Node, taps: Taps, topic: str, names: tuple[str, ...],
+        qos: QoSProfile = STANDARD,
+    ) -> None:
         """Subscribe to `topic`."""
         self.box: Mailbox[Trajectory] = Mailbox()
         self.rejected = 0
         self.last_error = ''
         self._node, self._topic, self._names = node, topic, names
-        subscribe_trajectories(taps, topic, self._receive, self._refuse)
+        subscribe_trajectories(taps, topic, self._receive, self._refuse, qos)
 
     def predict(self, ros_time_s: float) -> Sample | None:
         """Return the sample at a ROS time [s], or None without a fresh motion."""

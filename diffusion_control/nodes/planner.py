@@ -26,7 +26,7 @@ from diffusion_control.nodes.convert import to_time, trajectory_to_message
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
-from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.qos import NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Taps
@@ -65,10 +65,11 @@ class PlannerNode(ControlNode):
             **self._planner_parameters())
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
-        self._states = JointStateInput(taps, self.robot.joint_names)
+        self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
         self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
         self._goals = GoalInput(self, taps, self.robot)
-        self._motion = MotionInput(self, taps, 'tracker/motion', self.robot.joint_names)
+        self._motion = MotionInput(
+            self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
         apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:

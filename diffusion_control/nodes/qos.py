@@ -26,6 +26,14 @@ LATCHED = QoSProfile(
 )
 """The last value reaches late joiners (safety/state, safety/mode)."""
 
+NEWEST = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Only the newest value, for slow loops that read fast topics."""
+
 SENSOR = QoSProfile(
     depth=10,
     history=HistoryPolicy.KEEP_LAST,

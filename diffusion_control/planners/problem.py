@@ -80,6 +80,10 @@ class PlanningProblem:
                 raise ConfigurationError(
                     f'{name} of the start is not finite', where=f'PlanningProblem.state.{name}',
                     value=getattr(self.state, name), allowed='finite numbers')
+        if self.acceleration is not None and not np.isfinite(self.acceleration).all():
+            raise ConfigurationError(
+                'acceleration of the start is not finite', where='PlanningProblem.acceleration',
+                value=self.acceleration, allowed='finite numbers')
         if not self.horizon_s > 0:
             raise ConfigurationError(
                 'the horizon must be positive', where='PlanningProblem.horizon_s',

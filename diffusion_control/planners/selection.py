@@ -16,8 +16,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 LATE_CONFLICT_S = 2.0
-SHORTENING = (0.1, 0.3)
-SHORTENED = 6
+SHORTENING = (0.1, 0.3, 1.0)
+SHORTENED = 8
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,12 @@ class Pool:
 def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     """Return the pool with its shortest durations, best first, and its keys.
 
-    The key is T + 200 s/m * (shortfall of clearance below the margin, at 48 points),
+    The key is T + 200 s/m * (root of the summed squared shortfalls of clearance at 48 points),
     and 1000 s more where a motion penetrates.
     """
     points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
-    _, near = splines.clearance(points, duration, 48)
-    margin = splines.world.margin_m
-    key = duration + 200.0 * np.maximum(margin - near, 0.0) + 1000.0 * (near < 0)
+    short, near = splines.clearance(points, duration, 48)
+    key = duration + 200.0 * np.sqrt(short) + 1000.0 * (near < 0)
     order = np.argsort(key, kind='stable')
     return Pool(points[order][:, FREE], pool.goal[order], duration[order]), key[order]
 

@@ -95,6 +95,7 @@ class SplinePlanner:
     """
 
     name = ''
+    rounds = 1
     parameters_type: type[SplineParameters] = SplineParameters
 
     def __init__(
@@ -124,19 +125,26 @@ class SplinePlanner:
         return {'name': self.name, 'seed': self.seed, **dataclasses.asdict(self.values)}
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
-        """Return candidate motions, the best first; see `Planner.plan`."""
+        """Return candidate motions, the best first; see `Planner.plan`.
+
+        Where nothing is free and time is left, a planner of several `rounds` proposes again.
+        """
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
         request = Request(
             self.robot, problem, self.goals, self.values,
             getattr(self.values, 'guidance_scale', 1.0))
-        pool = self.propose(request, until)
-        found = candidates(
-            request.splines, pool, problem, count=self.values.num_candidates)
-        if request.kept is not None:
-            found.append(request.kept)
+        found = [] if request.kept is None else [request.kept]
+        for number in range(1, self.rounds + 1):
+            found += candidates(
+                request.splines, self.propose(request, until), problem,
+                count=self.values.num_candidates)
+            now = self.clock()
+            if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
+                break
+        found.sort(key=lambda c: -c.score)
         return plan_set(
-            found, evaluations=request.splines.evaluations, latency_s=self.clock() - begin,
+            found[:self.values.num_candidates], evaluations=request.splines.evaluations, latency_s=self.clock() - begin,
             source=self.name, seed=self.seed)
 
     def propose(self, request: Request, until: float) -> Pool:

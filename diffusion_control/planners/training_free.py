@@ -39,7 +39,6 @@ ENOUGH_FREE = 3
 ENOUGH_SIGMA = 0.3
 AT_GOAL_RAD = 0.02
 RESERVE_S = 0.025
-ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -99,28 +98,14 @@ class TrainingFreePlanner(SplinePlanner):
     """
 
     name = 'training_free'
+    rounds = 3
     parameters_type = TrainingFreeParameters
 
     def propose(self, request: Request, until: float) -> Pool:
-        """Run the reverse diffusion until the deadline and polish what came out.
-
-        Where nothing is free after that and time is left, it is run again from new noise.
-        """
+        """Run the reverse diffusion until the deadline and polish what came out."""
         lines = request.lines(GOALS_AT_ONCE)
         if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
             return lines
-        pool, began = lines, self.clock()
-        for number in range(1, ROUNDS + 1):
-            pool = pool.join(self._round(request, lines, until))
-            _, key = rank(request.splines, pool)
-            now = self.clock()
-            if request.kept_free or key[0] < request.free_key(pool) or (
-                    until - now < (now - began) / number):
-                break
-        return pool
-
-    def _round(self, request: Request, lines: Pool, until: float) -> Pool:
-        """Return the motions of one reverse diffusion, polished if there is time."""
         chains, steps, samples = self._begin(request, lines)
         pool = self._reverse(request, chains, steps, samples, until - RESERVE_S).join(lines)
         if self.values.polish_count == 0 or self.clock() > until - RESERVE_S / 2:
@@ -236,4 +221,4 @@ class TrainingFreePlanner(SplinePlanner):
         if len(chains.mean) <= ENOUGH_FREE or chains.sigma.max() > ENOUGH_SIGMA:
             return False
         _, key = rank(request.splines, Pool(chains.mean, chains.goal, chains.duration))
-        return bool((key < 100.0).sum() >= ENOUGH_FREE)
+        return bool((key < 1000.0).sum() >= ENOUGH_FREE)

@@ -91,7 +91,7 @@ class SafetyMonitor:
         self._trust = Trust(self._robot.limits)
         self._committed: Trajectory | None = None
         self._moves_until_s = -math.inf
-        self._last_s = -math.inf
+        self._last_s = self._sent_at_s = -math.inf
         self._rest_s = 0.0
         self._unverified_s = 0.0
         self._braking = False
@@ -192,10 +192,13 @@ class SafetyMonitor:
             inputs.obstacles, age_s if age_s is not None and math.isfinite(age_s) else 0.0,
             following.deviation_m)
         machine = self._machine
+        if judged.clock_paused or now_s == self._sent_at_s:  # C has not moved: it goes on later
+            self._braking |= machine.stopping
+            return self._chooser.keep(committed, now_s, around)
         if not machine.stopping:
             self._braking = False
             return self._chooser.follow(committed, inputs.motion, now_s, around)
-        if machine.silent or judged.clock_paused:
+        if machine.silent:
             return self._chooser.keep(committed, now_s, around)
         if now_s >= self._moves_until_s:
             return self._stand(committed, inputs, following, now_s, around)
@@ -228,7 +231,7 @@ class SafetyMonitor:
     def _commit(self, choice: Choice, dt_s: float, now_s: float) -> None:
         self._committed = choice.motion
         self._moves_until_s = choice.motion.stamp_s + choice.verification.moving_s
-        self._last_s = now_s
+        self._last_s = self._sent_at_s = now_s
         self._unverified_s = self._unverified_s + dt_s if choice.stepped is False else 0.0
 
     def _differs(self, choice: Choice, motion: Trajectory | None, now_s: float) -> bool:
