@@ -169,7 +169,8 @@ def test_result_and_check_keys() -> None:
     from diffusion_control.evaluation.statistics import Check
     check = Check('x', 1.0, '<= 2', True, 3, (0.0, 1.0))
     assert list(check.row()) == CONTRACT['check_keys']
-    assert list(arm_checks.result_of([], 'random')) == CONTRACT['result_keys']
+    result = arm_checks.result_of([], 'random', commit='', command='')
+    assert list(result) == CONTRACT['result_keys']
 
 
 def test_rows_and_required_checks_of_evaluate() -> None:

@@ -149,7 +149,7 @@ def test_misuse_is_refused(tmp_path: Path) -> None:
     assert writer.dropped == 1 and writer.counts == {}
 
 
-CHILD = '''
+CHILD = """
 import signal, sys, time
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
@@ -164,7 +164,7 @@ writer.flush()
 print('ready', flush=True)
 while not writer.dropped:
     writer.write('x', data, 1000)
-'''
+"""
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])

@@ -99,7 +99,8 @@ def _faults(
     run = load_run(setup.folder.path)
     safety = setup.settings['safety']
     conditions = Conditions(
-        setup.robot.limits, safety['braking_fraction'], safety['command_delay_s'])
+        setup.robot.limits, safety['braking_fraction'], safety['command_delay_s'],
+        record.ended_steady_s)
     return [outcome(fired, table[fired.name], run, seen, conditions) for fired in record.fired]
 
 

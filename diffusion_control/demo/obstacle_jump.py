@@ -49,9 +49,9 @@ def jump_position(
 ) -> Array | None:
     """Return a position on the tool's way ahead that the full-brake oracle can still answer.
 
-    Candidates lie where the plan has the tool 0.2 to 1.6 s from now; one is taken if
-    min over the braking configurations of the distance to a ball of `radius_m` there is
-    at least `margin_m` (and 2 cm, for what the sphere model leaves open).
+    Candidates lie where the plan has the tool 0.1 to 1.6 s from now; the nearest one is taken
+    for which min over the braking configurations of the distance to a ball of `radius_m`
+    there is at least `margin_m` (and 2 cm, for what the sphere model leaves open).
 
     Args:
         robot: The robot.
@@ -66,7 +66,7 @@ def jump_position(
     """
     braking = braking_configurations(robot, motion, now_s, reaction_s, braking_fraction)
     times = np.zeros(len(braking))
-    ahead = now_s + 0.2 + rng.random(TRIES) * (LOOK_AHEAD_S - 0.2)
+    ahead = np.sort(now_s + 0.1 + rng.random(TRIES) * (LOOK_AHEAD_S - 0.1))
     positions, _, _ = plan.sample_many(np.minimum(ahead, plan.end_s))
     for configuration in positions:
         centre, _ = robot.tool_pose(configuration)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.demo.fault_table import AT_REST, FaultSpecification, judge_path
 from diffusion_control.demo.injector import Fired
-from diffusion_control.evaluation.run_data import RunData
+from diffusion_control.evaluation.run_data import TRAJECTORY, RunData
 from diffusion_control.nodes.demo_monitor import Seen
 from diffusion_control.robots.limits import JointLimits
 
@@ -26,11 +26,19 @@ BRAKING = ('brake', 'tail')
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the outcome depends on besides the run: limits and the monitor's parameters."""
+    """What the outcome depends on besides the run.
+
+    Attributes:
+        limits: Of the joints.
+        braking_fraction: Share of the acceleration that the monitor brakes with.
+        command_delay_s: From a command to the robot's motion [s].
+        end_steady_s: Steady time at which the run was ended; later states do not count [s].
+    """
 
     limits: JointLimits
     braking_fraction: float
     command_delay_s: float
+    end_steady_s: float
 
 
 def outcome(
@@ -43,11 +51,12 @@ def outcome(
     first braking command (or the first command made in a slower state), `rest_s` to where the
     truth stands for good.
     """
-    states = [item for item in seen.states if item[0] > fired.steady_s]
+    states = [item for item in seen.states
+              if fired.steady_s < item[0] <= conditions.end_steady_s]
     before = [item[1] for item in seen.states if item[0] <= fired.steady_s]
     path = ((before[-1] if before else ''), *(state for _, state, _ in states))
     detection = states[0][0] - fired.steady_s if states else None
-    brake = first_brake_s(fired, run)
+    brake = first_brake_s(fired, run, specification)
     rest = rest_s(fired, run)
     reasons = [judge_path(specification, path)]
     if specification.end == AT_REST:
@@ -65,15 +74,20 @@ def outcome(
         'reason': '; '.join(found)}
 
 
-def first_brake_s(fired: Fired, run: RunData) -> float | None:
+def first_brake_s(
+    fired: Fired, run: RunData, specification: FaultSpecification
+) -> float | None:
     """Return the time to the first command sent after the monitor said that it brakes [s].
 
-    The monitor says so at once when its action changes; a slower state counts likewise.
+    The monitor says so at once when its action changes. Where the table wants the robot slower
+    rather than at rest, the first command made in a slower state counts likewise.
     """
     status = run.recording.stream('safety/status')
     for sent, report in zip(status.publish_s, status.reports, strict=True):
         slower = report.get('state') in STOP_STATES or report.get('action') in BRAKING
-        if sent > fired.system_s and (slower or (report.get('time_scale') or 1.0) < 1.0):
+        if 'DEGRADED' in specification.path:
+            slower = slower or (report.get('time_scale') or 1.0) < 1.0
+        if sent > fired.system_s and slower:
             commands = run.command_stream.publish_s
             near = commands[commands >= sent - TICK_S]
             near = near[near > fired.system_s]
@@ -112,8 +126,7 @@ def _judge_times(
     bound = specification.first_brake_s
     if bound is not None and brake is None and not specification.brake_if_any:
         reasons.append('no braking command')
-    elif bound is not None and brake is not None and brake > bound and not (
-            specification.brake_if_any and brake > bound + 1.0):
+    elif bound is not None and brake is not None and brake > bound:
         reasons.append(f'first braking command after {brake:.3f} s > {bound:.3f} s')
     if specification.rests and brake is not None:
         allowed = brake + stop_bound_s(fired, run, brake, conditions) + (
@@ -140,7 +153,17 @@ def _judge_silence(
 
 
 def tail_s(run: RunData, fired: Fired) -> float:
-    """Return the `tail_s` that the monitor last reported before the fault [s]."""
+    """Return the time from the fault until what was sent last has ended [s].
+
+    A trajectory moves until its last knot with a velocity; for single samples it is the `tail_s`
+    that the monitor last reported.
+    """
+    if run.command_type == TRAJECTORY and run.commands:
+        last = run.commands[-1]
+        velocity = np.zeros(1) if last.velocity is None else np.abs(last.velocity).max(axis=1)
+        moving = np.flatnonzero(velocity > REST_RAD_S)
+        until = min(int(moving[-1]) + 1, len(last.times_s) - 1) if len(moving) else 0
+        return max(0.0, last.stamp_s + float(last.times_s[until]) - fired.ros_s)
     status = run.recording.stream('safety/status')
     value = 0.0
     for sent, report in zip(status.publish_s, status.reports, strict=True):

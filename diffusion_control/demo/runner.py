@@ -37,6 +37,7 @@ class RunRecord:
     """What the demo itself knows of a run when its processes have ended."""
 
     started_steady_s: float = 0.0
+    ended_steady_s: float = 0.0
     first_motion_steady_s: float | None = None
     moved_s: float = 0.0
     final_state: str = ''
@@ -206,6 +207,7 @@ class _Demo:
     def _end(self) -> None:
         """Stop the recording first, so that what follows is not part of the run."""
         self.record.final_state = self.monitor.state
+        self.record.ended_steady_s = time.monotonic()
         self.record.memory_mb = {
             name: size for name, size in self.processes.memory_mb().items()
             if name in (*NODES, 'recorder')}

@@ -18,14 +18,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from diffusion_control import planners, robots
+from diffusion_control import planners, robots, tracking
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.arm_checks import EXPERT, SUCCESS_BOUND, result_of
-from diffusion_control.evaluation.closed_loop import LoopOptions, run_episode
+from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_episode
 from diffusion_control.evaluation.episode import Episode
 from diffusion_control.evaluation.evaluation_table import print_comparison
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.scene_tiers import generate_scene, tier_named
+from diffusion_control.planners import registry
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
@@ -156,7 +157,14 @@ def _check(options: EvaluateArmOptions) -> None:
         if name not in known:
             raise ConfigurationError(
                 'unknown planner', where='--planner', value=name, allowed=', '.join(known))
-    Plant.make(options.plant, seed=0, links=len(robot.joint_names))
+    for kind, name, names in (
+        ('fallback', options.fallback, tuple(registry.available_fallbacks())),
+        ('tracker', options.loop().tracker, (IDEAL, *tracking.available())),
+    ):
+        if name not in names:
+            raise ConfigurationError(
+                f'unknown {kind}', where=f'--{kind}', value=name, allowed=', '.join(names))
+    Plant.make(options.plant, seed=0, links=robot.dof)
     if options.scenes is not None:
         for index, scene in enumerate(load_scenes(options.scenes)):
             scene.check(robot, f'{options.scenes}: [{index}]')

@@ -12,7 +12,7 @@ from rich.table import Table
 from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.episode import Episode
 
-COLUMNS = ('planner', 'success', 'of the expert\'s', 'time / expert', 'contacts moving',
+COLUMNS = ('planner', 'success', "of the expert's", 'time / expert', 'contacts moving',
            'at rest', 'violations', 'clearance p50 / min m', 'latency p50 / p99 s', 'n')
 
 

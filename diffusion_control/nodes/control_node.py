@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
@@ -22,7 +22,11 @@ from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
-from diffusion_control.errors import ConfigurationError, DiffusionControlError
+from diffusion_control.errors import (
+    ConfigurationError,
+    DiffusionControlError,
+    MissingDependencyError,
+)
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.nodes.clocks import Clocks
 from diffusion_control.nodes.declare import declare_parameters, read_parameters
@@ -75,25 +79,16 @@ class ControlNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and configure; refuse with the reason in the log."""
-        try:
+        def configure() -> None:
             self.settings = read_parameters(self, self.table_name)
             self.configure()
-        except DiffusionControlError as error:
-            self.failure = error
-            self.get_logger().error(f'refusing to configure: {error}')
-            return TransitionCallbackReturn.FAILURE
-        return TransitionCallbackReturn.SUCCESS
+        return self._attempt('configure', configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start working."""
-        try:
-            self.activate()
-        except DiffusionControlError as error:
-            self.failure = error
-            self.get_logger().error(f'refusing to activate: {error}')
-            return TransitionCallbackReturn.FAILURE
-        self.active = True
-        return TransitionCallbackReturn.SUCCESS
+        result = self._attempt('activate', self.activate)
+        self.active = result == TransitionCallbackReturn.SUCCESS
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Come to rest, then stop working."""
@@ -105,6 +100,25 @@ class ControlNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Come to rest, then stop working."""
         return self.on_deactivate(state)
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+        """Do what a transition asks; a failure is logged with its reason and refuses it."""
+        try:
+            action()
+        except DiffusionControlError as error:
+            self.failure = error
+        except ImportError as error:
+            self.failure = MissingDependencyError(
+                'a package is missing', where=self.get_name(), value=str(error),
+                remedy='run diffusion_control doctor')
+        except Exception as error:  # whatever it is, the node stays where it was
+            self.failure = DiffusionControlError(
+                f'internal error: {type(error).__name__}: {error}', where=self.get_name())
+        else:
+            self.failure = None
+            return TransitionCallbackReturn.SUCCESS
+        self.get_logger().error(f'refusing to {what}: {self.failure}')
+        return TransitionCallbackReturn.FAILURE
 
     def warn_once(self, text: str) -> None:
         """Log a warning, the same text only once."""
@@ -213,12 +227,12 @@ class _Runner:
             self._node.trigger_deactivate()
 
 
-def run(name: str, node_type: type[ControlNode], args: Sequence[str] | None = None) -> int:
+def run(name: str, node_type: Callable[[], ControlNode], args: Sequence[str] | None = None) -> int:
     """Run one node until a signal, or until its parent is gone; the robot comes to rest first.
 
     Args:
         name: Name in the table of parameters.
-        node_type: Its class.
+        node_type: Makes it.
         args: Command line; None takes the process's.
 
     Returns:

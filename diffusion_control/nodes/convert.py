@@ -8,19 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point
 from numpy.typing import NDArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.tracking.admission import PlanArrays
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
 MAX_POINTS = 40
-MARKER_TO_SHAPE = {Marker.SPHERE: 'sphere', Marker.CUBE: 'box', Marker.CYLINDER: 'cylinder'}
+MARKER_TO_SHAPE: dict[int, Shape] = {
+    Marker.SPHERE: 'sphere', Marker.CUBE: 'box', Marker.CYLINDER: 'cylinder'}
 SHAPE_TO_MARKER = {shape: marker for marker, shape in MARKER_TO_SHAPE.items()}
 
 
@@ -181,3 +183,16 @@ def markers_to_obstacles(message: MarkerArray, base_frame: str) -> tuple[Obstacl
             np.array([orientation.x, orientation.y, orientation.z, orientation.w]),
             key=f'{marker.ns}/{marker.id}'))
     return tuple(obstacles)
+
+
+def line_strip(
+    path: Array, frame_id: str, stamp_s: float, *, namespace: str, index: int = 0,
+    width_m: float = 0.004, colour: tuple[float, float, float] = (0.1, 0.6, 0.9),
+) -> Marker:
+    """Return a path of points [k, 3] as a LINE_STRIP marker."""
+    marker = Marker(ns=namespace, id=index, type=Marker.LINE_STRIP, action=Marker.ADD)
+    marker.header.frame_id, marker.header.stamp = frame_id, to_time(stamp_s)
+    marker.scale.x = width_m
+    marker.color.r, marker.color.g, marker.color.b, marker.color.a = (*colour, 0.9)
+    marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
+    return marker

@@ -39,7 +39,6 @@ from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
-TICK_S = 0.1
 AHEAD_S = 0.05
 CHECK_SPACING_S = 0.04
 LOOK_AHEAD_S = 2.0
@@ -78,7 +77,8 @@ class FallbackNode(ControlNode):
 
     def activate(self) -> None:
         """Stand by."""
-        self._loop = PeriodicLoop(TICK_S, self._tick, self.report_error, name='fallback')
+        self._loop = PeriodicLoop(
+            1.0 / self.settings['rate_hz'], self._tick, self.report_error, name='fallback')
         self._loop.start()
 
     def deactivate(self) -> None:

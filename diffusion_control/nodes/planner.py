@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point
 from numpy.typing import NDArray
 from std_msgs.msg import Float64, String
 from trajectory_msgs.msg import JointTrajectory
@@ -22,7 +21,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import to_time, trajectory_to_message
+from diffusion_control.nodes.convert import line_strip, to_time, trajectory_to_message
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
@@ -32,13 +31,13 @@ from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
-from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
+BEST, OTHER = (0.1, 0.6, 0.9), (0.6, 0.6, 0.9)
 OBSTACLE_SPEED_M_S = 0.5
 
 
@@ -146,7 +145,7 @@ class PlannerNode(ControlNode):
             self._failed += 1
         self._confidence.publish(Float64(data=confidence))
         publish_json(self._report, report_of(plans, stamp, confidence, self._reason))
-        self._show(plans, problem.obstacles)
+        self._show(plans)
 
     def _say(self, reason: str) -> None:
         """Report that there is no plan, and why."""
@@ -155,21 +154,18 @@ class PlannerNode(ControlNode):
             'plan_stamp': None, 'confidence': 0.0, 'candidates': 0, 'scores': [], 'costs': {},
             'evaluations': 0, 'latency_s': None, 'source': '', 'reason': reason})
 
-    def _show(self, plans: PlanSet, obstacles: tuple[Obstacle, ...]) -> None:
+    def _show(self, plans: PlanSet) -> None:
         if not self._candidates.get_subscription_count():
             return
         markers = [Marker(action=Marker.DELETEALL)]
-        stamp = self.get_clock().now().to_msg()
+        now_s = self.clocks.ros_s()
         for index, candidate in enumerate(plans.candidates[:SHOWN_CANDIDATES]):
             times = np.linspace(candidate.start_s, candidate.end_s, SHOWN_POINTS)
-            marker = Marker(ns='candidate', id=index, type=Marker.LINE_STRIP, action=Marker.ADD)
-            marker.header.frame_id, marker.header.stamp = self.robot.base_frame, stamp
-            marker.scale.x = 0.008 if index == plans.best else 0.003
-            marker.color.a, marker.color.g, marker.color.b = 0.9, 0.6, 0.9
-            marker.color.r = 0.1 if index == plans.best else 0.6
             path = self.robot.tool_positions(candidate.sample_many(times)[0])
-            marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
-            markers.append(marker)
+            best = index == plans.best
+            markers.append(line_strip(
+                path, self.robot.base_frame, now_s, namespace='candidate', index=index,
+                width_m=0.008 if best else 0.003, colour=BEST if best else OTHER))
         self._candidates.publish(MarkerArray(markers=markers))
 
 

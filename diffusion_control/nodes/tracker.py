@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import tracking
 from diffusion_control.nodes.control_node import (
@@ -21,7 +22,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import message_to_plan, trajectory_to_message
+from diffusion_control.nodes.convert import line_strip, message_to_plan, trajectory_to_message
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.mailbox import Mailbox
@@ -41,6 +42,7 @@ OBSTACLE_SPEED_M_S = 0.5
 COMMITTED_FRESH_S = 1.0
 SIMULATED_POLL_S = 0.002
 QUEUE = 4
+SHOWN_POINTS = 12
 TRACKER_PARAMETERS = ('warm_start', 'braking_fraction', 'command_delay_s', 'observer')
 
 
@@ -52,6 +54,7 @@ class TrackerNode(ControlNode):
         super().__init__('tracker')
         self._motion = self.create_publisher(JointTrajectory, 'tracker/motion', STANDARD)
         self._report = self.create_publisher(String, 'tracker/report', STANDARD)
+        self._path = self.create_publisher(MarkerArray, 'tracker/predicted_path', STANDARD)
         self._queue: deque[tuple[str, PlanArrays]] = deque(maxlen=QUEUE)
         self._oversized: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
@@ -156,6 +159,7 @@ class TrackerNode(ControlNode):
         if self._log.ready():
             self._safety_lost = self._status.age_s() > COMMITTED_FRESH_S
             publish_json(self._report, {**self._log.take(), 'safety_lost': self._safety_lost})
+            self._show(output.motion)
 
     def _due(self, now_s: float) -> bool:
         """Tell whether a period of ROS time has passed; always so without simulated time."""
@@ -188,6 +192,15 @@ class TrackerNode(ControlNode):
         if verdict.plan is not None:
             self.slots.offer(source, verdict.plan)
         publish_json(self._report, verdict_report(source, plan, verdict))
+
+    def _show(self, motion: Trajectory) -> None:
+        """Publish the tool's path along the motion, if anybody looks."""
+        if not self._path.get_subscription_count():
+            return
+        times = np.linspace(motion.start_s, motion.end_s, SHOWN_POINTS)
+        path = self.robot.tool_positions(motion.sample_many(times)[0])
+        self._path.publish(MarkerArray(markers=[line_strip(
+            path, self.robot.base_frame, motion.start_s, namespace='predicted')]))
 
     def _warm_up(self) -> None:
         home = np.asarray(self.robot.home_rad, dtype=float)

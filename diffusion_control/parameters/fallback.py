@@ -15,8 +15,9 @@ FALLBACK: tuple[Parameter, ...] = (
         'the planner without training at a slow pace, or nothing (stop and stand).',
         choices=('classical', 'training_free', 'retreat', 'hold')),
     Parameter(
-        'rate_hz', 'float', 2.0, 'How often a plan is made while the fallback is followed.',
-        'Hz', 0.5, 20.0),
+        'rate_hz', 'float', 10.0,
+        'How often it is looked at whether a plan is wanted and whether the running one still '
+        'holds.', 'Hz', 1.0, 50.0),
     Parameter(
         'deadline_s', 'float', 0.5, 'Time that one search may take.', 's', 0.05, 5.0,
         read_only=False),

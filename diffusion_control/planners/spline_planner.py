@@ -144,8 +144,8 @@ class SplinePlanner:
                 break
         found.sort(key=lambda c: -c.score)
         return plan_set(
-            found[:self.values.num_candidates], evaluations=request.splines.evaluations, latency_s=self.clock() - begin,
-            source=self.name, seed=self.seed)
+            found[:self.values.num_candidates], evaluations=request.splines.evaluations,
+            latency_s=self.clock() - begin, source=self.name, seed=self.seed)
 
     def propose(self, request: Request, until: float) -> Pool:
         """Return the motions to choose from; overridden by each planner.

@@ -193,7 +193,7 @@ class SafetyMonitor:
             following.deviation_m)
         machine = self._machine
         if judged.clock_paused or now_s == self._sent_at_s:  # C has not moved: it goes on later
-            self._braking |= machine.stopping
+            self._braking |= judged.clock_paused
             return self._chooser.keep(committed, now_s, around)
         if not machine.stopping:
             self._braking = False

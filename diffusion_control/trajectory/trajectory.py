@@ -63,8 +63,9 @@ class Trajectory:
                     allowed='finite numbers')
         if knots == 0 or not np.isfinite(self.times_s).all() or (np.diff(self.times_s) <= 0).any():
             raise ConfigurationError(
-                'trajectory times must be finite and strictly increasing', where='Trajectory.times_s',
-                value=self.times_s, allowed='at least one knot, each later than the one before')
+                'trajectory times must be finite and strictly increasing',
+                where='Trajectory.times_s', value=self.times_s,
+                allowed='at least one knot, each later than the one before')
 
     @property
     def end_s(self) -> float:

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A closed loop left as a full run folder, such as the nodes leave one, for `check-run`.
+
+Messages are made from dictionaries and the installed definitions, without rclpy; the times of
+their receipt are those of the simulated clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mcap_ros2._dynamic import serialize_dynamic
+
+from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.judgement import judge_run
+from diffusion_control.evaluation.mcap_writer import McapWriter
+from diffusion_control.evaluation.message_definitions import full_definition
+from diffusion_control.evaluation.run_folder import RunFolder, finite
+from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
+from diffusion_control.simulation.plant import Plant
+from diffusion_control.trajectory.trajectory import Trajectory
+
+MARKER_TYPE = {'box': 1, 'sphere': 2, 'cylinder': 3}
+TYPES = {
+    'joint_states': 'sensor_msgs/msg/JointState', 'goal_joints': 'sensor_msgs/msg/JointState',
+    'goal_pose': 'geometry_msgs/msg/PoseStamped',
+    'obstacles': 'visualization_msgs/msg/MarkerArray',
+    'planner/plan': 'trajectory_msgs/msg/JointTrajectory',
+    'fallback/plan': 'trajectory_msgs/msg/JointTrajectory',
+    'tracker/motion': 'trajectory_msgs/msg/JointTrajectory',
+    'safety/committed': 'trajectory_msgs/msg/JointTrajectory',
+    'planner/report': 'std_msgs/msg/String', 'tracker/report': 'std_msgs/msg/String',
+    'safety/state': 'std_msgs/msg/String', 'safety/status': 'std_msgs/msg/String',
+}
+
+
+class KeptRun:
+    """Write what happens in a loop as messages, and close with truth and summary.
+
+    Args:
+        root: Folder that gets one more run folder.
+        robot: The robot that is driven.
+        robot_config: Name or file by which `check-run` finds the robot again.
+    """
+
+    def __init__(self, root: Path, robot: Arm, robot_config: str) -> None:
+        """Make the folder and open `run.mcap`."""
+        self.folder = RunFolder.create(root)
+        self._robot, self._sequence = robot, 0
+        self._command = robot.controller.command_topic
+        self._types = {**TYPES, self._command: 'trajectory_msgs/msg/JointTrajectory'}
+        self._file = McapWriter(self.folder.recording, {
+            'robot_config': robot_config, 'command_topic': self._command,
+            'command_type': 'joint_trajectory', 'profile': 'jtc'})
+        for topic, kind in self._types.items():
+            self._file.add_topic(topic, kind)
+        self._encoders: dict[str, Any] = {}
+        self._state = ''
+
+    def motion(self, topic: str, motion: Trajectory, now_s: float) -> None:
+        """Write a motion under a topic."""
+        points = [
+            {'positions': q.tolist(), 'velocities': v.tolist(), 'accelerations': [],
+             'effort': [], 'time_from_start': _time(at)}
+            for at, q, v in zip(motion.times_s, motion.position, motion.velocity, strict=True)]
+        self._write(topic, {
+            'header': _header(motion.stamp_s, motion.frame_id),
+            'joint_names': list(motion.names), 'points': points}, now_s)
+
+    def command(self, motion: Trajectory, now_s: float) -> None:
+        """Write a command, and that it is committed."""
+        self.motion('safety/committed', motion, now_s)
+        self.motion(self._command, motion, now_s)
+
+    def joints(self, state: RobotState, now_s: float) -> None:
+        """Write the measured state."""
+        self._write('joint_states', {
+            'header': _header(state.stamp_s, ''), 'name': list(self._robot.joint_names),
+            'position': state.position.tolist(), 'velocity': state.velocity.tolist(),
+            'effort': []}, now_s)
+
+    def goal(self, goal: Goal, now_s: float) -> None:
+        """Write a goal."""
+        header = _header(now_s, self._robot.base_frame)
+        if goal.joints_rad is not None:
+            self._write('goal_joints', {
+                'header': header, 'name': list(self._robot.joint_names),
+                'position': goal.joints_rad.tolist(), 'velocity': [], 'effort': []}, now_s)
+            return
+        turn = np.zeros(4) if goal.quaternion is None else goal.quaternion
+        self._write('goal_pose', {
+            'header': header, 'pose': _pose(np.asarray(goal.position_m), turn)}, now_s)
+
+    def obstacles(self, obstacles: tuple[Obstacle, ...], now_s: float) -> None:
+        """Write the full set of obstacles."""
+        header = _header(now_s, self._robot.base_frame)
+        self._write('obstacles', {'markers': [
+            _marker(item, number, header) for number, item in enumerate(obstacles)]}, now_s)
+
+    def report(self, topic: str, values: Mapping[str, Any], now_s: float) -> None:
+        """Write a JSON report; a planner's also goes to `plans.jsonl`."""
+        if topic == 'planner/report':
+            self.folder.append_plan(values)
+        self._write(topic, {'data': json.dumps(finite(values), allow_nan=False)}, now_s)
+
+    def state(self, state: str, cause: str, action: str, now_s: float) -> None:
+        """Write a change of the safety monitor's state; what has not changed is left out."""
+        if state == self._state:
+            return
+        self.folder.append_event(
+            'safety', 'state', from_state=self._state or None, to_state=state, cause=cause,
+            action=action, t_steady_s=now_s)
+        self._state = state
+        self._write('safety/state', {'data': state}, now_s)
+
+    def close(
+        self, truth: Mapping[str, Any], *, planner: str, seed: int, plant: Plant,
+        params: Mapping[str, Any],
+    ) -> None:
+        """Write truth, parameters, log, summary and picture.
+
+        Args:
+            truth: Arrays of `truth.npz`.
+            planner: Name of the planner.
+            seed: Seed of the scene.
+            plant: The plant.
+            params: `params.yaml`.
+        """
+        self._file.close()
+        np.savez_compressed(self.folder.truth, **truth)
+        self.folder.write_params(finite(params))
+        self.folder.append_log(f'evaluate arm: {planner}, seed {seed}, in process')
+        judge_run(self.folder.path, {
+            'commit': '', 'command': 'evaluate arm', 'exit_code': 0, 'planner': planner,
+            'seed': seed, 'host': host_information(), 'plant': asdict(plant), 'faults': [],
+            'deaths': []})
+
+    def _write(self, topic: str, message: Mapping[str, Any], now_s: float) -> None:
+        """Encode and write one message."""
+        kind = self._types[topic]
+        if kind not in self._encoders:
+            self._encoders[kind] = serialize_dynamic(kind, full_definition(kind))[kind]
+        self._sequence += 1
+        self._file.write(
+            topic, self._encoders[kind](message), round(now_s * 1e9), sequence=self._sequence)
+
+
+def _time(seconds: float) -> dict[str, int]:
+    """Return a Time or Duration message."""
+    whole = round(float(seconds) * 1e9)
+    return {'sec': whole // 10**9, 'nanosec': whole % 10**9}
+
+
+def _header(stamp_s: float, frame: str) -> dict[str, Any]:
+    """Return a Header message."""
+    return {'stamp': _time(stamp_s), 'frame_id': frame}
+
+
+def _pose(position: np.ndarray[Any, Any], turn: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Return a Pose message."""
+    return {'position': dict(zip('xyz', position.tolist(), strict=True)),
+            'orientation': dict(zip('xyzw', turn.tolist(), strict=True))}
+
+
+def _marker(obstacle: Obstacle, number: int, header: dict[str, Any]) -> dict[str, Any]:
+    """Return a Marker message."""
+    size = [float(edge) for edge in obstacle.size_m]
+    if obstacle.shape == 'sphere':
+        size = [2 * size[0]] * 3
+    elif obstacle.shape == 'cylinder':
+        size = [2 * size[0], 2 * size[0], size[1]]
+    return {
+        'header': header, 'ns': 'scene', 'id': number, 'type': MARKER_TYPE[obstacle.shape],
+        'action': 0, 'pose': _pose(obstacle.position_m, obstacle.quaternion),
+        'scale': dict(zip('xyz', size, strict=True)),
+        'color': {'r': 0.8, 'g': 0.5, 'b': 0.2, 'a': 0.9}, 'lifetime': _time(0.0)}
