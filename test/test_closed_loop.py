@@ -2,11 +2,14 @@
 """The in-process loop: latency, goals, safety, and contacts judged from the simulator's truth."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 
 from diffusion_control import robots
+from diffusion_control.evaluation import closed_loop
+from diffusion_control.evaluation.check_run import check_run
 from diffusion_control.evaluation.closed_loop import ClosedLoop, LoopOptions, run_episode
 from diffusion_control.evaluation.expert import ScriptedExpert
 from diffusion_control.evaluation.ideal import IdealTracker
@@ -17,6 +20,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.scene import Scene
+from diffusion_control.tracking.admission import Verdict
 from diffusion_control.tracking.protocol import Reference
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -107,7 +111,7 @@ def test_equal_seeds_give_equal_episodes():
 
 def test_without_safety_a_blind_plan_hits_the_obstacle_and_is_counted():
     loop = with_planner(scene_of(in_the_way()), IDEAL, Straight())
-    loop._admission.judge = lambda plan, *rest: type('Verdict', (), {'plan': plan})()
+    loop._admission.judge = lambda plan, *rest: Verdict(True, 'admitted', plan=plan)
     loop.run()
     row = loop.episode(0)
     assert row.contact_moving >= 1 and row.contacts_at_rest == 0
@@ -118,7 +122,7 @@ def test_without_safety_a_blind_plan_hits_the_obstacle_and_is_counted():
 def test_with_safety_the_same_plan_is_stopped_before_the_obstacle():
     options = LoopOptions(duration_s=4.0)
     loop = with_planner(scene_of(in_the_way()), options, Straight())
-    loop._admission.judge = lambda plan, *rest: type('Verdict', (), {'plan': plan})()
+    loop._admission.judge = lambda plan, *rest: Verdict(True, 'admitted', plan=plan)
     loop.run()
     row = loop.episode(0)
     assert not row.success and row.contact_moving == 0 and row.contacts_at_rest == 0
@@ -173,12 +177,16 @@ def test_the_start_is_predicted_by_the_motion_or_by_a_plan_that_has_not_begun():
     side.ask(seen_at(5.0, motion))
     assert planner.asked[0].start.position == pytest.approx(motion.sample(5.23).position)
     (delivery,) = side.arrived(5.2)
-    side.ask(seen_at(5.2, line(home, home - 0.5, 5.2)))
-    assert planner.asked[1].start.position == pytest.approx(delivery.plan.sample(5.43).position)
+    other = line(home, home - 0.5, 5.2)
+    side.ask(seen_at(5.2, other))
+    assert planner.asked[1].start.position == pytest.approx(other.sample(5.43).position)
     assert planner.asked[1].previous is delivery.plan
+    side.accepted(delivery.plan)
+    side.ask(seen_at(5.2, other))
+    assert planner.asked[2].start.position == pytest.approx(delivery.plan.sample(5.43).position)
     side.forget()
     side.ask(seen_at(6.0, motion))
-    assert planner.asked[2].previous is None
+    assert planner.asked[3].previous is None
 
 
 def test_the_ideal_tracker_passes_the_plan_on_until_the_committed_motion_leaves_it():
@@ -211,7 +219,7 @@ def test_the_expert_waits_for_a_mover_and_reaches_the_goal():
     assert row.success and row.contact_moving == 0 and row.clearance_min_m > 0.0
 
 
-def test_the_expert_says_so_when_there_is_no_way():
+def test_the_expert_says_so_when_there_is_no_way(monkeypatch):
     cage = [Obstacle('box', (0.02, 3.0, 3.0), np.array([0.0, 0.0, 0.0]) + offset)
             for offset in (np.array([0.25, 0.0, 0.0]),)]
     scene = scene_of(*cage)
@@ -219,3 +227,26 @@ def test_the_expert_says_so_when_there_is_no_way():
     problem = PlanningProblem(
         RobotState(scene.start_rad, np.zeros(7), 0.0), scene.goals[0], scene.obstacles)
     assert expert.plan(problem).trajectory is None
+    with pytest.raises(PlanningError, match='no way'):
+        expert.plan(problem)
+    monkeypatch.setattr(
+        closed_loop, 'ScriptedExpert', functools.partial(ScriptedExpert, planning_s=0.2))
+    row = run_episode(panda(), scene, 'expert', LoopOptions())
+    assert not row.success and row.end == 'no_path'
+
+
+def test_a_kept_run_is_judged_by_check_run_as_by_the_loop(tmp_path):
+    options = LoopOptions(duration_s=2.0)
+    row = run_episode(panda(), scene_of(in_the_way()), 'straight_line', options, keep=tmp_path)
+    (folder,) = [path for path in tmp_path.iterdir() if not path.is_symlink()]
+    assert {path.name for path in folder.iterdir()} >= {
+        'summary.json', 'summary.png', 'run.mcap', 'truth.npz', 'params.yaml', 'plans.jsonl',
+        'events.jsonl', 'log.txt'}
+    result = check_run(folder)
+    assert result['failed'] == []
+    (measured,) = result['rows']
+    assert measured['clearance_min_m'] == pytest.approx(row.clearance_min_m)
+    assert measured['violations']['contact_moving'] == row.contact_moving
+    assert measured['rates']['command']['mean_hz'] == pytest.approx(100.0)
+    summary = json.loads((folder / 'summary.json').read_text())
+    assert summary['planner'] == 'straight_line' and summary['safety']['final_state']

@@ -23,8 +23,9 @@ from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.episode import EPISODE_S, Episode
 from diffusion_control.evaluation.expert import ScriptedExpert
 from diffusion_control.evaluation.ideal import IdealSimulation, IdealTracker
+from diffusion_control.evaluation.kept_run import KeptRun
 from diffusion_control.evaluation.loop_truth import Judged, judge_episode, sent
-from diffusion_control.evaluation.planner_side import Delivery, PlannerSide, Seen
+from diffusion_control.evaluation.planner_side import PlannerSide, Seen
 from diffusion_control.evaluation.published_obstacles import ObstacleSet
 from diffusion_control.planners import registry
 from diffusion_control.planners.protocol import Planner
@@ -51,6 +52,7 @@ TICK_S = 0.01
 OBSTACLE_TICKS = 2
 GOAL_HOLD_S = 0.3
 REFUSALS = 10
+NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
 IDEAL = 'ideal'
 EXPERT = 'expert'
 
@@ -91,7 +93,13 @@ def run_episode(
         keep: Folder in which a full run folder is left.
     """
     loop = ClosedLoop(robot, scene, planner, options)
+    if keep is not None:
+        loop.kept = KeptRun(keep, robot)
     loop.run()
+    if loop.kept is not None:
+        loop.kept.close(
+            loop.arrays, planner=planner, seed=scene.seed, plant=loop.simulation.plant,
+            params={name: {'ros__parameters': parameters.defaults(name)} for name in NODES})
     return loop.episode(episode)
 
 
@@ -145,6 +153,7 @@ class ClosedLoop:
         self._state_ticks: Counter[str] = Counter()
         self._commands: list[Command] = []
         self._seen: list[ObstacleSet] = []
+        self.kept: KeptRun | None = None
 
     @property
     def done(self) -> bool:
@@ -154,20 +163,23 @@ class ClosedLoop:
     def run(self) -> None:
         """Tick until all goals are reached, time is up, or the planner refuses for good."""
         for tick in range(round(self.options.duration_s / TICK_S)):
+            if tick == 0 and self.kept is not None:
+                self.kept.goal(self.scene.goals[0], self.now_s)
             self.tick(tick)
-            if self.done or self._planner.refused_in_row >= REFUSALS:
+            if self.done or self._planner.refused_in_row >= (1 if self._expert else REFUSALS):
                 return
 
     def tick(self, number: int) -> None:
         """Run one period of 10 ms."""
         if number % OBSTACLE_TICKS == 0:
             self._observe()
+        self._take_plans()
         if number % round(self._period_s / TICK_S) == 0:
             if not (self._expert and self._slots.select().plan is not None):
                 self._planner.ask(self._look())
             if self._mode == 'fallback':
                 self._fallback.ask(self._look())
-        self._take_plans()
+            self._take_plans()
         command = self._control()
         self.state = self.simulation.step(command, TICK_S)
         self.now_s = self.simulation.time_s
@@ -184,6 +196,8 @@ class ClosedLoop:
         self._obstacles = self._observer.update(true, self.now_s)
         self._obstacles_s = self.now_s
         self._seen.append(ObstacleSet(self.now_s, true))
+        if self.kept is not None:
+            self.kept.obstacles(true, self.now_s)
 
     def _look(self) -> Seen:
         """Return what a planner sees now."""
@@ -194,27 +208,35 @@ class ClosedLoop:
         """Admit what arrives."""
         for delivery in self._planner.arrived(self.now_s):
             self._confidence = delivery.confidence
-            if self._admit('planner', delivery):
+            if self.kept is not None:
+                self.kept.report('planner/report', delivery.report(), self.now_s)
+            if delivery.plan is not None and self._admit('planner', delivery.plan):
                 self._accepted_s, self._rejected_in_row = self.now_s, 0
+                self._planner.accepted(delivery.plan)
             elif delivery.plan is not None:
                 self._rejected_in_row += 1
         for delivery in self._fallback.arrived(self.now_s):
-            if self._admit('fallback', delivery):
+            if delivery.plan is not None and self._admit('fallback', delivery.plan):
                 self._fallback_s = self.now_s
+                self._fallback.accepted(delivery.plan)
 
-    def _admit(self, source: str, delivery: Delivery) -> bool:
+    def _admit(self, source: str, plan: Trajectory) -> bool:
         """Offer a plan to the tracker if it passes the admission."""
-        if delivery.plan is None:
-            return False
         if self._expert:
-            self._slots.offer(source, delivery.plan)
+            self._slots.offer(source, plan)
             return True
-        verdict = self._admission.judge(
-            delivery.plan, self.now_s, self._motion, self._obstacles)
+        verdict = self._admission.judge(plan, self.now_s, self._motion, self._obstacles)
+        if self.kept is not None:
+            self.kept.report('tracker/report', {
+                'event': 'verdict', 'source': source, 'plan_stamp': plan.stamp_s,
+                'accepted': verdict.accepted, 'reason_code': verdict.reason_code,
+                'detail': verdict.detail}, self.now_s)
         if verdict.plan is None:
             self.rejected[verdict.reason_code] += 1
             return False
         self._slots.offer(source, verdict.plan)
+        if self.kept is not None:
+            self.kept.motion(f'{source}/plan', verdict.plan, self.now_s)
         return True
 
     def _control(self) -> Trajectory | None:
@@ -233,6 +255,8 @@ class ClosedLoop:
             self._state_ticks[self.decision.state] += 1
             command = self.decision.command if self.decision.send else None
         self._committed = command
+        if self.kept is not None:
+            self._keep(self.kept)
         if command is not None:
             self._commands.append(sent(command, self.now_s))
         return command
@@ -248,6 +272,16 @@ class ClosedLoop:
             planner_alive=True, fallback_alive=True,
             fallback_plan_age_s=now - self._fallback_s, own_gap_s=TICK_S)
 
+    def _keep(self, kept: KeptRun) -> None:
+        """Write this tick's state, motion and command to the run folder."""
+        kept.joints(self.state, self.now_s)
+        if self._motion is not None:
+            kept.motion('tracker/motion', self._motion, self.now_s)
+        if self._committed is not None:
+            kept.command(self._committed, self.now_s)
+        if self.decision is not None:
+            kept.status(self.decision, self.now_s)
+
     def _follow_goals(self) -> None:
         """Count a goal once the true state has been at it for 0.3 s; take the next one."""
         goal = self.scene.goals[self.goal_index]
@@ -258,6 +292,8 @@ class ClosedLoop:
             return
         self.reached_s.append(self.now_s - START_S)
         self.goal_index, self._at_goal_s = self.goal_index + 1, 0.0
+        if self.kept is not None and not self.done:
+            self.kept.goal(self.scene.goals[self.goal_index], self.now_s)
         self._planner.forget()
         self._fallback.forget()
         if self._expert:
@@ -266,10 +302,15 @@ class ClosedLoop:
     @cached_property
     def judged(self) -> Judged:
         """What the ground truth says about the run, once it is over."""
+        commands = None if self._monitor is None else self._commands
+        return judge_episode(self.robot, self.arrays, commands, self._seen)
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """Ground truth so far, keys as in `truth.npz`."""
         recorder = self.simulation.recorder
         assert recorder is not None
-        commands = None if self._monitor is None else self._commands
-        return judge_episode(self.robot, recorder.arrays(), commands, self._seen)
+        return recorder.arrays()
 
     def episode(self, number: int) -> Episode:
         """Return the row of the run."""

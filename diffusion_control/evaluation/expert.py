@@ -55,11 +55,13 @@ class ScriptedExpert:
         self._planning_s, self._activation_s = planning_s, activation_s
         self._search = registry.make('rrt_connect', robot=robot, seed=seed)
         self._answered: tuple[bytes, PlanSet] | None = None
+        self._spent_s: dict[bytes, float] = {}
         self._seed = seed
 
     def reset(self, seed: int) -> None:
         """Forget everything and restart the random numbers."""
         self._seed, self._answered = seed, None
+        self._spent_s.clear()
         self._search.reset(seed)
 
     def info(self) -> dict[str, Any]:
@@ -72,13 +74,22 @@ class ScriptedExpert:
         Args:
             problem: Start at rest and goal; its obstacles are ignored for the truth.
             deadline_s: Less planning time than the expert's own [s].
+
+        Raises:
+            PlanningError: The goal is unreachable or in collision, or its planning time is spent.
         """
         goal = problem.goal
         target = goal.joints_rad if goal.joints_rad is not None else goal.position_m
         key = b'' if target is None else target.tobytes()
         if self._answered is not None and self._answered[0] == key:
             return self._answered[1]
-        answer = self._solve(problem, min(self._planning_s, deadline_s or self._planning_s))
+        left = self._planning_s - self._spent_s.get(key, 0.0)
+        if left <= 0.0:
+            raise PlanningError(
+                'no_path', 'the expert found no way to the goal', where='expert.planning_s',
+                value=self._planning_s)
+        answer = self._solve(problem, min(left, deadline_s or left))
+        self._spent_s[key] = self._spent_s.get(key, 0.0) + answer.latency_s
         if answer.best is not None:
             self._answered = (key, answer)
         return answer
@@ -91,10 +102,7 @@ class ScriptedExpert:
         tries = 0
         while (left := planning_s - (self._clock() - began)) > 0:
             tries += 1
-            try:
-                answer = self._search.plan(searched, left)
-            except PlanningError:
-                break
+            answer = self._search.plan(searched, left)
             motion = None if answer.trajectory is None else self._departing(answer.trajectory)
             if motion is not None:
                 spent = self._clock() - began

@@ -25,9 +25,11 @@ from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
+from diffusion_control.safety.decision import SafetyDecision
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.trajectory.trajectory import Trajectory
 
+STATUS_S = 0.1
 MARKER_TYPE = {'box': 1, 'sphere': 2, 'cylinder': 3}
 TYPES = {
     'joint_states': 'sensor_msgs/msg/JointState', 'goal_joints': 'sensor_msgs/msg/JointState',
@@ -47,23 +49,22 @@ class KeptRun:
 
     Args:
         root: Folder that gets one more run folder.
-        robot: The robot that is driven.
-        robot_config: Name or file by which `check-run` finds the robot again.
+        robot: The robot that is driven; `check-run` finds it again by its file.
     """
 
-    def __init__(self, root: Path, robot: Arm, robot_config: str) -> None:
+    def __init__(self, root: Path, robot: Arm) -> None:
         """Make the folder and open `run.mcap`."""
         self.folder = RunFolder.create(root)
         self._robot, self._sequence = robot, 0
         self._command = robot.controller.command_topic
         self._types = {**TYPES, self._command: 'trajectory_msgs/msg/JointTrajectory'}
         self._file = McapWriter(self.folder.recording, {
-            'robot_config': robot_config, 'command_topic': self._command,
+            'robot_config': str(robot.config.file), 'command_topic': self._command,
             'command_type': 'joint_trajectory', 'profile': 'jtc'})
         for topic, kind in self._types.items():
             self._file.add_topic(topic, kind)
         self._encoders: dict[str, Any] = {}
-        self._state = ''
+        self._state, self._status_s = '', -np.inf
 
     def motion(self, topic: str, motion: Trajectory, now_s: float) -> None:
         """Write a motion under a topic."""
@@ -111,15 +112,24 @@ class KeptRun:
             self.folder.append_plan(values)
         self._write(topic, {'data': json.dumps(finite(values), allow_nan=False)}, now_s)
 
-    def state(self, state: str, cause: str, action: str, now_s: float) -> None:
-        """Write a change of the safety monitor's state; what has not changed is left out."""
-        if state == self._state:
-            return
-        self.folder.append_event(
-            'safety', 'state', from_state=self._state or None, to_state=state, cause=cause,
-            action=action, t_steady_s=now_s)
-        self._state = state
-        self._write('safety/state', {'data': state}, now_s)
+    def status(self, decision: SafetyDecision, now_s: float) -> None:
+        """Write the monitor's status at 10 Hz, and at once where its state has changed."""
+        changed = decision.state != self._state
+        if changed:
+            self.folder.append_event(
+                'safety', 'state', from_state=self._state or None, to_state=decision.state,
+                cause=decision.cause, action=decision.response, t_steady_s=now_s)
+            self._state = decision.state
+            self._write('safety/state', {'data': decision.state}, now_s)
+        if changed or now_s >= self._status_s + STATUS_S - 1e-9:
+            self._status_s = now_s
+            self.report('safety/status', {
+                'state': decision.state, 'cause': decision.cause,
+                'reason_code': decision.reason_code, 'h_min': decision.h_min,
+                'clearance_m': decision.clearance_m, 'slack': decision.slack,
+                'input_age_s': dict(decision.input_age_s), 'verified': decision.verified,
+                'tail_s': decision.tail_s, 'interventions': decision.counters.interventions,
+                'fallback_ticks': decision.counters.fallback_ticks}, now_s)
 
     def close(
         self, truth: Mapping[str, Any], *, planner: str, seed: int, plant: Plant,

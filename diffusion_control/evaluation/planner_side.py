@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,33 @@ class Delivery:
 
     Attributes:
         at_s: ROS time at which it arrives [s].
-        plan: The best candidate; None = there is none.
-        confidence: As the planner node reports it.
+        answer: What the planner said; None = it refused.
     """
 
     at_s: float
-    plan: Trajectory | None
-    confidence: float
+    answer: PlanSet | None
+
+    @property
+    def plan(self) -> Trajectory | None:
+        """The best candidate, or None."""
+        return None if self.answer is None else self.answer.trajectory
+
+    @property
+    def confidence(self) -> float:
+        """As the planner node reports it."""
+        return 0.0 if self.answer is None else confidence_of(self.answer)
+
+    def report(self) -> dict[str, Any]:
+        """Return the JSON object of `planner/report`."""
+        answer, plan = self.answer, self.plan
+        stamp = None if plan is None else plan.stamp_s
+        if answer is None:
+            return {'plan_stamp': None, 'confidence': 0.0, 'candidates': 0, 'scores': [],
+                    'costs': {}, 'evaluations': 0, 'latency_s': None, 'source': ''}
+        return {'plan_stamp': stamp, 'confidence': self.confidence,
+                'candidates': len(answer.candidates), 'scores': answer.scores,
+                'costs': answer.costs, 'evaluations': answer.evaluations,
+                'latency_s': answer.latency_s, 'source': answer.source}
 
 
 class PlannerSide:
@@ -67,6 +88,7 @@ class PlannerSide:
         self._planner, self._latency_s, self._deadline_s = planner, latency_s, deadline_s
         self._waiting: list[Delivery] = []
         self._previous: Trajectory | None = None
+        self._accepted: Trajectory | None = None
         self.latencies_s: list[float] = []
         self.evaluations: list[int] = []
         self.refusal = ''
@@ -74,7 +96,7 @@ class PlannerSide:
 
     def forget(self) -> None:
         """Drop the plan that would be kept and what is on its way (the goal has changed)."""
-        self._previous = None
+        self._previous = self._accepted = None
         self._waiting.clear()
 
     def ask(self, seen: Seen) -> None:
@@ -84,15 +106,18 @@ class PlannerSide:
             answer = self._planner.plan(problem, self._deadline_s)
         except PlanningError as error:
             self.refusal, self.refused_in_row = error.reason, self.refused_in_row + 1
-            self._waiting.append(Delivery(seen.now_s + self._latency_s, None, 0.0))
+            self._waiting.append(Delivery(seen.now_s + self._latency_s, None))
             return
         self.refusal, self.refused_in_row = '', 0
         self.latencies_s.append(answer.latency_s)
         self.evaluations.append(answer.evaluations)
         if answer.trajectory is not None:
             self._previous = answer.trajectory
-        self._waiting.append(
-            Delivery(seen.now_s + self._latency_s, answer.trajectory, confidence_of(answer)))
+        self._waiting.append(Delivery(seen.now_s + self._latency_s, answer))
+
+    def accepted(self, plan: Trajectory) -> None:
+        """Take note that a plan passed the admission."""
+        self._accepted = plan
 
     def arrived(self, now_s: float) -> list[Delivery]:
         """Return the answers that have arrived by now, oldest first."""
@@ -103,15 +128,15 @@ class PlannerSide:
     def _problem(self, seen: Seen) -> PlanningProblem:
         """Return the question, from the state predicted for the start of the plan.
 
-        The tracker's motion predicts it, unless the plan that was sent last has not begun: then
-        that plan will be followed by that time.
+        The tracker's motion predicts it, unless the plan that was accepted last has not begun:
+        then that plan will be followed by that time.
         """
         start_s = seen.now_s + self._latency_s + DELIVERY_S
         rest = np.zeros_like(seen.state.position)
         start = Sample(seen.state.position, rest, rest)
-        sent = self._previous
-        if sent is not None and sent.start_s >= seen.now_s:
-            start = sent.sample(start_s)
+        accepted = self._accepted
+        if accepted is not None and accepted.start_s >= seen.now_s:
+            start = accepted.sample(start_s)
         elif seen.motion is not None:
             start = seen.motion.sample(start_s)
         ahead = start_s - seen.obstacles_s

@@ -31,7 +31,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 MOVING_RAD_S = 0.02
-POLL_S = 0.005
+POLL_S = 0.01
 
 
 class Rates:

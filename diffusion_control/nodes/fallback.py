@@ -12,6 +12,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import planners
+from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -19,7 +20,6 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import trajectory_to_message
 from diffusion_control.nodes.inputs import (
     GoalInput,
     JointStateInput,
@@ -140,7 +140,7 @@ class FallbackNode(ControlNode):
         self._current, self._goal = plan, goal
         self._published += 1
         self._reason = 'planned'
-        self._plan.publish(trajectory_to_message(plan))
+        self._plan.publish(wire.encode(plan))
 
     def _still_good(
         self, goal: Goal, position: Array, now_s: float, obstacles: ObstacleArrays

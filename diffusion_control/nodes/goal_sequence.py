@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -50,7 +49,7 @@ class GoalSequence:
         self._fallback = self._fallback or state == 'FALLBACK'
 
     def update(
-        self, truth: Callable[[], dict[str, Any]], now_s: float, events: list[dict[str, Any]]
+        self, state: RobotState, now_s: float, events: list[dict[str, Any]]
     ) -> None:
         """Judge the open goal and publish it again from time to time."""
         if not self._goals or now_s - self._checked_s < CHECK_S:
@@ -63,8 +62,6 @@ class GoalSequence:
             self._set_s, self._fallback = now_s, self._state == 'FALLBACK'
         if now_s - self._published_s >= REPEAT_S:
             self._publish(goal, now_s)
-        seen = truth()
-        state = RobotState(seen['q'], seen['dq'], now_s)
         if not goal.reached(self._robot, state):
             self._there_s = None
         elif self._there_s is None:

@@ -3,54 +3,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.nodes.convert import message_to_trajectory
+from diffusion_control.nodes import wire
+from diffusion_control.nodes.convert import message_to_plan, message_to_trajectory
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.tracking.admission import PlanArrays
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 FRESH_S = 0.2
 MAX_BYTES = 65_536
 
 
-def subscribe_trajectories(
-    taps: Taps,
-    topic: str,
-    receive: Callable[[JointTrajectory, Arrival], None],
-    refuse: Callable[[str], None],
-    qos: QoSProfile = STANDARD,
-) -> None:
-    """Subscribe to a topic of trajectories without decoding what is too large to be one.
+def read_trajectory(
+    data: bytes, names: tuple[str, ...], now_s: float, where: str
+) -> Trajectory:
+    """Return the trajectory of a serialized message, in the robot's joint order.
+
+    Raises:
+        ConfigurationError: It is too large, cannot be decoded, or is no motion of these joints.
+    """
+    if len(data) > MAX_BYTES:
+        raise ConfigurationError(
+            'the message is too large', where=where, value=len(data),
+            allowed=f'at most {MAX_BYTES} bytes')
+    fast = wire.decode(data)
+    if fast is not None and fast[2] == names:
+        stamp, frame_id, _, times, position, velocity = fast
+        return Trajectory(
+            stamp if stamp > 0.0 else now_s, times, position, velocity,
+            np.zeros_like(position), names, frame_id)
+    try:
+        message = deserialize_message(data, JointTrajectory)
+    except RuntimeError as error:
+        raise ConfigurationError('the message cannot be decoded', where=where,
+                                 value=str(error)) from error
+    return message_to_trajectory(message, names, now_s, where)
+
+
+def read_plan(data: bytes, names: tuple[str, ...], now_s: float) -> PlanArrays | None:
+    """Return what a serialized plan holds, unchecked; None if it is too large or broken.
 
     Decoding 1e5 points would hold the interpreter for half a second and with it the control
     thread; 40 points of 16 joints take less than 64 KiB.
-
-    Args:
-        taps: Subscribes.
-        topic: Its name.
-        receive: Gets the decoded message.
-        refuse: Gets a text when a message is too large or cannot be decoded.
-        qos: What is asked of the publisher.
     """
-    def take(data: bytes, arrival: Arrival) -> None:
-        if len(data) > MAX_BYTES:
-            refuse(f'{len(data)} bytes; at most {MAX_BYTES}')
-            return
-        try:
-            message = deserialize_message(data, JointTrajectory)
-        except RuntimeError as error:
-            refuse(str(error))
-            return
-        receive(message, arrival)
-    taps.subscribe(JointTrajectory, topic, take, qos, raw=True)
+    if len(data) > MAX_BYTES:
+        return None
+    fast = wire.decode(data)
+    if fast is not None and fast[2] == names:
+        stamp, _, _, times, position, velocity = fast
+        return PlanArrays(stamp if stamp > 0.0 else now_s, times, position, velocity, names)
+    try:
+        return message_to_plan(deserialize_message(data, JointTrajectory), names, now_s)
+    except RuntimeError:
+        return None
 
 
 class MotionInput:
@@ -65,7 +78,7 @@ class MotionInput:
         self.rejected = 0
         self.last_error = ''
         self._node, self._topic, self._names = node, topic, names
-        subscribe_trajectories(taps, topic, self._receive, self._refuse, qos)
+        taps.subscribe(JointTrajectory, topic, self._receive, qos, raw=True)
 
     def predict(self, ros_time_s: float) -> Sample | None:
         """Return the sample at a ROS time [s], or None without a fresh motion."""
@@ -74,14 +87,10 @@ class MotionInput:
             return None
         return motion.sample(ros_time_s)
 
-    def _receive(self, message: JointTrajectory, arrival: Arrival) -> None:
+    def _receive(self, data: bytes, arrival: Arrival) -> None:
         now = self._node.get_clock().now().nanoseconds * 1e-9
         try:
-            self.box.put(
-                message_to_trajectory(message, self._names, now, self._topic), arrival.age_s)
+            self.box.put(read_trajectory(data, self._names, now, self._topic), arrival.age_s)
         except ConfigurationError as error:
-            self._refuse(str(error))
-
-    def _refuse(self, text: str) -> None:
-        self.rejected += 1
-        self.last_error = text
+            self.rejected += 1
+            self.last_error = str(error)

@@ -14,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control import planners
+from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -21,7 +22,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip, to_time, trajectory_to_message
+from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
@@ -138,7 +139,7 @@ class PlannerNode(ControlNode):
         stamp = None if best is None else best.stamp_s
         self._reason = 'ok' if best is not None else 'no collision-free candidate'
         if best is not None:
-            self._plan.publish(trajectory_to_message(best))
+            self._plan.publish(wire.encode(best))
             self._previous = best
             self._published += 1
         else:

@@ -50,8 +50,7 @@ DEPTH = 200
 
 
 class RecorderNode(ControlNode):
-    """Write every message of the package's topics as it came over the wire.
-    """
+    """Write every message of the package's topics as it came over the wire."""
 
     def __init__(self) -> None:
         """Declare parameters."""

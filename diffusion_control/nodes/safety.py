@@ -19,6 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import safety
+from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -26,7 +27,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import to_time, trajectory_to_message
+from diffusion_control.nodes.convert import to_time
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
@@ -165,7 +166,7 @@ class SafetyNode(ControlNode):
     def _send(self, decision: SafetyDecision, now_s: float) -> None:
         if decision.command is None or self._command is None:
             return
-        committed = trajectory_to_message(decision.command)
+        committed = wire.encode(decision.command)
         self._committed.publish(committed)
         if not decision.send:
             return

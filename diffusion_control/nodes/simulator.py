@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -20,6 +21,7 @@ from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import simulation
 from diffusion_control.evaluation.scene_tiers import generate_scene
+from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -81,7 +83,9 @@ class SimulatorNode(ControlNode):
         kind = PROFILE_MESSAGES[settings['profile']]
         topic = settings['command_topic'] or self.robot.controller.command_topic
         self._taps = Taps(self)
-        self._taps.subscribe(MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD)
+        self._taps.subscribe(
+            MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD,
+            raw=kind == 'joint_trajectory')
         self._taps.subscribe(String, 'simulator/fault', self._on_fault, STANDARD)
         self._taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
         self._goals = GoalSequence(self, self.robot, scene.goals)
@@ -139,7 +143,8 @@ class SimulatorNode(ControlNode):
                 'obstacles_stop', now_steady):
             self._obstacles.publish(obstacles_to_markers(
                 self.simulation.obstacles_now(), self.robot.base_frame, self.simulation.time_s))
-        self._goals.update(self.simulation.truth, self.simulation.time_s, self._events)
+        self._goals.update(
+            self.simulation.true_state(), self.simulation.time_s, self._events)
         if self._ticks % round(REPORT_S / WAKE_S) == 0:
             self._publish_report()
 
@@ -177,7 +182,13 @@ class SimulatorNode(ControlNode):
             self._activated = True
             self.simulation.activate_obstacles()
 
-    def _on_trajectory(self, message: JointTrajectory, arrival: Arrival) -> None:
+    def _on_trajectory(self, data: bytes, arrival: Arrival) -> None:
+        fast = wire.decode(data)
+        if fast is not None:
+            stamp, _, names, times, position, velocity = fast
+            self._hand_over(TrajectoryMessage(names, stamp, times, position, velocity))
+            return
+        message = deserialize_message(data, JointTrajectory)
         points = message.points
         has_acceleration = bool(points) and all(len(p.accelerations) for p in points)
         has_velocity = bool(points) and all(len(p.velocities) for p in points)

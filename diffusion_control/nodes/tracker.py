@@ -15,6 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import tracking
+from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -22,11 +23,11 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip, message_to_plan, trajectory_to_message
+from diffusion_control.nodes.convert import line_strip
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.mailbox import Mailbox
-from diffusion_control.nodes.motion_input import MotionInput, subscribe_trajectories
+from diffusion_control.nodes.motion_input import MotionInput, read_plan
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
 from diffusion_control.nodes.robot_input import load_robot
@@ -56,7 +57,6 @@ class TrackerNode(ControlNode):
         self._report = self.create_publisher(String, 'tracker/report', STANDARD)
         self._path = self.create_publisher(MarkerArray, 'tracker/predicted_path', STANDARD)
         self._queue: deque[tuple[str, PlanArrays]] = deque(maxlen=QUEUE)
-        self._oversized: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
         self._mode, self._time_scale = 'planner', 1.0
         self._safety_lost = False
@@ -115,14 +115,14 @@ class TrackerNode(ControlNode):
             **{f'missed.{stage}': n for stage, n in self._log.missed.items()}}
 
     def _subscribe_plans(self, source: str) -> None:
-        def receive(message: JointTrajectory, arrival: Arrival) -> None:
-            plan = message_to_plan(message, self.robot.joint_names, self.clocks.ros_s())
-            self._queue.append((source, plan))
-
-        def refuse(text: str) -> None:
-            self._oversized[source] += 1
-            self._verdicts[MALFORMED] += 1
-        subscribe_trajectories(self._taps, f'{source}/plan', receive, refuse)
+        def receive(data: bytes, arrival: Arrival) -> None:
+            plan = read_plan(data, self.robot.joint_names, self.clocks.ros_s())
+            if plan is None:
+                self._verdicts[MALFORMED] += 1
+            else:
+                self._queue.append((source, plan))
+        self._taps.subscribe(
+            JointTrajectory, f'{source}/plan', receive, STANDARD, raw=True)
 
     def _on_mode(self, message: String, arrival: Arrival) -> None:
         if message.data in MODES:
@@ -151,7 +151,7 @@ class TrackerNode(ControlNode):
         received = time.perf_counter()
         output = self._step(state, now_s)
         stepped = time.perf_counter()
-        self._motion.publish(trajectory_to_message(output.motion))
+        self._motion.publish(wire.encode(output.motion))
         self._last_motion = output.motion
         end = time.perf_counter()
         stages = {'receive': received - begin, **output.report.stage_s, 'publish': end - stepped}

@@ -16,7 +16,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 LATE_CONFLICT_S = 2.0
-SHORTENING = (0.1, 0.3, 1.0)
+STAGES = ((0.005, 4.0, 0.02), (0.1, 3.0, 0.01), (0.3, 3.0, 0.01), (1.0, 3.0, 0.01))
 SHORTENED = 8
 
 
@@ -55,21 +55,28 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
 def polish(splines: SplineProblem, pool: Pool, *, count: int, steps: int) -> Pool:
     """Return the best motions of a pool after gradient descent, unsorted.
 
-    The best `count` descend `steps` times with the common weights; the best `SHORTENED` of those
-    then with a growing weight of smoothness, which shortens them. Every stage is returned.
+    The best `count` descend `steps` times with the common weights. The best `SHORTENED` of all so
+    far are pushed out of what they touch, and then descend with a growing weight of smoothness,
+    which shortens them. Every stage is returned.
     """
-    best = _best(splines, pool, count)
-    result = best
-    stages = ((steps, SMOOTH_WEIGHT, 0.02), *((steps // 2, smooth, 0.01) for smooth in SHORTENING))
-    for number, smooth, extra in stages:
-        free = splines.descend(
-            best.free, best.goal, best.duration, steps=number, smooth=smooth, extra_m=extra)
-        _, duration = splines.fit_duration(free, best.goal, best.duration)
-        best = Pool(free, best.goal, duration)
+    first = _best(splines, pool, count)
+    result = first.join(_descended(splines, first, steps, SMOOTH_WEIGHT, 1.0, 0.02))
+    best = _best(splines, result, SHORTENED)
+    for smooth, push, extra in STAGES:
+        best = _descended(splines, best, steps // 2, smooth, push, extra)
         result = result.join(best)
-        if smooth == SMOOTH_WEIGHT:
-            best = _best(splines, best, SHORTENED)
     return result
+
+
+def _descended(
+    splines: SplineProblem, pool: Pool, steps: int, smooth: float, push: float, extra_m: float
+) -> Pool:
+    """Return a pool after gradient steps, with new durations."""
+    free = splines.descend(
+        pool.free, pool.goal, pool.duration, steps=steps, smooth=smooth, push=push,
+        extra_m=extra_m)
+    _, duration = splines.fit_duration(free, pool.goal, pool.duration)
+    return Pool(free, pool.goal, duration)
 
 
 def _best(splines: SplineProblem, pool: Pool, count: int) -> Pool:

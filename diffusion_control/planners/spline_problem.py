@@ -153,12 +153,12 @@ class SplineProblem:
 
     def descend(
         self, free: Array, goal: Array, duration: Array, *, steps: int,
-        smooth: float = SMOOTH_WEIGHT, rate: float = 0.1, extra_m: float = 0.02,
+        smooth: float = SMOOTH_WEIGHT, rate: float = 0.1, push: float = 1.0, extra_m: float = 0.02,
     ) -> Array:
         """Return free points after covariant gradient steps P <- P - rate * K grad J.
 
         K is the inverse of the smoothness metric (Zucker et al., CHOMP, IJRR 2013); a step moves
-        no point by more than 0.25 rad.
+        no point by more than 0.25 rad. `push` multiplies the weight of collisions.
         """
         matrices, at = smoothness(), basis(self.samples)
         inner = at.position[:, FREE].T
@@ -168,7 +168,8 @@ class SplineProblem:
             _, _, slope = self.world.cost(positions, times, extra_m=extra_m, gradient=True)
             assert slope is not None
             slope = slope.reshape(len(points), self.samples, -1)
-            total = self.guidance * COLLISION_WEIGHT * 48 / self.samples * (inner @ slope)
+            total = push * self.guidance * COLLISION_WEIGHT * 48 / self.samples * (
+                inner @ slope)
             total = total + smooth * (matrices.metric @ points)[:, FREE]
             step = rate * (matrices.inverse @ total)
             longest = np.abs(step).max((1, 2), keepdims=True)

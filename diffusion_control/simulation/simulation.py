@@ -177,6 +177,10 @@ class Simulation:
         """Return the measured state; a lost measurement returns the one before, older stamp."""
         return self._sensor.measure(self._position, self._velocity, self.time_s)
 
+    def true_state(self) -> RobotState:
+        """Return the true state, without noise or losses."""
+        return RobotState(self._position.copy(), self._velocity.copy(), self.time_s)
+
     def obstacles_now(self) -> tuple[Obstacle, ...]:
         """Return the obstacles that are there, with true positions and velocities."""
         return self._obstacles.now(self.time_s)
