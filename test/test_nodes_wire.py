@@ -8,13 +8,27 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
 
+from geometry_msgs.msg import Point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
 
 from diffusion_control.nodes import wire
-from diffusion_control.nodes.convert import message_to_trajectory, trajectory_to_message
+from diffusion_control.nodes.convert import (
+    marker_rows,
+    message_to_trajectory,
+    obstacles_to_markers,
+    trajectory_to_message,
+)
+from diffusion_control.nodes.wire_messages import (
+    decode_joint_state,
+    decode_markers,
+    joint_names,
+)
+from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.trajectory.trajectory import Trajectory
 
 
@@ -72,3 +86,55 @@ def test_damaged_bytes_never_raise(cut: int, byte: int, value: int) -> None:
     data[byte % len(data)] = value
     result = wire.decode(bytes(data[:cut]) if cut < len(data) else bytes(data))
     assert result is None or len(result[3]) == len(result[4])
+
+
+def markers(count: int, **changes: object) -> MarkerArray:
+    """Return markers as the simulator publishes them."""
+    shapes = (
+        Obstacle('sphere', (0.1,), np.array([0.1, 0.2, 0.3])),
+        Obstacle('box', (0.1, 0.2, 0.3), np.array([-1.0, 0.0, 2.0])),
+        Obstacle('cylinder', (0.05, 0.4), np.array([0.0, 0.5, 0.25])))
+    obstacles = tuple(shapes[k % 3] for k in range(count))
+    return obstacles_to_markers(obstacles, 'base', 12.5, **changes)  # type: ignore[arg-type]
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(0, 20), namespace=st.text('abcdef', max_size=7))
+def test_markers_are_read_as_the_middleware_would(count: int, namespace: str) -> None:
+    message = markers(count, namespace=namespace)
+    assert decode_markers(bytes(serialize_message(message))) == marker_rows(message)
+
+
+def test_markers_with_points_or_text_are_left_to_the_middleware() -> None:
+    for name, value in (('text', 'hello'), ('points', [Point()]), ('mesh_resource', 'file:///x')):
+        message = markers(3)
+        setattr(message.markers[1], name, value)
+        assert decode_markers(bytes(serialize_message(message))) is None, name
+
+
+@settings(max_examples=30, deadline=None)
+@given(joints=st.integers(1, 9), length=st.integers(1, 9), velocity=st.booleans())
+def test_joint_states_are_read_as_the_middleware_would(
+    joints: int, length: int, velocity: bool
+) -> None:
+    names = [f'{"n" * length}{k}' for k in range(joints)]
+    message = JointState(name=names, position=[float(k) for k in range(joints)])
+    message.header.frame_id = 'x' * length
+    message.header.stamp.sec = 7
+    if velocity:
+        message.velocity = [float('nan')] * joints
+    row = decode_joint_state(bytes(serialize_message(message)))
+    assert row is not None
+    assert (row.stamp_s, joint_names(row.names)) == (7.0, tuple(names))
+    assert np.array_equal(row.position, message.position)
+    assert np.array_equal(row.velocity, message.velocity, equal_nan=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cut=st.integers(0, 900), byte=st.integers(4, 899), value=st.integers(0, 255))
+def test_damaged_states_and_markers_never_raise(cut: int, byte: int, value: int) -> None:
+    state = JointState(name=['a', 'b'], position=[1.0, 2.0])
+    for message, decode in ((state, decode_joint_state), (markers(3), decode_markers)):
+        data = bytearray(bytes(serialize_message(message)))
+        data[byte % len(data)] = value
+        decode(bytes(data[:max(4, cut)]))

@@ -16,6 +16,7 @@ from diffusion_control.tracking.protocol import STAGES, Reference, TrackerOutput
 from diffusion_control.trajectory.trajectory import Trajectory
 
 LEAD_S = 0.02
+TICK_S = 0.01
 ON_PLAN_RAD = 1e-3
 ON_PLAN_RAD_S = 0.02
 MOTION_KNOTS = 40
@@ -63,12 +64,14 @@ class IdealTracker:
         """Return the plan as a motion; `state` counts only before anything is committed."""
         began = perf_counter()
         tau_s = now_s + LEAD_S
-        plan = self._slot.current(reference.plan, tau_s)
+        plan = self._slot.current(reference.plan, tau_s + TICK_S)
         committed = reference.committed
         followed = committed
         if plan is not None and (committed is None or _on(plan, committed, tau_s)):
             followed = plan
-        motion = self._standing(state, tau_s) if followed is None else _from(followed, tau_s)
+        motion = self._standing(state, tau_s)
+        if followed is not None:
+            motion = _from(followed, tau_s, committed or followed)
         stages = dict.fromkeys(STAGES, 0.0) | {'solve': perf_counter() - began}
         return TrackerOutput(motion, TrackerReport(
             'none', True, 'solved', 'solution', 0, 'plan', stages, time_scale=1.0,
@@ -83,20 +86,28 @@ class IdealTracker:
 
 
 def _on(plan: Trajectory, committed: Trajectory, tau_s: float) -> bool:
-    """Say whether the plan goes through the committed state."""
-    wanted, here = plan.sample(tau_s), committed.sample(tau_s)
+    """Say whether the plan goes, or will begin, where the committed motion does."""
+    at_s = max(tau_s, plan.start_s)
+    wanted, here = plan.sample(at_s), committed.sample(at_s)
     return (float(np.abs(wanted.position - here.position).max()) < ON_PLAN_RAD
             and float(np.abs(wanted.velocity - here.velocity).max()) < ON_PLAN_RAD_S)
 
 
-def _from(plan: Trajectory, tau_s: float) -> Trajectory:
-    """Return what is left of a plan from `tau_s` on: its own knots, so the same cubics."""
+def _from(plan: Trajectory, tau_s: float, before: Trajectory) -> Trajectory:
+    """Return what is left of a plan from `tau_s` on: its own knots, so the same cubics.
+
+    Where the plan begins after `tau_s`, the motion before leads to its first point.
+    """
     knots = plan.times_s + plan.stamp_s
     left = knots[knots > tau_s + 1e-3][:MOTION_KNOTS - 1]
     if not len(left):
         left = np.array([tau_s + LEAST_MOTION_S])
     times = np.concatenate([[tau_s], left])
     position, velocity, acceleration = plan.sample_many(times)
+    if plan.start_s > tau_s + 1e-6:
+        here = before.sample(tau_s)
+        position[0], velocity[0], acceleration[0] = (
+            here.position, here.velocity, here.acceleration)
     velocity[-1] = 0.0
     return Trajectory(tau_s, times - tau_s, position, velocity, acceleration, plan.names,
                       plan.frame_id)

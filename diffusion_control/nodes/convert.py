@@ -14,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.nodes.wire_messages import MarkerRow
 from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.tracking.admission import PlanArrays
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -151,38 +152,69 @@ def obstacles_to_markers(
     return MarkerArray(markers=markers)
 
 
-def markers_to_obstacles(message: MarkerArray, base_frame: str) -> tuple[Obstacle, ...]:
-    """Return the obstacles of a marker array, keyed by namespace and id.
-
-    Raises:
-        ConfigurationError: Another frame, another marker type, a bad size or pose.
-    """
-    obstacles = []
+def marker_rows(message: MarkerArray) -> list[MarkerRow]:
+    """Return what counts of the markers of a decoded message."""
+    rows = []
     for marker in message.markers:
-        if marker.action != Marker.ADD:
-            continue
-        where = f'obstacles {marker.ns}/{marker.id}'
-        if marker.header.frame_id != base_frame:
+        place, turn, scale = marker.pose.position, marker.pose.orientation, marker.scale
+        rows.append(MarkerRow(
+            from_time(marker.header.stamp), marker.header.frame_id, marker.ns, marker.id,
+            marker.type, marker.action, (
+                place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w,
+                scale.x, scale.y, scale.z)))
+    return rows
+
+
+class MarkerReader:
+    """Turn markers into obstacles keyed by namespace and id; what has not changed is kept.
+
+    Args:
+        base_frame: The frame that markers must be in.
+    """
+
+    def __init__(self, base_frame: str) -> None:
+        """Begin with nothing read."""
+        self._frame = base_frame
+        self._known: dict[tuple[str, int], tuple[MarkerRow, Obstacle]] = {}
+
+    def read(self, rows: list[MarkerRow]) -> tuple[Obstacle, ...]:
+        """Return the obstacles of a full set of markers.
+
+        Raises:
+            ConfigurationError: Another frame, another marker type, a bad size or pose.
+        """
+        known = {}
+        for row in rows:
+            if row.action != Marker.ADD:
+                continue
+            before = self._known.get((row.namespace, row.index))
+            if before is None or (before[0].numbers, before[0].kind, before[0].frame_id) != (
+                    row.numbers, row.kind, row.frame_id):
+                before = (row, self._obstacle(row))
+            known[row.namespace, row.index] = before
+        self._known = known
+        return tuple(obstacle for _, obstacle in known.values())
+
+    def _obstacle(self, row: MarkerRow) -> Obstacle:
+        where = f'obstacles {row.namespace}/{row.index}'
+        if row.frame_id != self._frame:
             raise ConfigurationError(
-                'an obstacle is in another frame', where=where, value=marker.header.frame_id,
-                allowed=base_frame, remedy='publish obstacles in the base frame')
-        shape = MARKER_TO_SHAPE.get(marker.type)
+                'an obstacle is in another frame', where=where, value=row.frame_id,
+                allowed=self._frame, remedy='publish obstacles in the base frame')
+        shape = MARKER_TO_SHAPE.get(row.kind)
         if shape is None:
             raise ConfigurationError(
-                'unknown marker type', where=where, value=marker.type,
+                'unknown marker type', where=where, value=row.kind,
                 allowed='SPHERE, CUBE, CYLINDER')
-        scale = (marker.scale.x, marker.scale.y, marker.scale.z)
+        scale = row.numbers[7:]
         size: tuple[float, ...] = scale
         if shape == 'sphere':
             size = (max(scale) / 2,)
         elif shape == 'cylinder':
             size = (max(scale[:2]) / 2, scale[2])
-        position, orientation = marker.pose.position, marker.pose.orientation
-        obstacles.append(Obstacle(
-            shape, size, np.array([position.x, position.y, position.z]),
-            np.array([orientation.x, orientation.y, orientation.z, orientation.w]),
-            key=f'{marker.ns}/{marker.id}'))
-    return tuple(obstacles)
+        return Obstacle(
+            shape, size, np.array(row.numbers[:3]), np.array(row.numbers[3:7]),
+            key=f'{row.namespace}/{row.index}')
 
 
 def line_strip(

@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.nodes.convert import from_time, markers_to_obstacles, order_of
+from diffusion_control.nodes.convert import MarkerReader, marker_rows, order_of
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.qos import SENSOR, STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.wire_messages import (
+    JointStateRow,
+    decode_joint_state,
+    decode_markers,
+    joint_names,
+)
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.obstacles import Obstacle
@@ -26,6 +33,16 @@ from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
 SPLIT_AGE_S = 0.05
+MOST_NAME_MAPS = 16
+
+
+@dataclass(frozen=True)
+class _NameMap:
+    """Which entries of a message are wanted (`source`), and which joints they are (`target`)."""
+
+    count: int
+    source: NDArray[np.intp]
+    target: NDArray[np.intp]
 
 
 class JointStateInput:
@@ -42,43 +59,61 @@ class JointStateInput:
         """Subscribe to `joint_states`."""
         self.box: Mailbox[RobotState] = Mailbox()
         self.rejected = 0
-        self._index = {name: k for k, name in enumerate(names)}
+        self._wanted = {name: k for k, name in enumerate(names)}
+        self._maps: dict[bytes, _NameMap] = {}
         self._position = np.zeros(len(names))
         self._velocity = np.zeros(len(names))
         self._stamp = np.full(len(names), -np.inf)
-        taps.subscribe(JointState, 'joint_states', self._receive, qos)
+        taps.subscribe(JointState, 'joint_states', self._receive, qos, raw=True)
 
-    def forget(self) -> None:
-        """Drop everything known (a clock that went back)."""
-        self._stamp[:] = -np.inf
-        self.box.clear()
-
-    def _receive(self, message: JointState, arrival: Arrival) -> None:
-        stamp = from_time(message.header.stamp)
-        if stamp < self._stamp.max() - 1.0:
-            self._stamp[:] = -np.inf
-        count = len(message.name)
-        if len(message.position) != count:
+    def _receive(self, data: bytes, arrival: Arrival) -> None:
+        row = decode_joint_state(data)
+        if row is None or len(row.position) == 0:
             self.rejected += 1
             return
-        has_velocity = len(message.velocity) == count
-        used = False
-        for k, name in enumerate(message.name):
-            index = self._index.get(name)
-            if index is None or stamp < self._stamp[index]:
-                continue
-            position = message.position[k]
-            if not np.isfinite(position):
-                self.rejected += 1
-                continue
-            velocity = message.velocity[k] if has_velocity else 0.0
-            self._position[index] = position
-            self._velocity[index] = velocity if np.isfinite(velocity) else 0.0
-            self._stamp[index] = stamp
-            used = True
-        if used and stamp - self._stamp.min() <= SPLIT_AGE_S:
+        try:
+            names = self._map(row.names)
+        except ValueError:
+            self.rejected += 1
+            return
+        if row.stamp_s < self._stamp.max() - 1.0:
+            self._stamp[:] = -np.inf
+        if names.count != len(row.position):
+            self.rejected += 1
+            return
+        self._take(row, names, arrival)
+
+    def _map(self, section: bytes) -> _NameMap:
+        """Return where the wanted joints stand in messages with these names."""
+        known = self._maps.get(section)
+        if known is None:
+            given = joint_names(section)
+            pairs = [(k, self._wanted[n]) for k, n in enumerate(given) if n in self._wanted]
+            known = _NameMap(
+                len(given), np.array([k for k, _ in pairs], dtype=np.intp),
+                np.array([index for _, index in pairs], dtype=np.intp))
+            if len(self._maps) < MOST_NAME_MAPS:
+                self._maps[section] = known
+        return known
+
+    def _take(self, row: JointStateRow, names: _NameMap, arrival: Arrival) -> None:
+        position = row.position[names.source]
+        velocity = (
+            row.velocity[names.source] if len(row.velocity) == names.count
+            else np.zeros(len(names.source)))
+        finite = np.isfinite(position)
+        self.rejected += int(len(finite) - finite.sum())
+        newer = finite & (row.stamp_s >= self._stamp[names.target])
+        if not newer.any():
+            return
+        target = names.target[newer]
+        self._position[target] = position[newer]
+        self._velocity[target] = np.nan_to_num(velocity[newer], posinf=0.0, neginf=0.0)
+        self._stamp[target] = row.stamp_s
+        if row.stamp_s - self._stamp.min() <= SPLIT_AGE_S:
             self.box.put(
-                RobotState(self._position.copy(), self._velocity.copy(), stamp), arrival.age_s)
+                RobotState(self._position.copy(), self._velocity.copy(), row.stamp_s),
+                arrival.age_s)
 
 
 class ObstacleInput:
@@ -89,18 +124,21 @@ class ObstacleInput:
         self.box: Mailbox[tuple[tuple[Obstacle, ...], float]] = Mailbox()
         self.rejected = 0
         self.last_error = ''
-        self._node, self._frame = node, robot.base_frame
+        self._node, self._reader = node, MarkerReader(robot.base_frame)
         self._observer = ObstacleObserver(max_speed_m_s)
-        taps.subscribe(MarkerArray, 'obstacles', self._receive, STANDARD)
+        taps.subscribe(MarkerArray, 'obstacles', self._receive, STANDARD, raw=True)
 
-    def _receive(self, message: MarkerArray, arrival: Arrival) -> None:
+    def _receive(self, data: bytes, arrival: Arrival) -> None:
         try:
-            observed = markers_to_obstacles(message, self._frame)
-        except ConfigurationError as error:
+            rows = decode_markers(data)
+            if rows is None:
+                rows = marker_rows(deserialize_message(data, MarkerArray))
+            observed = self._reader.read(rows)
+        except (ConfigurationError, RuntimeError) as error:
             self.rejected += 1
             self.last_error = str(error)
             return
-        stamps = [from_time(marker.header.stamp) for marker in message.markers]
+        stamps = [row.stamp_s for row in rows]
         now = self._node.get_clock().now().nanoseconds * 1e-9 - arrival.age_s
         stamp = min(max(stamps), now) if stamps and max(stamps) > 0.0 else now
         self.box.put((self._observer.update(observed, stamp), stamp), arrival.age_s)

@@ -29,8 +29,9 @@ class LoopStatistics:
 class PeriodicLoop:
     """Call a function at a fixed rate until stopped.
 
-    The k-th deadline is t_0 + k T. A tick that overruns skips the deadlines it missed (they are
-    counted) instead of running late ones back to back. The function must not raise; if it does,
+    The k-th deadline is t_0 + k T. A tick that is late by less than a period runs at once, so that
+    the mean rate holds; after a longer overrun the deadlines that have passed are skipped and
+    counted, instead of running late ones back to back. The function must not raise; if it does,
     the error goes to `on_error` and the loop goes on, so that a control thread never dies.
 
     Args:
@@ -96,8 +97,8 @@ class PeriodicLoop:
             self._executions.append(end - begin)
             self._ticks += 1
             deadline += self._period_s
-            if deadline <= end:
-                skipped = int((end - deadline) / self._period_s) + 1
+            skipped = int((end - deadline) / self._period_s) if end > deadline else 0
+            if skipped:
                 self._missed += skipped
                 deadline += skipped * self._period_s
             while not self._stop.is_set():

@@ -79,7 +79,10 @@ class SimulatorNode(ControlNode):
             record=Path(settings['out']) if settings['out'] else False)
         self._spare_index = len(scene.obstacles)
         self._order = np.random.default_rng(settings['seed']).permutation(self.robot.dof)
-        self._names = [self.robot.joint_names[k] for k in self._order]
+        self._state_message = JointState(
+            name=[self.robot.joint_names[k] for k in self._order])
+        self._markers = MarkerArray()
+        self._marked: tuple[Obstacle, ...] = ()
         kind = PROFILE_MESSAGES[settings['profile']]
         topic = settings['command_topic'] or self.robot.controller.command_topic
         self._taps = Taps(self)
@@ -141,12 +144,25 @@ class SimulatorNode(ControlNode):
             self._publish_state(state.position, state.velocity, state.stamp_s)
         if self._ticks % self._every('obstacles_rate_hz') == 0 and not self._silent(
                 'obstacles_stop', now_steady):
-            self._obstacles.publish(obstacles_to_markers(
-                self.simulation.obstacles_now(), self.robot.base_frame, self.simulation.time_s))
+            self._publish_obstacles()
         self._goals.update(
             self.simulation.true_state(), self.simulation.time_s, self._events)
         if self._ticks % round(REPORT_S / WAKE_S) == 0:
             self._publish_report()
+
+    def _publish_obstacles(self) -> None:
+        """Publish the full set; the messages are kept and only moved while the set is the same."""
+        now = self.simulation.obstacles_now()
+        if [o.key for o in now] != [o.key for o in self._marked]:
+            self._markers = obstacles_to_markers(
+                now, self.robot.base_frame, self.simulation.time_s)
+        stamp = to_time(self.simulation.time_s)
+        for marker, obstacle in zip(self._markers.markers, now, strict=True):
+            marker.header.stamp = stamp
+            place = marker.pose.position
+            place.x, place.y, place.z = obstacle.position_m.tolist()
+        self._marked = now
+        self._obstacles.publish(self._markers)
 
     def _every(self, name: str) -> int:
         return max(1, round(1.0 / (self.settings[name] * WAKE_S)))
@@ -155,7 +171,7 @@ class SimulatorNode(ControlNode):
         return now_steady < self._silent_until.get(fault, 0.0)
 
     def _publish_state(self, position: Any, velocity: Any, stamp_s: float) -> None:
-        message = JointState(name=self._names)
+        message = self._state_message
         message.header.stamp = to_time(stamp_s)
         message.position = array('d', position[self._order].tobytes())
         message.velocity = array('d', velocity[self._order].tobytes())

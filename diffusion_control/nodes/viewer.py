@@ -12,7 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError, MissingDependencyError
 from diffusion_control.nodes.control_node import ControlNode, leave, run
-from diffusion_control.nodes.convert import markers_to_obstacles
+from diffusion_control.nodes.convert import MarkerReader, marker_rows
 from diffusion_control.nodes.inputs import JointStateInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.qos import NEWEST
@@ -50,6 +50,7 @@ class ViewerNode(ControlNode):
         self._taps.subscribe(MarkerArray, 'obstacles', self._on_obstacles, NEWEST)
         self._taps.subscribe(MarkerArray, 'planner/candidates', self._on_candidates, NEWEST)
         self._taps.subscribe(PoseStamped, 'goal_pose', self._on_goal, NEWEST)
+        self._reader = MarkerReader(self.robot.base_frame)
         self._radius = np.asarray(self.robot.collision.radius)
 
     def activate(self) -> None:
@@ -101,7 +102,7 @@ class ViewerNode(ControlNode):
 
     def _on_obstacles(self, message: MarkerArray, arrival: Arrival) -> None:
         try:
-            self._obstacles = markers_to_obstacles(message, self.robot.base_frame)
+            self._obstacles = self._reader.read(marker_rows(message))
         except ConfigurationError as error:
             self.warn_once(str(error))
 

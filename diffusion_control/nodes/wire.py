@@ -81,7 +81,7 @@ def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Arr
         return None
     view = memoryview(data)[4:]
     sec, nanosec = STAMP.unpack_from(view, 0)
-    frame_id, place = _read_string(view, STAMP.size)
+    frame_id, place = read_string(view, STAMP.size)
     place += -place % 4
     (count,) = WORD.unpack_from(view, place)
     place += 4
@@ -89,7 +89,7 @@ def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Arr
         return None
     names = []
     for _ in range(count):
-        name, place = _read_string(view, place + -place % 4)
+        name, place = read_string(view, place + -place % 4)
         names.append(name)
     place += -place % 4
     (points_n,) = WORD.unpack_from(view, place)
@@ -122,7 +122,8 @@ def _aligned(place: int, size: int) -> bytes:
     return b'\x00' * (-place % size)
 
 
-def _read_string(view: memoryview, place: int) -> tuple[str, int]:
+def read_string(view: memoryview | bytes, place: int) -> tuple[str, int]:
+    """Return the string that begins with its length at `place`, and where it ends."""
     (length,) = WORD.unpack_from(view, place)
     end = place + 4 + length
     return bytes(view[place + 4:end - 1]).decode(), end

@@ -22,5 +22,5 @@ FALLBACK: tuple[Parameter, ...] = (
         'deadline_s', 'float', 0.5, 'Time that one search may take.', 's', 0.05, 5.0,
         read_only=False),
     Parameter('seed', 'int', 0, 'Seed of the search.', minimum=0, maximum=2**31 - 1),
-    *real_time(nice=5),
+    *real_time(nice=10),
 )

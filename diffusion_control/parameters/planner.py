@@ -33,5 +33,5 @@ PLANNER: tuple[Parameter, ...] = (
         'as a share of the schedule.', minimum=0.05, maximum=1.0),
     Parameter(
         'seed', 'int', 0, "Seed of the planner's noise.", minimum=0, maximum=2**31 - 1),
-    *real_time(nice=5),
+    *real_time(nice=10),
 )

@@ -27,6 +27,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 SLACK_M = 0.002
 ATTEMPTS = 3
+ACCEPTED = 0.6
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class RrtConnectParameters:
     """Settings of the classical planner."""
 
     search_s: float = parameter(1.0, 0.01, 60.0, 'longest time of the search [s]')
-    margin_m: float = parameter(0.015, 0.0, 0.2, 'least clearance to obstacles [m]')
+    margin_m: float = parameter(
+        0.02, 0.0, 0.2, 'clearance to search with [m]; 60 % of it is what a motion must keep')
     speed_scale: float = parameter(0.65, 0.05, 0.95, 'share of the limits to plan with')
 
 
@@ -115,7 +117,7 @@ class RrtConnectPlanner:
             if timed is None:
                 break
             motion = publishable(then(stop, timed))
-            result.append(Candidate(motion, world.judge(motion)))
+            result.append(Candidate(motion, world.judge(motion, tolerance=ACCEPTED)))
             ratio = result[-1].judgement.limit_ratio
             if ratio <= 1.0 or not np.isfinite(ratio):
                 break

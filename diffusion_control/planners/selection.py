@@ -17,7 +17,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 LATE_CONFLICT_S = 2.0
 STAGES = ((0.005, 4.0, 0.02), (0.1, 3.0, 0.01), (0.3, 3.0, 0.01), (1.0, 3.0, 0.01))
-SHORTENED = 8
+SHORTENED = 12
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ w_i = softmax(-J(Y_i) / (temperature * std J)),
     sigma^2 S grad log p_sigma(P) = sum_i w_i Y_i - P,
 
 so that one reverse step is P <- P + sigma^2 S grad log p_sigma(P) = sum_i w_i Y_i, and sigma
-falls geometrically from 1 to 0.05 rad. S is smooth. M chains run side by side from
-random smooth starts, so that several ways around the obstacles are held at once.
+falls geometrically to 0.05 rad. S is smooth. M chains run side by side, so that several ways
+around the obstacles are held at once: the cheapest of 16 M random smooth starts (sigma 1), with
+sigma 0.5 from there.
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ RESERVE_S = 0.025
 class TrainingFreeParameters(SplineParameters):
     """Settings of the model-based diffusion."""
 
-    num_inference_steps: int = parameter(20, 1, 500, 'reverse steps from pure noise')
+    num_inference_steps: int = parameter(14, 1, 500, 'reverse steps without a warm start')
     warm_start_level: float = parameter(
         0.5, 0.05, 1.0, 'noise put on the previous plan: share of the schedule that is run')
     guidance_scale: float = parameter(
         1.0, 0.01, 100.0, 'weight of the collision cost in the score')
-    num_chains: int = parameter(16, 1, 256, 'chains side by side')
+    num_chains: int = parameter(32, 1, 256, 'chains side by side')
     num_warm_chains: int = parameter(4, 1, 256, 'chains while the previous plan is free')
     num_samples: int = parameter(256, 2, 65536, 'roll-outs per reverse step, over all chains')
     temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
-    polish_count: int = parameter(16, 0, 64, 'motions that are polished by gradient steps')
+    polish_count: int = parameter(24, 0, 64, 'motions that are polished by gradient steps')
     polish_steps: int = parameter(30, 0, 200, 'gradient steps of the polish')
 
 

@@ -14,7 +14,8 @@ class ClassicalParameters(RrtConnectParameters):
     """Slower and further away than the planner of the same kind."""
 
     search_s: float = parameter(0.6, 0.01, 60.0, 'longest time of the search [s]')
-    margin_m: float = parameter(0.025, 0.0, 0.2, 'least clearance to obstacles [m]')
+    margin_m: float = parameter(
+        0.025, 0.0, 0.2, 'clearance to search with [m]; 60 % of it is what a motion must keep')
     speed_scale: float = parameter(0.35, 0.05, 0.95, 'share of the limits to plan with')
 
 

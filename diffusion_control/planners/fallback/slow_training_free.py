@@ -14,9 +14,8 @@ from diffusion_control.planners.training_free import (
 
 @dataclass(frozen=True)
 class SlowParameters(TrainingFreeParameters):
-    """Slower and further away than the planner of the same kind."""
+    """Slower than the planner of the same kind."""
 
-    margin_m: float = parameter(0.02, 0.0, 0.2, 'clearance to obstacles [m]')
     speed_scale: float = parameter(0.35, 0.05, 0.95, 'share of the limits to plan with')
 
 
