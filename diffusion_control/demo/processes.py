@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from diffusion_control.middleware import local_environment
+
 GRACE_S = 5.0
 
 
@@ -118,15 +120,11 @@ class ProcessGroup:
 
 
 def node_environment(domain_id: int) -> dict[str, str]:
-    """Return the environment of the nodes: own domain, this machine only, no shared memory.
-
-    Killed participants leave shared-memory segments behind, so the transport is UDP.
-    """
+    """Return the environment of the nodes: their domain, this machine only, one thread each."""
     environment = dict(os.environ)
     environment.update(
-        ROS_DOMAIN_ID=str(domain_id), ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
-        FASTDDS_BUILTIN_TRANSPORTS='UDPv4', RCUTILS_COLORIZED_OUTPUT='0',
-        RCUTILS_LOGGING_BUFFERED_STREAM='0', PYTHONUNBUFFERED='1')
+        ROS_DOMAIN_ID=str(domain_id), RCUTILS_COLORIZED_OUTPUT='0',
+        RCUTILS_LOGGING_BUFFERED_STREAM='0', PYTHONUNBUFFERED='1', **local_environment())
     for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMBA_NUM_THREADS'):
         environment.setdefault(name, '1')
     return environment

@@ -22,6 +22,7 @@ from diffusion_control.demo.options import DemoOptions
 from diffusion_control.demo.processes import ProcessGroup, node_environment
 from diffusion_control.demo.setup import NODES, PLANS_UNALTERED, Setup, prepare
 from diffusion_control.evaluation.tables import live_panel
+from diffusion_control.middleware import local_environment
 from diffusion_control.nodes.demo_monitor import DemoMonitor
 
 POLL_S = 0.02
@@ -95,9 +96,7 @@ class _Demo:
         self._relay = any(i.name.startswith('plan_nan') for i in options.inject)
         domain = int(os.environ.get('ROS_DOMAIN_ID', '0'))
         environment = node_environment(domain)
-        os.environ.update({
-            name: environment[name] for name in (
-                'ROS_AUTOMATIC_DISCOVERY_RANGE', 'FASTDDS_BUILTIN_TRANSPORTS')})
+        os.environ.update(local_environment())
         self.processes = ProcessGroup(self._log, environment)
         self.monitor = DemoMonitor(
             setup.robot, relay=self._relay, use_sim_time=options.use_sim_time)

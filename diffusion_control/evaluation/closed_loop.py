@@ -3,9 +3,10 @@
 
 The loop does what the nodes do, with the same library calls and the same default parameters, but
 in a fixed order and without waiting: tracker and safety every 10 ms, obstacles every 20 ms, the
-planner at its rate. A plan is computed at once and arrives `latency_s` later on the simulated
-clock, whatever the processor took. So the same seeds give the same episode, as far as a planner
-does not look at the processor's clock.
+planner at its rate. For 0.5 s before an episode begins the robot stands and sees the obstacles
+stand, as in a cell that is switched on before it is given work. A plan is computed at once and
+arrives `latency_s` later on the simulated clock, whatever the processor took. So the same seeds
+give the same episode, as far as a planner does not look at the processor's clock.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ from diffusion_control.tracking.protocol import Reference, Tracker
 from diffusion_control.trajectory.trajectory import Trajectory
 
 START_S = 10.0
+SETTLE_S = 0.5
 TICK_S = 0.01
 OBSTACLE_TICKS = 2
 GOAL_HOLD_S = 0.3
+AFTERWARDS_S = 0.05
 REFUSALS = 10
 NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
 IDEAL = 'ideal'
@@ -97,6 +100,7 @@ def run_episode(
         loop.kept = KeptRun(keep, robot)
     loop.run()
     if loop.kept is not None:
+        loop.simulation.step(None, AFTERWARDS_S)
         loop.kept.close(
             loop.arrays, planner=planner, seed=scene.seed, plant=loop.simulation.plant,
             params={name: {'ros__parameters': parameters.defaults(name)} for name in NODES})
@@ -137,14 +141,16 @@ class ClosedLoop:
 
     def _start(self) -> None:
         """Set everything that changes in a run."""
-        self.state: RobotState = self.simulation.reset(time_s=START_S)
-        self.now_s = START_S
+        self.now_s = START_S - SETTLE_S
+        self.state: RobotState = self.simulation.reset(
+            time_s=self.now_s, obstacles_move=False)
+        self.started = False
         self._obstacles: tuple[Obstacle, ...] = ()
-        self._obstacles_s = START_S
+        self._obstacles_s = self.now_s
         self._motion: Trajectory | None = None
         self._committed: Trajectory | None = None
         self.decision: SafetyDecision | None = None
-        self.goal_index, self._at_goal_s = 0, 0.0
+        self.goal_index, self._at_goal_s = 0, np.inf
         self.reached_s: list[float] = []
         self._accepted_s, self._fallback_s = -np.inf, -np.inf
         self._rejected_in_row = 0
@@ -162,19 +168,26 @@ class ClosedLoop:
 
     def run(self) -> None:
         """Tick until all goals are reached, time is up, or the planner refuses for good."""
-        for tick in range(round(self.options.duration_s / TICK_S)):
-            if tick == 0 and self.kept is not None:
-                self.kept.goal(self.scene.goals[0], self.now_s)
+        for tick in range(-round(SETTLE_S / TICK_S), round(self.options.duration_s / TICK_S)):
+            if tick == 0:
+                self._begin()
             self.tick(tick)
             if self.done or self._planner.refused_in_row >= (1 if self._expert else REFUSALS):
                 return
 
+    def _begin(self) -> None:
+        """Set the first goal and let the movers start."""
+        self.started = True
+        self.simulation.activate_obstacles()
+        if self.kept is not None:
+            self.kept.goal(self.scene.goals[0], self.now_s)
+
     def tick(self, number: int) -> None:
-        """Run one period of 10 ms."""
+        """Run one period of 10 ms; before the start nobody is asked for a plan."""
         if number % OBSTACLE_TICKS == 0:
             self._observe()
         self._take_plans()
-        if number % round(self._period_s / TICK_S) == 0:
+        if self.started and number % round(self._period_s / TICK_S) == 0:
             if not (self._expert and self._slots.select().plan is not None):
                 self._planner.ask(self._look())
             if self._mode == 'fallback':
@@ -183,7 +196,8 @@ class ClosedLoop:
         command = self._control()
         self.state = self.simulation.step(command, TICK_S)
         self.now_s = self.simulation.time_s
-        self._follow_goals()
+        if self.started:
+            self._follow_goals()
 
     @property
     def _mode(self) -> str:
@@ -252,7 +266,7 @@ class ClosedLoop:
         if self._monitor is not None:
             self.decision = self._monitor.step(
                 self.state, self._motion, self._obstacles, self.now_s, health=self._health())
-            self._state_ticks[self.decision.state] += 1
+            self._state_ticks[self.decision.state] += int(self.started)
             command = self.decision.command if self.decision.send else None
         self._committed = command
         if self.kept is not None:
@@ -268,7 +282,7 @@ class ClosedLoop:
             state_age_s=now - self.state.stamp_s, motion_age_s=0.0,
             obstacles_age_s=now - self._obstacles_s, accepted_plan_age_s=now - self._accepted_s,
             planner_period_s=self._period_s, confidence=self._confidence,
-            rejected_in_row=self._rejected_in_row, goal_active=not self.done,
+            rejected_in_row=self._rejected_in_row, goal_active=self.started and not self.done,
             planner_alive=True, fallback_alive=True,
             fallback_plan_age_s=now - self._fallback_s, own_gap_s=TICK_S)
 
@@ -287,11 +301,13 @@ class ClosedLoop:
         goal = self.scene.goals[self.goal_index]
         truth = RobotState(
             np.array(self.simulation.data.qpos), np.array(self.simulation.data.qvel), self.now_s)
-        self._at_goal_s = self._at_goal_s + TICK_S if goal.reached(self.robot, truth) else 0.0
-        if self._at_goal_s < GOAL_HOLD_S - 1e-9:
+        if not goal.reached(self.robot, truth):
+            self._at_goal_s = np.inf
+        self._at_goal_s = min(self._at_goal_s, self.now_s)
+        if self.now_s - self._at_goal_s < GOAL_HOLD_S - 1e-9:
             return
         self.reached_s.append(self.now_s - START_S)
-        self.goal_index, self._at_goal_s = self.goal_index + 1, 0.0
+        self.goal_index, self._at_goal_s = self.goal_index + 1, np.inf
         if self.kept is not None and not self.done:
             self.kept.goal(self.scene.goals[self.goal_index], self.now_s)
         self._planner.forget()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripted expert: classical search with ground truth, which says what can be solved.
 
-It plans among the standing obstacles (RRT-Connect: J. Kuffner, S. LaValle, ICRA 2000; timing by
+It searches among the standing obstacles (RRT-Connect: J. Kuffner, S. LaValle, ICRA 2000; timing by
 TOPP-RA: H. Pham, Q.-C. Pham, T-RO 2018) and, because it knows how every mover will travel,
 chooses the earliest departure at which the whole timed motion stays clear of all of them. While
 it waits it stands at a posture that the scene keeps free of the movers for ever.
@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.evaluation.scene_geometry import is_mover, signed_distance, standing
+from diffusion_control.evaluation.scene_geometry import (
+    is_mover,
+    signed_distance,
+    standing,
+    swept,
+)
 from diffusion_control.planners import registry
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.arm import Arm
@@ -31,6 +36,7 @@ PLANNING_S = 5.0
 MARGIN_M = 0.02
 LONGEST_WAIT_S = 10.0
 WAIT_STEP_S = 0.1
+WAY_STRIDE = 3
 CHECK_STEP_S = 0.02
 
 
@@ -97,12 +103,13 @@ class ScriptedExpert:
     def _solve(self, problem: PlanningProblem, planning_s: float) -> PlanSet:
         """Search until a path has a departure that is clear of all movers, or time is up."""
         began = self._clock()
-        searched = replace(problem, obstacles=standing(self._scene.obstacles), previous=None)
+        rng = np.random.default_rng(self._seed)
         answer = PlanSet((), np.zeros(0), None, source='classical', seed=self._seed)
         tries = 0
         while (left := planning_s - (self._clock() - began)) > 0:
+            answer = self._search.plan(
+                replace(problem, obstacles=self._imagined(tries, rng), previous=None), left)
             tries += 1
-            answer = self._search.plan(searched, left)
             motion = None if answer.trajectory is None else self._departing(answer.trajectory)
             if motion is not None:
                 spent = self._clock() - began
@@ -110,6 +117,20 @@ class ScriptedExpert:
                     (motion,), np.array([-(motion.end_s - problem.start.stamp_s)]), 0,
                     evaluations=tries, latency_s=spent, source='classical', seed=self._seed)
         return replace(answer, best=None, latency_s=self._clock() - began)
+
+    def _imagined(self, tries: int, rng: np.random.Generator) -> tuple[Obstacle, ...]:
+        """Return the obstacles of one search, all standing, so that the ways found differ.
+
+        First without the movers; then with all of their ways filled; then in turn with each mover
+        somewhere on its way, and without again.
+        """
+        still = standing(self._scene.obstacles)
+        ways = [swept(item) for item in self._scene.obstacles if is_mover(item)]
+        if tries == 1:
+            return still + tuple(copy for way in ways for copy in way[::WAY_STRIDE])
+        if tries % 2 == 0 and tries > 0:
+            return still + tuple(way[int(rng.integers(len(way)))] for way in ways)
+        return still
 
     def _departing(self, motion: Trajectory) -> Trajectory | None:
         """Return the motion at its earliest departure that is clear of the movers, or None."""

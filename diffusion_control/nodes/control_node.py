@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ from diffusion_control.parameters import check_arguments
 
 PARENT_POLL_S = 0.1
 SWITCH_INTERVAL_S = 5e-4
+LOG_S = 0.05
 
 
 class ControlNode(LifecycleNode):
@@ -57,8 +59,10 @@ class ControlNode(LifecycleNode):
         self.clocks = Clocks(self)
         self.active = False
         self._warned: set[str] = set()
+        self._unsaid: deque[tuple[str, str]] = deque(maxlen=256)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
         self.create_timer(1.0, self._publish_diagnostics, clock=self.steady_clock)
+        self.create_timer(LOG_S, self.say_all, clock=self.steady_clock)
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
     def configure(self) -> None:
@@ -105,6 +109,7 @@ class ControlNode(LifecycleNode):
         """Do what a transition asks; a failure is logged with its reason and refuses it."""
         try:
             action()
+            self.get_logger().debug(what)  # the first look-up of a caller is the slow one
         except DiffusionControlError as error:
             self.failure = error
         except ImportError as error:
@@ -124,7 +129,28 @@ class ControlNode(LifecycleNode):
         """Log a warning, the same text only once."""
         if text not in self._warned and len(self._warned) < 1000:
             self._warned.add(text)
-            self.get_logger().warning(text)
+            self.say('warning', text)
+
+    def say(self, level: str, text: str) -> None:
+        """Log from a control thread: rclpy's logger looks up its caller, which can take 0.3 s.
+
+        Args:
+            level: `info`, `warning` or `error`.
+            text: What to say; the executor's thread says it within 50 ms.
+        """
+        self._unsaid.append((level, text))
+
+    def say_all(self) -> None:
+        """Log what control threads have said since."""
+        while self._unsaid:
+            level, text = self._unsaid.popleft()
+            logger = self.get_logger()
+            if level == 'info':
+                logger.info(text)
+            elif level == 'warning':
+                logger.warning(text)
+            else:
+                logger.error(text)
 
     def report_error(self, error: Exception) -> None:
         """Log what escaped from a loop; the loop goes on."""
@@ -212,6 +238,7 @@ class _Runner:
         ending.start()
         while ending.is_alive():
             executor.spin_once(timeout_sec=0.01)
+        self._node.say_all()
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._stop = True

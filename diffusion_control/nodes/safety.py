@@ -195,7 +195,7 @@ class SafetyNode(ControlNode):
         changed = (decision.state, decision.mode) != (state, mode)
         if decision.state != state:
             self._state.publish(String(data=decision.state))
-            self.get_logger().info(f'{state or "start"} -> {decision.state}: {decision.text()}')
+            self.say('info', f'{state or "start"} -> {decision.state}: {decision.text()}')
         if decision.mode != mode:
             self._mode.publish(String(data=decision.mode))
         changed = changed or decision.action != action
