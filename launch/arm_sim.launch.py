@@ -7,6 +7,7 @@ from launch import LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable
 
 from diffusion_control import launching
+from diffusion_control.middleware import local_environment
 
 ARGUMENTS = (
     'robot_config', 'use_sim_time', 'namespace', 'params_file', 'planner', 'fallback', 'profile',
@@ -37,9 +38,10 @@ def start(context):
 def generate_launch_description():
     """Return arguments and nodes; the graph stays on this machine unless the user says more."""
     autostart = ('true', 'Configure and activate all nodes.', ('true', 'false'))
-    reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    chosen = 'ROS_AUTOMATIC_DISCOVERY_RANGE' in os.environ
+    local = {} if chosen else local_environment()
     return LaunchDescription([
-        SetEnvironmentVariable('ROS_AUTOMATIC_DISCOVERY_RANGE', reach),
+        *(SetEnvironmentVariable(name, value) for name, value in local.items()),
         *launching.arguments(ARGUMENTS, autostart=autostart),
         OpaqueFunction(function=start),
     ])

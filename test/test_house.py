@@ -37,6 +37,7 @@ MAY_IMPORT = {
     'inference': BASE,
     'evaluation': BASE | {'planners', 'tracking', 'safety', 'simulation', 'inference'},
     'doctor': BASE,
+    'middleware': {'share'},
     'launching': BASE,
 }
 FREE = {'nodes', 'demo', 'cli'}

@@ -17,7 +17,7 @@ from diffusion_control.robots.limits import JointLimits
 
 Array = NDArray[np.float64]
 
-REST_RAD_S = 0.01
+REST_RAD_S = 0.02
 TICK_S = 0.01
 SLACK_S = 0.1
 STOP_STATES = ('STOPPING', 'HOLD', 'EMERGENCY')

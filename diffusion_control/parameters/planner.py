@@ -22,7 +22,7 @@ PLANNER: tuple[Parameter, ...] = (
         'num_candidates', 'int', 6,
         'Candidate futures that are checked and published.', minimum=1, maximum=64),
     Parameter(
-        'num_inference_steps', 'int', 20,
+        'num_inference_steps', 'int', 14,
         'Denoising steps of one plan from noise.', minimum=1, maximum=500),
     Parameter(
         'guidance_scale', 'float', 1.0,

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input from users and from strangers on the graph: clear refusals, and nothing moves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
+
+from demo_world import environment, run_demo, violations
+
+FLOOD = """
+import sys, time
+import rclpy
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+rclpy.init()
+node = rclpy.create_node('stranger')
+publisher = node.create_publisher(JointTrajectory, 'planner/plan', 10)
+names = [f'panda_joint{k}' for k in range(1, 8)]
+def plan(names, value, stamp, points):
+    message = JointTrajectory(joint_names=names)
+    message.header.stamp.sec = stamp
+    for k in range(points):
+        point = JointTrajectoryPoint(positions=[value] * len(names), velocities=[0.0] * len(names))
+        point.time_from_start.nanosec = 1000 * (k + 1)
+        message.points.append(point)
+    return message
+messages = [plan(names, float('nan'), 0, 3), plan(['a', 'b'], 0.0, 0, 3), plan(names, 0.1, 1, 3),
+            plan(names, 0.1, 0, 100_000)]
+end = time.monotonic() + float(sys.argv[1])
+count = 0
+while time.monotonic() < end:
+    publisher.publish(messages[3 if count % 100 == 99 else count % 3])
+    count += 1
+    time.sleep(0.01)
+"""
+SCENE = {'seed': 0, 'obstacles': [], 'start_rad': [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785],
+         'goals': [{'position_m': [0.5, 0.0, 0.4], 'quaternion': [1.0, 0.0, 0.0, 0.0]}]}
+
+
+@pytest.mark.process
+def test_a_flood_of_broken_plans_changes_nothing_but_counters(tmp_path: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, '-c', FLOOD, '40'], env=environment(121))
+    try:
+        run = run_demo(tmp_path, 121, '--duration-s', '8')
+    finally:
+        stranger.kill()
+        stranger.wait()
+    assert run.summary is not None, run.text
+    assert violations(run.summary) == {}
+    assert run.summary['goals']['reached_by_planner'] >= 1
+    states = run.summary['safety']['time_in_state_s']
+    assert 'EMERGENCY' not in states and 'FALLBACK' not in states
+    assert sum(run.summary['plan']['rejected'].values()) > 50
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'goals': [{'position_m': [3.0, 0.0, 0.4]}]}, 'reach'),
+    ({'goals': [{'position_m': [float('nan'), 0.0, 0.4]}]}, 'goal'),
+    ({'obstacles': [{'shape': 'sphere', 'size_m': [0.2], 'position_m': [0.5, 0.0, 0.4],
+                     'quaternion': [0.0, 0.0, 0.0, 1.0], 'velocity_m_s': [0.0, 0.0, 0.0]}]},
+     'collision'),
+    ({'start_rad': [9.0] * 7}, 'limits'),
+    ({'goals': None}, 'goals'),
+])
+def test_bad_scenes_are_refused_before_anything_moves(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    file = tmp_path / 'scene.yaml'
+    file.write_text(yaml.safe_dump({**SCENE, **change}))
+    run = run_demo(tmp_path / 'runs', 122, '--scene', str(file))
+    assert run.exit_code == 2, run.text
+    assert words in run.stderr and 'Traceback' not in run.text
+    assert run.summary is None
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(('text', 'words'), [
+    ('tracker: {ros__parameters: {rate_hz: .nan}}', 'rate_hz'),
+    ('tracker: {ros__parameters: {rate_hz: fast}}', 'rate_hz'),
+    ('tracker: {ros__parameters: {no_such: 1}}', 'no_such'),
+    ('tracker: [', 'YAML'),
+    ('tracker: {ros__parameters: {joint_names: [a, b]}}', 'joint_names'),
+    ('tracker: {ros__parameters: {robot: nobody}}', 'nobody'),
+])
+def test_bad_parameter_files_refuse_the_node(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / 'params.yaml'
+    file.write_text(text)
+    done = subprocess.run(
+        [sys.executable, '-m', 'diffusion_control.nodes.tracker', '--ros-args', '--params-file',
+         str(file)], env=environment(123), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert words in done.stdout + done.stderr
+    assert 'Traceback' not in done.stdout + done.stderr
