@@ -14,8 +14,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 SPACING_S = 0.02
 LOOK_AHEAD_S = 1.6
-TRIES = 24
-SPARE_M = 0.02
+STEP_S = 0.01
+SPARE_M = 0.01
 
 
 def braking_configurations(
@@ -51,7 +51,7 @@ def jump_position(
 
     Candidates lie where the plan has the tool 0.1 to 1.6 s from now; the nearest one is taken
     for which min over the braking configurations of the distance to a ball of `radius_m`
-    there is at least `margin_m` (and 2 cm, for what the sphere model leaves open).
+    there is at least `margin_m` (and 1 cm, for what the sphere model leaves open).
 
     Args:
         robot: The robot.
@@ -59,14 +59,14 @@ def jump_position(
         motion: The tracker's newest motion.
         now_s: ROS time [s].
         radius_m: Bounding radius of the obstacle that jumps [m].
-        rng: Draws the candidates.
+        rng: Shifts the candidates by up to 10 ms along the way.
         reaction_s: Time until the first braking command moves the robot [s].
         braking_fraction: Share of the acceleration limits the brake uses.
         margin_m: Least distance after the stop [m].
     """
     braking = braking_configurations(robot, motion, now_s, reaction_s, braking_fraction)
     times = np.zeros(len(braking))
-    ahead = np.sort(now_s + 0.1 + rng.random(TRIES) * (LOOK_AHEAD_S - 0.1))
+    ahead = now_s + np.arange(0.1, LOOK_AHEAD_S, STEP_S) + rng.random() * STEP_S
     positions, _, _ = plan.sample_many(np.minimum(ahead, plan.end_s))
     for configuration in positions:
         centre, _ = robot.tool_pose(configuration)

@@ -14,7 +14,11 @@ from rich.console import Console
 from rich.live import Live
 
 from diffusion_control.demo.closing import close_run
-from diffusion_control.demo.fault_table import FaultSpecification, specifications
+from diffusion_control.demo.fault_table import (
+    OBSTACLE_PERIOD_S,
+    FaultSpecification,
+    specifications,
+)
 from diffusion_control.demo.injector import Fired, Injector
 from diffusion_control.demo.live import live_values
 from diffusion_control.demo.obstacle_jump import jump_position
@@ -189,7 +193,7 @@ class _Demo:
         safety = self.setup.settings['safety']
         position = jump_position(
             self.setup.robot, plan, motion, self.monitor.ros_s(), SPARE_RADIUS_M, self._rng,
-            reaction_s=0.05 + safety['command_delay_s'] + safety['lead_s'],
+            reaction_s=OBSTACLE_PERIOD_S + 0.03 + safety['command_delay_s'],
             braking_fraction=safety['braking_fraction'], margin_m=safety['margin_m'])
         if position is None:
             return False

@@ -8,7 +8,7 @@ import time
 from rclpy.node import Node
 
 PAUSE_AFTER_S = 0.05
-RATE_FLOOR = 0.1
+RATE_FLOOR, RATE_CEILING = 0.1, 100.0
 
 
 class Clocks:
@@ -48,12 +48,12 @@ class Clocks:
         ros, steady = self.ros_s(), time.monotonic()
         if ros != self._last_ros_s:
             self._last_ros_s, self._moved_steady_s = ros, steady
-        if self._anchor is None:
+        if self._anchor is None or self._anchor[0] <= 0.0 or ros < self._anchor[0]:
             self._anchor = (ros, steady)
         elapsed = steady - self._anchor[1]
         if elapsed >= 0.1:
             advance = ros - self._anchor[0]
-            if advance > 0.0:
+            if 0.0 < advance < RATE_CEILING * elapsed:
                 self._factor += 0.3 * (advance / elapsed - self._factor)
             self._anchor = (ros, steady)
 

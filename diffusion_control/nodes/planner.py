@@ -25,13 +25,14 @@ from diffusion_control.nodes.control_node import (
 from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
-from diffusion_control.nodes.motion_input import MotionInput
+from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.qos import NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -53,6 +54,7 @@ class PlannerNode(ControlNode):
         self._report = self.create_publisher(String, 'planner/report', STANDARD)
         self._candidates = self.create_publisher(MarkerArray, 'planner/candidates', STANDARD)
         self._previous: Trajectory | None = None
+        self._published_s = 0.0
         self._published = self._failed = 0
         self._reason = 'waiting'
 
@@ -114,8 +116,7 @@ class PlannerNode(ControlNode):
         deadline = self.settings['deadline_s']
         now = self.clocks.ros_s()
         start_s = now + deadline * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
-        start = self._motion.predict(start_s) or Sample(
-            state.position, np.zeros_like(state.position), np.zeros_like(state.position))
+        start = self._start(start_s, state)
         obstacles = advance(seen[0], start_s - seen[1])
         goal = self._goals.box.look()
         problem = PlanningProblem(
@@ -124,6 +125,22 @@ class PlannerNode(ControlNode):
             goal or Goal(joints_rad=np.asarray(start.position)), obstacles,
             previous=self._previous, start_s=start_s, acceleration=start.acceleration)
         self._solve(problem, goal, deadline)
+
+    def _start(self, start_s: float, state: RobotState) -> Sample:
+        """Return where the robot will be at `start_s`.
+
+        The tracker's newest motion says it, once it follows the plan that was published last;
+        until then that plan says it, because it will be followed by then.
+        """
+        motion, last = self._motion.box.look(), self._previous
+        fresh = motion is not None and self._motion.box.age_s() < FRESH_S
+        if fresh and motion is not None:
+            known_s = max(self._published_s + DELIVERY_S, last.start_s if last else 0.0)
+            if last is None or motion.start_s >= known_s or last.start_s > start_s:
+                return motion.sample(start_s)
+            return last.sample(start_s)
+        still = np.zeros_like(state.position)
+        return Sample(state.position, still, still)
 
     def _solve(self, problem: PlanningProblem, goal: Goal | None, deadline_s: float) -> None:
         try:
@@ -140,7 +157,7 @@ class PlannerNode(ControlNode):
         self._reason = 'ok' if best is not None else 'no collision-free candidate'
         if best is not None:
             self._plan.publish(wire.encode(best))
-            self._previous = best
+            self._previous, self._published_s = best, self.clocks.ros_s()
             self._published += 1
         else:
             self._failed += 1

@@ -47,6 +47,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 
 INTERVENTION_RAD_S = 1e-3
+SETTLED_S = 0.3
+STANDING_ERROR_RAD = 0.02
 
 
 class SafetyMonitor:
@@ -171,10 +173,12 @@ class SafetyMonitor:
     def _judge(self, inputs: Inputs, following: Following, now_s: float, jumped: bool) -> Health:
         """Return the health with the monitor's own findings."""
         health = inputs.health
-        if following.error_rad > self._limits.follow_error_rad and not self._trust.lost:
-            self._trust.lose()
         resting = now_s >= self._moves_until_s
         self._rest_s = self._rest_s + inputs.dt_s if resting else 0.0
+        settled = self._rest_s >= SETTLED_S and following.stands
+        allowed = STANDING_ERROR_RAD if settled else self._limits.follow_error_rad
+        if following.error_rad > allowed and not self._trust.lost:
+            self._trust.lose()
         unknown = not health.state_age_s <= self._limits.state_stale_s
         stands = resting and self._rest_s >= self._parameters.command_delay_s
         return replace(
@@ -188,10 +192,12 @@ class SafetyMonitor:
     ) -> Choice:
         """Return what to commit in this state."""
         age_s = judged.obstacles_age_s
+        machine = self._machine
+        # a set-point on its way back to a robot that stands undoes the deviation
+        returning = self._trust.lost and machine.state == HOLD
         around = Surroundings(
             inputs.obstacles, age_s if age_s is not None and math.isfinite(age_s) else 0.0,
-            following.deviation_m)
-        machine = self._machine
+            0.0 if returning else following.deviation_m)
         if judged.clock_paused or now_s == self._sent_at_s:  # C has not moved: it goes on later
             self._braking |= judged.clock_paused
             return self._chooser.keep(committed, now_s, around)
