@@ -124,12 +124,9 @@ class Chooser:
     def approach(
         self, committed: Trajectory, target: Array, now_s: float, around: Surroundings
     ) -> Choice:
-        """Return the set-point's way to where the robot is, if it verifies, else standing.
-
-        The deviation is what this way undoes, so it does not count against it.
-        """
+        """Return the set-point's way to where the robot is, if it verifies, else standing."""
         motion = self._candidates.approach(committed, target, now_s)
-        check = self._verifier.verify(motion, replace(around, deviation_m=0.0))
+        check = self._verifier.verify(motion, around)
         return Choice(motion, check, BRAKE) if check.ok else self.keep(committed, now_s, around)
 
     def _steps(self, committed: Trajectory, motion: Trajectory, now_s: float

@@ -51,6 +51,19 @@ SETTLED_S = 0.3
 STANDING_ERROR_RAD = 0.02
 
 
+def returning(around: Surroundings) -> Surroundings:
+    """Return what a set-point on its way back to a robot that stands is checked against.
+
+    The robot does not move along, so the movers are taken where they are, and the deviation,
+    which this way undoes, does not count.
+    """
+    obstacles = around.obstacles
+    still = replace(
+        obstacles, velocity_m_s=np.zeros_like(obstacles.velocity_m_s),
+        may_move=np.zeros_like(obstacles.may_move))
+    return replace(around, obstacles=still, deviation_m=0.0)
+
+
 class SafetyMonitor:
     """Own the committed trajectory and decide what is sent.
 
@@ -193,11 +206,11 @@ class SafetyMonitor:
         """Return what to commit in this state."""
         age_s = judged.obstacles_age_s
         machine = self._machine
-        # a set-point on its way back to a robot that stands undoes the deviation
-        returning = self._trust.lost and machine.state == HOLD
         around = Surroundings(
             inputs.obstacles, age_s if age_s is not None and math.isfinite(age_s) else 0.0,
-            0.0 if returning else following.deviation_m)
+            following.deviation_m)
+        if self._trust.lost and machine.state == HOLD:
+            around = returning(around)
         if judged.clock_paused or now_s == self._sent_at_s:  # C has not moved: it goes on later
             self._braking |= judged.clock_paused
             return self._chooser.keep(committed, now_s, around)
