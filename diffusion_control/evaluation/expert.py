@@ -33,7 +33,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 PLANNING_S = 5.0
-MARGIN_M = 0.02
+MARGIN_M = 0.01
 LONGEST_WAIT_S = 10.0
 WAIT_STEP_S = 0.1
 WAY_STRIDE = 3
@@ -59,7 +59,9 @@ class ScriptedExpert:
         """Prepare the search."""
         self._robot, self._scene, self._clock = robot, scene, clock
         self._planning_s, self._activation_s = planning_s, activation_s
-        self._search = registry.make('rrt_connect', robot=robot, seed=seed)
+        self._search = registry.make(
+            'rrt_connect', robot=robot, seed=seed, margin_m=MARGIN_M,
+            search_s=planning_s)
         self._answered: tuple[bytes, PlanSet] | None = None
         self._spent_s: dict[bytes, float] = {}
         self._seed = seed

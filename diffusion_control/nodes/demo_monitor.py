@@ -30,7 +30,7 @@ from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-MOVING_RAD_S = 0.02
+MOVING_RAD_S = 0.05
 POLL_S = 0.01
 
 
