@@ -44,9 +44,9 @@ class ProcessGroup:
         self.processes: dict[str, Process] = {}
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
-        """Start `python -m MODULE ARGS` under a name."""
+        """Start `python -P -m MODULE ARGS` under a name: the package that runs, not the folder."""
         popen = subprocess.Popen(
-            [sys.executable, '-m', *arguments], env=self._environment, text=True,
+            [sys.executable, '-P', '-m', *arguments], env=self._environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True)
         process = Process(name, popen)

@@ -37,6 +37,7 @@ MARGIN_M = 0.01
 LONGEST_WAIT_S = 10.0
 WAIT_STEP_S = 0.1
 WAY_STRIDE = 3
+AGAIN_S = 1.5
 CHECK_STEP_S = 0.02
 
 
@@ -109,8 +110,8 @@ class ScriptedExpert:
         answer = PlanSet((), np.zeros(0), None, source='classical', seed=self._seed)
         tries = 0
         while (left := planning_s - (self._clock() - began)) > 0:
-            answer = self._search.plan(
-                replace(problem, obstacles=self._imagined(tries, rng), previous=None), left)
+            searched = replace(problem, obstacles=self._imagined(tries, rng), previous=None)
+            answer = self._search.plan(searched, min(left, AGAIN_S) if tries else left)
             tries += 1
             motion = None if answer.trajectory is None else self._departing(answer.trajectory)
             if motion is not None:
