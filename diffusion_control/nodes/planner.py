@@ -37,6 +37,7 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
+LONGEST_LEAD_S, FORGET = 0.32, 0.8
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
 BEST, OTHER = (0.1, 0.6, 0.9), (0.6, 0.6, 0.9)
@@ -54,7 +55,7 @@ class PlannerNode(ControlNode):
         self._report = self.create_publisher(String, 'planner/report', STANDARD)
         self._candidates = self.create_publisher(MarkerArray, 'planner/candidates', STANDARD)
         self._previous: Trajectory | None = None
-        self._published_s = 0.0
+        self._published_s = self._latency_s = 0.0
         self._published = self._failed = 0
         self._reason = 'waiting'
 
@@ -115,7 +116,8 @@ class PlannerNode(ControlNode):
             return
         deadline = self.settings['deadline_s']
         now = self.clocks.ros_s()
-        start_s = now + deadline * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
+        expected_s = min(max(deadline, self._latency_s), LONGEST_LEAD_S)
+        start_s = now + expected_s * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
         start = self._start(start_s, state)
         obstacles = advance(seen[0], start_s - seen[1])
         goal = self._goals.box.look()
@@ -152,6 +154,7 @@ class PlannerNode(ControlNode):
             self.warn_once(str(error))
             return
         best = plans.trajectory
+        self._latency_s = max(plans.latency_s, FORGET * self._latency_s)
         confidence = confidence_of(plans)
         stamp = None if best is None else best.stamp_s
         self._reason = 'ok' if best is not None else 'no collision-free candidate'

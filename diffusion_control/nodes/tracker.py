@@ -42,7 +42,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 OBSTACLE_SPEED_M_S = 0.5
 COMMITTED_FRESH_S = 1.0
 SIMULATED_POLL_S = 0.002
-QUEUE = 4
+QUEUE = 16
+JUDGE_S = 0.0015
 SHOWN_POINTS = 12
 TRACKER_PARAMETERS = ('warm_start', 'braking_fraction', 'command_delay_s', 'observer')
 
@@ -147,7 +148,7 @@ class TrackerNode(ControlNode):
         state = self._states.box.look()
         if state is None or self.clocks.paused or not self._due(now_s):
             return
-        self._judge_next(now_s)
+        self._judge_waiting(now_s, begin)
         received = time.perf_counter()
         output = self._step(state, now_s)
         stepped = time.perf_counter()
@@ -180,10 +181,14 @@ class TrackerNode(ControlNode):
         return self.tracker.step(state, Reference(
             chosen.plan, committed, chosen.time_scale, seen[0] if seen else ()), now_s)
 
+    def _judge_waiting(self, now_s: float, begin_s: float) -> None:
+        """Judge plans until one took its time; a flood of broken ones is passed over quickly."""
+        for _ in range(QUEUE):
+            if not self._queue or time.perf_counter() - begin_s > JUDGE_S:
+                return
+            self._judge_next(now_s)
+
     def _judge_next(self, now_s: float) -> None:
-        """Judge the oldest waiting plan; the others wait for the next ticks."""
-        if not self._queue:
-            return
         source, plan = self._queue.popleft()
         seen = self._obstacles.box.look()
         verdict = self.admission.judge(

@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 SILENT_PERIODS = 2.5
 FROZEN_S = 0.1
+CATCH_UP = 1.25
 CORRECTION_HZ = 1.0
 CORRECTION_SHARE = 0.02
 
@@ -98,6 +99,10 @@ class WholeTrajectory:
 class PositionSample:
     """A receiver that holds the last position it got: silence is an instant stop.
 
+    Its drive goes from sample to sample in one period. A sample after a late tick would ask it
+    to make up for the whole delay in that time, so the samples move on along C by at most 1.25
+    periods a tick, and the robot lags a few milliseconds behind C until it has caught up.
+
     Args:
         period_s: Time between two samples [s].
         delay_s: Time until the robot moves by a command [s].
@@ -106,10 +111,15 @@ class PositionSample:
     def __init__(self, period_s: float, delay_s: float) -> None:
         """Remember period and delay."""
         self._period_s, self._delay_s = period_s, delay_s
+        self._at_s = -math.inf
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
-        """Return C one period ahead."""
-        position, velocity, _ = at(committed, now_s + self._period_s)
+        """Return C one period ahead, or less far along it while late ticks are made up for."""
+        wanted = now_s + self._period_s
+        catching_up = now_s - FROZEN_S < self._at_s < wanted
+        reachable = self._at_s + CATCH_UP * self._period_s
+        self._at_s = min(wanted, reachable) if catching_up else wanted
+        position, velocity, _ = at(committed, self._at_s)
         return CommandSample(position, velocity)
 
     def tail_s(self, moving_s: float) -> float:
@@ -124,7 +134,8 @@ class PositionSample:
         if silent_s <= FROZEN_S:
             late_s = silent_s - self._period_s
             return replace(committed, stamp_s=committed.stamp_s + late_s)
-        frozen = at(committed, last_s + self._period_s)[0]
+        at_s = self._at_s if math.isfinite(self._at_s) else last_s + self._period_s
+        frozen = at(committed, at_s)[0]
         return stand(frozen, now_s, committed.names, committed.frame_id)
 
 
