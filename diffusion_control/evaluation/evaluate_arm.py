@@ -8,6 +8,7 @@ Each scene is run in closed loop on a simulated clock, once with each planner; t
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -258,13 +259,19 @@ def _results(
         for task in tasks:
             yield run_task(options, task, folder)
         return
-    with ProcessPoolExecutor(min(options.jobs, len(tasks)), get_context('spawn')) as pool:
+    workers = min(options.jobs, len(tasks))
+    with ProcessPoolExecutor(workers, get_context('spawn'), _end_on_interrupt) as pool:
         futures = [pool.submit(run_task, options, task, folder) for task in tasks]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_on_interrupt() -> None:
+    """Let an interrupt end this process at once, without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @lru_cache(maxsize=2)

@@ -84,6 +84,7 @@ class SimulatorNode(ControlNode):
         self._markers = MarkerArray()
         self._marked: tuple[Obstacle, ...] = ()
         kind = PROFILE_MESSAGES[settings['profile']]
+        self._wake_s = WAKE_S if kind == 'joint_trajectory' else WAKE_S / 2
         topic = settings['command_topic'] or self.robot.controller.command_topic
         self._taps = Taps(self)
         self._taps.subscribe(
@@ -101,7 +102,7 @@ class SimulatorNode(ControlNode):
         """Let time run."""
         self._anchor_steady, self._anchor_s = time.monotonic(), time.time()
         self.simulation.reset(time_s=self._anchor_s, obstacles_move=False)
-        self._loop = PeriodicLoop(WAKE_S, self._tick, self._on_error, name='simulator')
+        self._loop = PeriodicLoop(self._wake_s, self._tick, self._on_error, name='simulator')
         self._loop.start()
 
     def deactivate(self) -> None:
@@ -147,7 +148,7 @@ class SimulatorNode(ControlNode):
             self._publish_obstacles()
         self._goals.update(
             self.simulation.true_state(), self.simulation.time_s, self._events)
-        if self._ticks % round(REPORT_S / WAKE_S) == 0:
+        if self._ticks % round(REPORT_S / self._wake_s) == 0:
             self._publish_report()
 
     def _publish_obstacles(self) -> None:
@@ -165,7 +166,7 @@ class SimulatorNode(ControlNode):
         self._obstacles.publish(self._markers)
 
     def _every(self, name: str) -> int:
-        return max(1, round(1.0 / (self.settings[name] * WAKE_S)))
+        return max(1, round(1.0 / (self.settings[name] * self._wake_s)))
 
     def _silent(self, fault: str, now_steady: float) -> bool:
         return now_steady < self._silent_until.get(fault, 0.0)

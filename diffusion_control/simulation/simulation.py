@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 DISTANCE_TICKS = 10
+EXEMPT_TICKS = 150
 
 
 class Simulation:
@@ -116,6 +117,7 @@ class Simulation:
         """
         start = np.array(self.scene.start_rad if position is None else position, dtype=float)
         self._start_s, self._ticks, self._frozen_until, self.paused = time_s, 0, 0, False
+        self._exempt_until = 0
         mujoco.mj_resetData(self.model.model, self.data)
         self._position[:] = start
         self._obstacles.reset(time_s if obstacles_move else None)
@@ -250,6 +252,8 @@ class Simulation:
                 self.receiver.reset(self._position, now_s)
         else:
             set_position, set_velocity = self.receiver.set_point(now_s)
+            if self.receiver.froze(now_s):
+                self._exempt_until = self._ticks + EXEMPT_TICKS
         self._command[:] = set_position
         mujoco.mj_fullM(self.model.model, self.data, self._inertia)
         np.subtract(self.data.qfrc_bias, self.data.qfrc_passive, out=self._bias)
@@ -299,7 +303,7 @@ class Simulation:
         buffers['point_speed_max_m_s'][row] = self.point_speed_m_s
         buffers['distance_min_m'][row] = self.distance_m
         buffers['obstacles'][row] = self._spheres
-        buffers['exempt'][row] = self._ticks <= self._frozen_until
+        buffers['exempt'][row] = self._ticks <= max(self._frozen_until, self._exempt_until)
 
     def _keep_onsets(self) -> None:
         """Count new contacts and hand them to the recorder."""

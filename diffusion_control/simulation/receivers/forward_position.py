@@ -11,6 +11,8 @@ from diffusion_control.simulation.receivers.messages import Message
 from diffusion_control.simulation.receivers.samples import ordered_values
 from diffusion_control.trajectory.trajectory import Array
 
+FROZEN_RAD_S = 0.02
+
 
 class ForwardPosition:
     """Forward each position sample; a servo drive interpolates between samples.
@@ -60,6 +62,11 @@ class ForwardPosition:
         self._slope /= self.period_s
         self._since_s = now_s
         return True
+
+    def froze(self, now_s: float) -> bool:
+        """Return whether a moving set-point has stood for a period, for lack of a sample."""
+        late = now_s - self._since_s >= 2.0 * self.period_s
+        return bool(late and np.abs(self._slope).max() > FROZEN_RAD_S)
 
     def set_point(self, now_s: float) -> tuple[Array, Array]:
         """Return the interpolated set-point."""

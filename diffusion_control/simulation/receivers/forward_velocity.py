@@ -56,6 +56,10 @@ class ForwardVelocity:
         self._run(values, now_s)
         return True
 
+    def froze(self, now_s: float) -> bool:
+        """Return False: it never stops in the middle of a motion."""
+        return False
+
     def set_point(self, now_s: float) -> tuple[Array, Array]:
         """Return the integrated position and the velocity."""
         np.multiply(self._velocity, now_s - self._since_s, out=self._position)

@@ -73,6 +73,10 @@ class JointTrajectoryReceiver:
         self._pending = points
         return True
 
+    def froze(self, now_s: float) -> bool:
+        """Return False: it never stops in the middle of a motion."""
+        return False
+
     def set_point(self, now_s: float) -> tuple[Array, Array]:
         """Run one controller update at `now_s`; return the sample for `now_s` + P."""
         if self._pending is not None:

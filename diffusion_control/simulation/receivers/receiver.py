@@ -29,6 +29,9 @@ class Receiver(Protocol):
     def receive(self, message: Message, now_s: float) -> bool:
         """Take a message in at ROS time `now_s`; return whether it was accepted."""
 
+    def froze(self, now_s: float) -> bool:
+        """Return whether silence has stopped it in the middle of a motion."""
+
     def set_point(self, now_s: float) -> tuple[Array, Array]:
         """Return position [rad] and velocity [rad/s] for the period after `now_s`, each [n].
 
