@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 SPACING_S = 0.02
 LOOK_AHEAD_S = 1.6
 STEP_S = 0.01
-SPARE_M = 0.01
+SPARE_M = 0.005
 
 
 def braking_configurations(
@@ -51,7 +51,7 @@ def jump_position(
 
     Candidates lie where the plan has the tool 0.1 to 1.6 s from now; the nearest one is taken
     for which min over the braking configurations of the distance to a ball of `radius_m`
-    there is at least `margin_m` (and 1 cm, for what the sphere model leaves open).
+    there is at least `margin_m` (and 5 mm, for what the sphere model leaves open).
 
     Args:
         robot: The robot.

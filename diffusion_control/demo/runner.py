@@ -35,6 +35,7 @@ START_PATIENCE_S = 60.0
 END_PATIENCE_S = 15.0
 SETTLE_S = 3.0
 SPARE_RADIUS_M = 0.06
+TICK_S = 0.01
 
 
 @dataclass
@@ -193,7 +194,7 @@ class _Demo:
         safety = self.setup.settings['safety']
         position = jump_position(
             self.setup.robot, plan, motion, self.monitor.ros_s(), SPARE_RADIUS_M, self._rng,
-            reaction_s=OBSTACLE_PERIOD_S + 0.03 + safety['command_delay_s'],
+            reaction_s=OBSTACLE_PERIOD_S + TICK_S + safety['command_delay_s'],
             braking_fraction=safety['braking_fraction'], margin_m=safety['margin_m'])
         if position is None:
             return False
