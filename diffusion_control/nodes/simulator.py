@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import simulation
+from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
@@ -37,6 +38,7 @@ from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.receivers.messages import SampleMessage, TrajectoryMessage
 
@@ -44,6 +46,7 @@ WAKE_S = 0.005
 MAX_TICKS = 50
 SPARE_RADIUS_M = 0.06
 REPORT_S = 0.2
+GOALS = 12
 PROFILE_MESSAGES = {
     'jtc': 'joint_trajectory', 'gz': 'joint_trajectory', 'isaac': 'joint_state',
     'forward_position': 'float64_multi_array', 'forward_velocity': 'float64_multi_array'}
@@ -70,7 +73,7 @@ class SimulatorNode(ControlNode):
         self.robot = load_robot(self, settings)
         scene = (
             simulation.load_scene(settings['scene']) if settings['scene']
-            else generate_scene(self.robot, settings['seed'], settings['tier'], goals=12))
+            else drawn_scene(self.robot, settings['seed'], settings['tier']))
         scene.check(self.robot, settings['scene'] or 'scene')
         spare = Obstacle('sphere', (SPARE_RADIUS_M,), np.array([0.0, 0.0, -50.0]), key='spare')
         self.simulation = simulation.make(
@@ -253,6 +256,13 @@ class SimulatorNode(ControlNode):
                 self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
             else:
                 self.simulation.restore_obstacle(self._spare_index)
+
+
+def drawn_scene(robot: Arm, seed: int, tier: str) -> simulation.Scene:
+    """Return the demo's scene of a seed, or one of a tier with several goals."""
+    if tier == 'demo':
+        return demo_scene(robot, seed)
+    return generate_scene(robot, seed, tier, goals=GOALS)
 
 
 def plant_of(settings: dict[str, Any], links: int) -> simulation.Plant:

@@ -22,7 +22,8 @@ SIMULATOR: tuple[Parameter, ...] = (
         'scene', 'string', '',
         'YAML file of one scene; empty generates one of the tier from the seed.'),
     Parameter(
-        'tier', 'string', 'easy', 'Difficulty of a generated scene.', choices=('easy', 'hard')),
+        'tier', 'string', 'demo', "The demo's scene, or the difficulty of a generated one.",
+        choices=('demo', 'easy', 'hard')),
     Parameter(
         'seed', 'int', 0, 'Seed of scene, plant and noise.', minimum=0, maximum=2**31 - 1),
     Parameter(

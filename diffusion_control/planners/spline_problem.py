@@ -35,6 +35,7 @@ DURATION_WEIGHT = 0.1
 SHORTEST_S = 0.2
 COARSE = np.geomspace(0.5, 4.0, 14)
 FINE = np.linspace(0.86, 1.0, 6)
+LIMIT_INSET_RAD = 0.01
 
 
 class SplineProblem:
@@ -54,7 +55,8 @@ class SplineProblem:
     ) -> None:
         self.world, self.start = world, start
         self.guidance, self.samples = guidance, samples
-        self.lower, self.upper = limits.lower_rad, limits.upper_rad
+        self.lower = np.minimum(limits.lower_rad + LIMIT_INSET_RAD, start.position)
+        self.upper = np.maximum(limits.upper_rad - LIMIT_INSET_RAD, start.position)
         self.lower32 = self.lower.astype(np.float32)
         self.upper32 = self.upper.astype(np.float32)
         self.speed = np.maximum(limits.velocity_rad_s, 1.02 * np.abs(start.velocity))

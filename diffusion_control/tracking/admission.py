@@ -16,7 +16,7 @@
 | `residual` | velocities are not the rate of change of the positions |
 | `limit_acceleration` | an acceleration of its interpolation is above the limit |
 | `discontinuous` | its state at its start (or now) is too far from the committed motion |
-| `collision` | it touches an obstacle (moved on at constant velocity), the floor or itself |
+| `collision` | it touches an obstacle (movers: 1.5 s ahead at constant velocity), the floor or itself |
 
 The checks run in this order, the cheap ones first: a flood of huge or stale plans costs next to
 nothing. A plan that starts in contact (an obstacle drove into the standing robot) is admitted if
@@ -59,6 +59,7 @@ REASONS: tuple[str, ...] = (
     COLLISION)
 MAX_POINTS = 40
 COLLISION_SAMPLES = 48
+MOVERS_AHEAD_S = 1.5
 
 
 class PlanLike(Protocol):
@@ -308,7 +309,8 @@ class PlanAdmission:
         packed = case.obstacles
         if not isinstance(packed, ObstacleArrays):
             packed = ObstacleArrays.pack(tuple(packed))
-        clearances = self._robot.collision.path_clearance(position, at - case.now_s, packed)
+        ahead_s = np.minimum(at - case.now_s, MOVERS_AHEAD_S)
+        clearances = self._robot.collision.path_clearance(position, ahead_s, packed)
         for what, clearance, margin in zip(
                 ('an obstacle', 'itself or the floor'), clearances, (self._margin, 0.0),
                 strict=True):
