@@ -16,7 +16,7 @@
 | `residual` | velocities are not the rate of change of the positions |
 | `limit_acceleration` | an acceleration of its interpolation is above the limit |
 | `discontinuous` | its state at its start (or now) is too far from the committed motion |
-| `collision` | it touches an obstacle (movers: 1.5 s ahead at constant velocity), the floor or itself |
+| `collision` | it touches an obstacle (movers go on for 1.5 s), the floor or itself |
 
 The checks run in this order, the cheap ones first: a flood of huge or stale plans costs next to
 nothing. A plan that starts in contact (an obstacle drove into the standing robot) is admitted if
