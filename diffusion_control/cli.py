@@ -137,11 +137,12 @@ def evaluate(
     _check_fallback(fallback)
     with console.output(json):
         from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm
+        from diffusion_control.evaluation.host import commit_of_code
         result = evaluate_arm(EvaluateArmOptions(
             robot_config=robot_config, planner=planner, fallback=fallback, episodes=episodes,
             jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant, tracker=tracker,
             safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs, seed=seed,
-            out=out))
+            out=out, commit=commit_of_code()))
     return console.finish(result, json)
 
 
@@ -243,7 +244,8 @@ def check_run(
             allowed='a folder with truth.npz and run.mcap', remedy='for example runs/latest')
     with console.output(json):
         from diffusion_control.evaluation.check_run import check_run as check
-        result = check(run_dir)
+        from diffusion_control.evaluation.host import command_line, commit_of_code
+        result = check(run_dir, commit=commit_of_code(), command=command_line())
     return console.finish(result, json)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from rich.console import Console
 
 from diffusion_control.demo.options import DemoOptions, FaultsOptions, Injection
 from diffusion_control.demo.runner import run_demo
-from diffusion_control.demo.setup import commit_of_code
-from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.host import command_line, commit_of_code, host_information
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.statistics import Check, failed_names
 from diffusion_control.evaluation.tables import fault_table
@@ -57,7 +55,7 @@ def run(options: FaultsOptions) -> dict[str, Any]:
     console.print(fault_table(wanted))
     return dict(finite({
         'schema_version': SCHEMA_VERSION, 'commit': commit_of_code(),
-        'command': ' '.join(['diffusion_control', *sys.argv[1:]]), 'host': host_information(),
+        'command': command_line(), 'host': host_information(),
         'rows': wanted, 'checks': [check.row() for check in checks],
         'failed': failed_names(checks, options.names)}))
 

@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from diffusion_control import parameters, planners, robots, simulation
 from diffusion_control.demo.options import DemoOptions
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.demo_scene import demo_scene
+from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.parameters.nodes import closest
 from diffusion_control.robots.arm import Arm
@@ -100,7 +98,7 @@ def prepare(options: DemoOptions) -> Setup:
         for name, values in settings.items()})
     return Setup(
         options, robot, plant, folder, settings, topic, command_type, commit_of_code(),
-        ' '.join(['diffusion_control', *sys.argv[1:]]))
+        command_line())
 
 
 def node_settings(
@@ -156,17 +154,3 @@ def known(where: str, name: str, names: list[str]) -> None:
         raise ConfigurationError(
             f'unknown value of {where}', where=where, value=name, allowed=', '.join(names),
             remedy=closest(name, tuple(names)))
-
-
-def commit_of_code() -> str:
-    """Return the git commit of a checkout, else the version of the package."""
-    from diffusion_control import __version__
-    folder = Path(__file__).resolve().parent
-    try:
-        found = subprocess.run(
-            ['git', '-C', str(folder), 'describe', '--always', '--dirty', '--abbrev=12'],
-            capture_output=True, text=True, timeout=5.0, check=False,
-            env={**os.environ, 'GIT_CEILING_DIRECTORIES': str(folder.parents[2])})
-    except (OSError, subprocess.TimeoutExpired):
-        return __version__
-    return found.stdout.strip() or __version__

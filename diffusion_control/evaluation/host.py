@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +27,22 @@ def _cpu() -> str:
     except OSError:
         return platform.machine()
     return platform.machine()
+
+
+def commit_of_code() -> str:
+    """Return the git commit of a checkout, else the version of the package."""
+    from diffusion_control import __version__
+    folder = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ['git', '-C', str(folder), 'describe', '--always', '--dirty', '--abbrev=12'],
+            capture_output=True, text=True, timeout=5.0, check=False,
+            env={**os.environ, 'GIT_CEILING_DIRECTORIES': str(folder.parents[2])})
+    except (OSError, subprocess.TimeoutExpired):
+        return __version__
+    return found.stdout.strip() or __version__
+
+
+def command_line() -> str:
+    """Return the command that this process was started with."""
+    return ' '.join(['diffusion_control', *sys.argv[1:]])
