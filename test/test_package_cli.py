@@ -185,7 +185,8 @@ def test_check_run_prints_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     result = {'rows': [], 'checks': [], 'failed': ['violations']}
-    fake(monkeypatch, 'diffusion_control.evaluation.check_run', check_run=lambda folder, **names: result)
+    fake(monkeypatch, 'diffusion_control.evaluation.check_run',
+         check_run=lambda folder, **names: result)
     assert cli.run(['check-run', str(tmp_path)]) == 1
     assert 'failed: violations' in capsys.readouterr().out
 
