@@ -77,6 +77,16 @@ def violations(summary: dict[str, Any]) -> dict[str, int]:
             if count and name != 'contacts_at_rest'}
 
 
+def harm(summary: dict[str, Any]) -> dict[str, int]:
+    """Return the violations that no late sample can cause: contacts and position limits.
+
+    A receiver of single samples turns every late tick into a short change of speed, so that its
+    other counts depend on how busy the machine is.
+    """
+    kinds = ('position', 'self_or_wall', 'contact_moving')
+    return {name: count for name, count in violations(summary).items() if name in kinds}
+
+
 def node_processes(domain_id: int) -> list[int]:
     """Return the processes of this package's nodes that run in a domain."""
     found = []
