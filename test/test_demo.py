@@ -37,6 +37,8 @@ while time.monotonic() < end and not wanted <= seen:
     seen |= {name for name, _ in node.get_topic_names_and_types()}
     time.sleep(0.2)
 print(json.dumps(sorted(seen)))
+node.destroy_node()
+rclpy.shutdown()
 """
 NODES = ('planner', 'tracker', 'safety', 'fallback', 'simulator', 'recorder')
 TOPICS = (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_control import cli
+from diffusion_control.middleware import local_environment
 
 pytest.importorskip('rclpy')
 PUBLISHER = """
@@ -34,7 +35,8 @@ while time.monotonic() < end:
 def publisher(monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[str]:
     """Start a publisher of joint states in a domain of its own, and end it afterwards."""
     monkeypatch.setenv('ROS_DOMAIN_ID', '82')
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    for name, value in local_environment().items():
+        monkeypatch.setenv(name, value)
     process = subprocess.Popen(
         [sys.executable, '-c', PUBLISHER], stdout=subprocess.PIPE, text=True, env={**os.environ})
     assert process.stdout is not None
