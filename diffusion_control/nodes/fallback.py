@@ -43,7 +43,6 @@ AHEAD_S = 0.05
 CHECK_SPACING_S = 0.04
 LOOK_AHEAD_S = 2.0
 OFF_PATH_RAD = 0.15
-OBSTACLE_SPEED_M_S = 0.5
 
 
 class FallbackNode(ControlNode):
@@ -68,7 +67,7 @@ class FallbackNode(ControlNode):
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
-        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._obstacles = ObstacleInput(self, taps, self.robot)
         self._goals = GoalInput(self, taps, self.robot)
         self._motion = MotionInput(
             self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)

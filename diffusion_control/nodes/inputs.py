@@ -34,6 +34,7 @@ from diffusion_control.robots.state import RobotState
 Array = NDArray[np.float64]
 SPLIT_AGE_S = 0.05
 MOST_NAME_MAPS = 16
+MAX_SPEED_M_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class JointStateInput:
 class ObstacleInput:
     """The observed set of obstacles, with velocities, and the stamp it is of."""
 
-    def __init__(self, node: Node, taps: Taps, robot: Robot, max_speed_m_s: float) -> None:
+    def __init__(
+        self, node: Node, taps: Taps, robot: Robot, max_speed_m_s: float = MAX_SPEED_M_S
+    ) -> None:
         """Subscribe to `obstacles`."""
         self.box: Mailbox[tuple[tuple[Obstacle, ...], float]] = Mailbox()
         self.rejected = 0

@@ -21,19 +21,12 @@ class Mailbox(Generic[Value]):
         self._lock = threading.Lock()
         self._value: Value | None = None
         self._arrival_s = -float('inf')
-        self._count = 0
 
     def put(self, value: Value, age_s: float = 0.0) -> None:
         """Replace the value by one that arrived `age_s` ago [s]."""
         arrival = time.monotonic() - age_s
         with self._lock:
             self._value, self._arrival_s = value, arrival
-            self._count += 1
-
-    def clear(self) -> None:
-        """Forget the value and its arrival."""
-        with self._lock:
-            self._value, self._arrival_s = None, -float('inf')
 
     def look(self) -> Value | None:
         """Return the newest value, or None."""
@@ -45,9 +38,3 @@ class Mailbox(Generic[Value]):
         now = time.monotonic() if now_steady_s is None else now_steady_s
         with self._lock:
             return now - self._arrival_s
-
-    @property
-    def count(self) -> int:
-        """Number of values put so far."""
-        with self._lock:
-            return self._count

@@ -41,7 +41,6 @@ LONGEST_LEAD_S, FORGET = 0.32, 0.8
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
 BEST, OTHER = (0.1, 0.6, 0.9), (0.6, 0.6, 0.9)
-OBSTACLE_SPEED_M_S = 0.5
 
 
 class PlannerNode(ControlNode):
@@ -69,7 +68,7 @@ class PlannerNode(ControlNode):
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
-        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._obstacles = ObstacleInput(self, taps, self.robot)
         self._goals = GoalInput(self, taps, self.robot)
         self._motion = MotionInput(
             self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)

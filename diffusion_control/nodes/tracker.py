@@ -39,7 +39,6 @@ from diffusion_control.tracking.hand_over import MODES, PlanSlots
 from diffusion_control.tracking.protocol import Reference, TrackerOutput
 from diffusion_control.trajectory.trajectory import Trajectory
 
-OBSTACLE_SPEED_M_S = 0.5
 COMMITTED_FRESH_S = 1.0
 SIMULATED_POLL_S = 0.002
 QUEUE = 16
@@ -80,7 +79,7 @@ class TrackerNode(ControlNode):
         names = self.robot.joint_names
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, names)
-        self._obstacles = ObstacleInput(self, taps, self.robot, OBSTACLE_SPEED_M_S)
+        self._obstacles = ObstacleInput(self, taps, self.robot)
         self._committed = MotionInput(self, taps, 'safety/committed', names)
         self._status: Mailbox[str] = Mailbox()
         for source in ('planner', 'fallback'):
