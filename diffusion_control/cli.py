@@ -103,6 +103,9 @@ def evaluate(
     task: Annotated[str, typer.Argument(metavar='TASK', help='arm')],
     robot_config: RobotConfig = 'panda',
     planner: Planner = 'training_free',
+    peer: Annotated[list[str] | None, typer.Option(
+        '--peer', metavar='NAME|none',
+        help='A planner to compare with, besides the expert; may be repeated.')] = None,
     fallback: Annotated[
         str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'hold',
     episodes: Annotated[
@@ -136,13 +139,17 @@ def evaluate(
     _check_planner(planner)
     _check_fallback(fallback)
     with console.output(json):
-        from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm
+        from diffusion_control.evaluation.evaluate_arm import (
+            EvaluateArmOptions,
+            evaluate_arm,
+            peers,
+        )
         from diffusion_control.evaluation.host import commit_of_code
         result = evaluate_arm(EvaluateArmOptions(
-            robot_config=robot_config, planner=planner, fallback=fallback, episodes=episodes,
-            jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant, tracker=tracker,
-            safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs, seed=seed,
-            out=out, commit=commit_of_code()))
+            robot_config=robot_config, planner=planner, peers=peers(peer), fallback=fallback,
+            episodes=episodes, jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant,
+            tracker=tracker, safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs,
+            seed=seed, out=out, commit=commit_of_code()))
     return console.finish(result, json)
 
 

@@ -10,7 +10,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation import evaluate_arm as module
 from diffusion_control.evaluation.arm_checks import REQUIRED, checks_of, result_of
 from diffusion_control.evaluation.episode import Episode
-from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm
+from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm, peers
 from diffusion_control.evaluation.evaluation_table import comparison
 
 NO_VIOLATION = {'position': 0, 'velocity': 0, 'self_or_wall': 0}
@@ -144,6 +144,16 @@ def test_resume_runs_only_what_is_missing(played, tmp_path):
     played.clear()
     evaluate_arm(options)
     assert len(played) == 10
+
+
+def test_peers_are_chosen_and_can_be_added_later(played, tmp_path):
+    alone = EvaluateArmOptions(episodes=1, out=tmp_path, peers=peers(['none']))
+    assert len(evaluate_arm(alone)['rows']) == 2 and len(played) == 2
+    played.clear()
+    both = replace(alone, peers=peers(['random']), resume=True)
+    assert [row['planner'] for row in evaluate_arm(both)['rows']] == [
+        'expert', 'training_free', 'random']
+    assert [item[2] for item in played] == ['random'] and peers(None) == module.PEERS
 
 
 def test_both_tiers_are_judged(played, tmp_path):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from diffusion_control import robots
 from diffusion_control.robots import Arm, Obstacle, ObstacleArrays
+from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.safety.candidates import Candidates, slow_down
 from diffusion_control.safety.committed import (
     at,
@@ -270,6 +271,35 @@ def test_a_mover_that_can_arrive_before_the_stop_is_refused(arm: Arm) -> None:
         check = Verifier(arm, PARAMETERS).verify(
             motion, Surroundings(ObstacleArrays.pack((seen,)), 0.02))
         assert check.ok == ok, (moves, speed, check)
+
+
+def test_a_mover_that_arrives_while_the_robot_creeps_to_its_end_is_refused(arm: Arm) -> None:
+    velocity = np.zeros(7)
+    velocity[0] = -0.6
+    motion = swing(arm, velocity, hold_s=0.3)
+    end = arm.tool_pose(motion.position[-1])[0]
+    mover = Obstacle('sphere', (0.05,), end + np.array([0.0, 0.0, 0.58]), may_move=True,
+                     velocity_m_s=np.array([0.0, 0.0, -0.1]))
+    around = Surroundings(ObstacleArrays.pack((mover,)), 0.0)
+    excess = [Verifier(arm, replace(PARAMETERS, settle_s=settle_s)).verify(motion, around).h_min
+              for settle_s in (0.0, 0.1, 0.2)]
+    assert excess[0] > excess[1] > excess[2], 'its reach grows while the robot creeps'
+    margin = PARAMETERS.margin_m + 0.5 * (excess[0] + excess[1])
+    short, long = (
+        Verifier(arm, replace(PARAMETERS, settle_s=settle_s, margin_m=margin)).verify(
+            motion, around) for settle_s in (0.0, 0.1))
+    assert short.ok and long.reason == 'obstacle'
+
+
+def test_a_set_point_stays_away_from_the_position_limits(arm: Arm) -> None:
+    velocity = np.zeros(7)
+    velocity[0] = 0.3
+    way = swing(arm, velocity).position[-1, 0] - arm.home_rad[0]
+    start = arm.home_rad.copy()
+    for beyond_rad, reason in ((-1e-4, ''), (1e-4, 'position_limit')):
+        start[0] = arm.limits.upper_rad[0] - DROOP_RAD - way + beyond_rad
+        check = Verifier(arm, PARAMETERS).verify(swing(arm, velocity, start=start), FREE)
+        assert check.reason == reason
 
 
 # --- candidates ---------------------------------------------------------------------------

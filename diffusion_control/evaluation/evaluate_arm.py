@@ -33,7 +33,8 @@ from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.simulation.scene_file import load_scenes
 
-PEERS = (EXPERT, 'straight_line', 'random', 'multi_start')
+PEERS = ('straight_line', 'random', 'multi_start')
+NO_PEERS = 'none'
 BOTH = 'both'
 EPISODES_ASKED = 100
 ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
@@ -60,7 +61,7 @@ class EvaluateArmOptions:
         keep_runs: Full run folders to keep.
         seed: Seed of the first scene.
         out: Folder of the results.
-        peers: Planners beside the judged one.
+        peers: Planners beside the judged one and the expert.
         commit: Version of the code, for the result.
         command: Command line, for the result.
     """
@@ -98,10 +99,16 @@ class EvaluateArmOptions:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs', 'commit', 'command')
+        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs', 'commit', 'command', 'peers')
         values = {key: value for key, value in asdict(self).items() if key not in free}
-        return {**values, 'scenes': None if self.scenes is None else str(self.scenes),
-                'peers': list(self.peers)}
+        return {**values, 'scenes': None if self.scenes is None else str(self.scenes)}
+
+
+def peers(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the planners to compare with: the given ones, the usual ones, or (`none`) nobody."""
+    if not names:
+        return PEERS
+    return tuple(name for name in names if name != NO_PEERS)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,10 @@ SAFETY: tuple[Parameter, ...] = (
         'command_delay_s', 'float', 0.01,
         'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
     Parameter(
+        'settle_s', 'float', 0.2,
+        'Time after the end of a motion in which the robot creeps to its set-point: until then '
+        'no obstacle may arrive that goes on as it was seen.', 's', 0.0, 0.5),
+    Parameter(
         'command_out_topic', 'string', '',
         "Topic of the command; empty takes the robot file's."),
     Parameter(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -142,6 +144,7 @@ class CollisionModel:
     def reach_clearance(
         self, positions: Array, times_s: Array, obstacles: ObstacleArrays, *,
         speed_m_s: float = 0.5, acceleration_m_s2: float = 2.0, velocity_error_m_s: float,
+        turning_s: float = math.inf,
     ) -> tuple[Array, Array]:
         """Return lower bounds of the distances between knots to all that movers can reach.
 
@@ -155,6 +158,8 @@ class CollisionModel:
             speed_m_s: Highest speed of a mover.
             acceleration_m_s2: Highest acceleration of a mover.
             velocity_error_m_s: Highest error of the movers' velocities.
+            turning_s: Time after the obstacles were seen until which a mover may accelerate; from
+                then on it is taken to go on as it was seen [s].
 
         Returns:
             To obstacles, and to self and floor, each of shape [L] [m].
@@ -165,7 +170,7 @@ class CollisionModel:
             _vector(positions), _vector(times_s), self._placements, self.first, self.spheres,
             self.pairs, self.floor_m, self.floor_first, self.obstacle_first, self._lever_m,
             o.code, o.centre_m, o.rotation, o.half_m, o.velocity_m_s, o.may_move,
-            np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s]), obstacle, own)
+            np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s, turning_s]), obstacle, own)
         return obstacle, own
 
     def cost(

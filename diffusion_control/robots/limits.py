@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+DROOP_RAD = 5e-3
+"""How far inside the position limits set-points stay: a drive may sag below its set-point."""
+
 
 @dataclass(frozen=True)
 class JointLimits:
@@ -43,3 +46,8 @@ class JointLimits:
             jerk_rad_s3=self.jerk_rad_s3 * factor,
             torque_nm=self.torque_nm * factor,
         )
+
+    def inset(self, by_rad: float) -> JointLimits:
+        """Return limits whose position range begins and ends `by_rad` inside this one."""
+        return replace(
+            self, lower_rad=self.lower_rad + by_rad, upper_rad=self.upper_rad - by_rad)

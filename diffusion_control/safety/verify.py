@@ -5,8 +5,10 @@ A motion q(t), t in [0, T], is verified if it ends at rest, if for every joint a
 
     lower <= q <= upper,   |q'| <= v_max,   |q''| <= a_max
 
-(the robot's unscaled limits; q is piecewise cubic, so q'' is linear and q' quadratic between
-knots and their extremes are known), and if on a 10 ms grid, while the robot moves,
+(the robot's unscaled limits, positions 5 mrad inside; q is piecewise cubic, so q'' is linear and
+q' quadratic between knots and their extremes are known), and if on a 10 ms grid, and until
+`settle_s` after the motion's end, because a drive creeps to its last set-point (by then at a few
+millimetres a second, so movers are taken to go on as they were seen),
 
     d(q(t_k), O(t_k + age + delay)) - arc_k / 2 >= margin + deviation
 
@@ -30,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.committed import REST_RAD_S
@@ -39,7 +42,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 
 GRID_S = 0.01
-POSITION_MARGIN_RAD = 1e-3
+SETTLE_PARTS = 4
 RELATIVE_TOLERANCE = 1e-6
 NOT_WORSE_M = 1e-4
 
@@ -67,7 +70,8 @@ class Verification:
         ok: Whether the motion may be sent.
         reason: Code of what is wrong; empty if nothing is.
         h_min: Least distance minus margin and deviation over the motion [m].
-        worst_knot: Grid index (10 ms) of that distance, or of the broken limit.
+        worst_knot: Grid index (10 ms, then four of settling) of that distance, or of the broken
+            limit.
         clearance_m: Least distance at the start [m].
         moving_s: Time after the stamp from which the motion stands [s]; 0 if it never moves.
     """
@@ -98,8 +102,8 @@ class Verifier:
         limits = robot.limits
         self._collision = robot.collision
         self._parameters = parameters
-        self._lower = limits.lower_rad + POSITION_MARGIN_RAD
-        self._upper = limits.upper_rad - POSITION_MARGIN_RAD
+        inner = limits.inset(DROOP_RAD)
+        self._lower, self._upper = inner.lower_rad, inner.upper_rad
         self._velocity = limits.velocity_rad_s * (1.0 + RELATIVE_TOLERANCE)
         self._acceleration = limits.acceleration_rad_s2 * (1.0 + RELATIVE_TOLERANCE)
 
@@ -107,7 +111,7 @@ class Verifier:
         """Return whether a motion that begins now may be sent, against everything."""
         moving_s = moving_until(motion)
         grid, position = on_grid(motion, moving_s)
-        obstacle, own = self._distances(grid, position, around)
+        obstacle, own = self._distances(*self._settling(grid, position), around, moving_s)
         clearance = float(min(obstacle[0], own[0]))
         obstacle -= self._parameters.margin_m + around.deviation_m
         own -= self._parameters.own_margin_m + around.deviation_m
@@ -122,6 +126,15 @@ class Verifier:
             reason, knot = _too_near(obstacle, own)
         return Verification(
             not reason, reason, h_min, knot if reason else worst, clearance, moving_s)
+
+    def _settling(self, grid: Array, position: Array) -> tuple[Array, Array]:
+        """Return grid and positions, continued while a robot that moved creeps to its end."""
+        settle_s = self._parameters.settle_s
+        if settle_s == 0.0 or grid[-1] == 0.0:
+            return grid, position
+        after = grid[-1] + settle_s / SETTLE_PARTS * np.arange(1, SETTLE_PARTS + 1)
+        return (np.concatenate((grid, after)),
+                np.concatenate((position, position[-1:].repeat(SETTLE_PARTS, axis=0))))
 
     def limits(self, motion: Trajectory, dense: Array) -> tuple[str, int]:
         """Return the code and the index of a broken limit, or ('', 0).
@@ -146,11 +159,12 @@ class Verifier:
             return 'acceleration_limit', int(np.argmin(gentle.all(axis=1)))
         return '', 0
 
-    def _distances(self, grid: Array, position: Array, around: Surroundings
+    def _distances(self, grid: Array, position: Array, around: Surroundings, moving_s: float
                    ) -> tuple[Array, Array]:
         bounds = self._parameters
+        late_s = around.age_s + bounds.command_delay_s
         return self._collision.reach_clearance(
-            position, grid + around.age_s + bounds.command_delay_s, around.obstacles,
+            position, grid + late_s, around.obstacles, turning_s=moving_s + late_s,
             speed_m_s=bounds.obstacles_max_speed_m_s,
             acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
             velocity_error_m_s=bounds.obstacles_velocity_error_m_s)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import DiffusionControlError
+from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
@@ -84,7 +85,7 @@ class PipelineTracker:
         self._robot, self._policy, self._parameters = robot, policy, parameters
         self._prediction = prediction
         self._clock = parameters.clock
-        limits = robot.limits.scaled(parameters.limits_scale)
+        limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
         self._builder = MotionBuilder(limits, tuple(robot.joint_names), robot.base_frame)
         self._observer = DisturbanceObserver(
             len(robot.joint_names), enabled=parameters.observer,

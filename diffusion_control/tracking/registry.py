@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.robots.limits import JointLimits
+from diffusion_control.robots.limits import DROOP_RAD, JointLimits
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.condensed import CondensedFormulation
 from diffusion_control.tracking.cost import TrackingCost
@@ -68,7 +68,7 @@ def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker
             'unknown tracker', where='tracker.type', value=name,
             allowed=', '.join(available()))
     parameters = TrackerParameters.read({**params, 'dt_s': dt_s})
-    limits = robot.limits.scaled(parameters.limits_scale)
+    limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
     policy = TRACKERS[name](limits, prediction, parameters)
     return PipelineTracker(robot, prediction, policy, parameters)
