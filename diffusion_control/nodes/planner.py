@@ -22,14 +22,14 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip, to_time
+from diffusion_control.nodes.convert import line_strip, read_object, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
-from diffusion_control.nodes.qos import NEWEST, STANDARD
+from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
-from diffusion_control.nodes.taps import Taps
+from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.state import RobotState
@@ -37,6 +37,7 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
+SAME_STAMP_S = 1e-6
 LONGEST_LEAD_S, FORGET = 0.32, 0.8
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
@@ -56,6 +57,7 @@ class PlannerNode(ControlNode):
         self._previous: Trajectory | None = None
         self._published_s = self._latency_s = 0.0
         self._published = self._failed = 0
+        self._refused = self._aside = False
         self._reason = 'waiting'
 
     def configure(self) -> None:
@@ -72,6 +74,8 @@ class PlannerNode(ControlNode):
         self._goals = GoalInput(self, taps, self.robot)
         self._motion = MotionInput(
             self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
+        taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
+        taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
         apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
@@ -127,13 +131,27 @@ class PlannerNode(ControlNode):
             previous=self._previous, start_s=start_s, acceleration=start.acceleration)
         self._solve(problem, goal, deadline)
 
+    def _on_tracker(self, message: String, arrival: Arrival) -> None:
+        """Learn whether the plan that was published last was refused."""
+        report = read_object(message.data) or {}
+        stamp_s, last = report.get('plan_stamp'), self._previous
+        if last is None or not isinstance(stamp_s, int | float):
+            return
+        if report.get('source') == 'planner' and abs(stamp_s - last.stamp_s) < SAME_STAMP_S:
+            self._refused = not report.get('accepted', True)
+
+    def _on_mode(self, message: String, arrival: Arrival) -> None:
+        self._aside = message.data != 'planner'
+
     def _start(self, start_s: float, state: RobotState) -> Sample:
         """Return where the robot will be at `start_s`.
 
         The tracker's newest motion says it, once it follows the plan that was published last;
-        until then that plan says it, because it will be followed by then.
+        until then that plan says it, because it will be followed by then, unless the tracker
+        refused it or follows the fallback.
         """
-        motion, last = self._motion.box.look(), self._previous
+        motion = self._motion.box.look()
+        last = None if self._refused or self._aside else self._previous
         fresh = motion is not None and self._motion.box.age_s() < FRESH_S
         if fresh and motion is not None:
             known_s = max(self._published_s + DELIVERY_S, last.start_s if last else 0.0)
@@ -160,6 +178,7 @@ class PlannerNode(ControlNode):
         if best is not None:
             self._plan.publish(wire.encode(best))
             self._previous, self._published_s = best, self.clocks.ros_s()
+            self._refused = False
             self._published += 1
         else:
             self._failed += 1

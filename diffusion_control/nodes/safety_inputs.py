@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import OrderedDict
@@ -13,6 +12,7 @@ from rclpy.node import Node
 from std_msgs.msg import Bool, Float64, String
 
 from diffusion_control.nodes.clocks import Clocks
+from diffusion_control.nodes.convert import read_object
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput
@@ -161,15 +161,6 @@ class SafetyInputs:
 
     def _on_emergency_stop(self, message: Bool, arrival: Arrival) -> None:
         self.emergency_stop = bool(message.data)
-
-
-def read_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object of a text, or None."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _key(stamp_s: float) -> int:

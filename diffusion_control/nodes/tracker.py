@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip
+from diffusion_control.nodes.convert import line_strip, read_object
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.mailbox import Mailbox
@@ -223,10 +222,7 @@ def verdict_report(source: str, plan: PlanArrays, verdict: Verdict) -> dict[str,
 
 def read_number(text: str, key: str) -> float | None:
     """Return a number of a flat JSON object, or None."""
-    try:
-        value = json.loads(text).get(key)
-    except (ValueError, AttributeError):
-        return None
+    value = (read_object(text) or {}).get(key)
     return float(value) if isinstance(value, int | float) else None
 
 

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.simulation.model import PlantModel
 
 Array = NDArray[np.float64]
@@ -29,20 +30,44 @@ class PointSpeed:
         model = plant.model
         self.bodies = plant.link_bodies
         self.roots = np.array(model.body_rootid)[self.bodies]
-        corners = np.stack([_corners(plant, body) for body in self.bodies])
-        self._lever = _skew(corners).reshape(len(self.bodies), 24, 3)
+        self._corners = np.stack([_corners(plant, body) for body in self.bodies])
 
     def __call__(self, data: Any) -> float:
         """Return the bound [m/s] for the state that the kinematics of `data` belong to."""
-        velocity = data.cvel[self.bodies]
-        frame = data.xmat[self.bodies].reshape(-1, 3, 3)
-        angular = velocity[:, None, :3]
-        to_centre = data.subtree_com[self.roots] - data.xpos[self.bodies]
-        origin = velocity[:, None, 3:] + np.matmul(angular, _skew(to_centre))
-        points = np.matmul(self._lever, np.matmul(angular, frame).transpose(0, 2, 1))
-        points = points.reshape(-1, 8, 3)
-        points += np.matmul(origin, frame)
-        return float(np.sqrt(np.einsum('lpi,lpi->lp', points, points).max()))
+        return _fastest(data.cvel, data.xmat, data.xpos, data.subtree_com, self.bodies,
+                        self.roots, self._corners)
+
+
+@kernel()
+def _fastest(
+    cvel: Array, xmat: Array, xpos: Array, centres: Array, bodies: NDArray[np.int64],
+    roots: NDArray[np.int64], corners: Array,
+) -> float:
+    """Return the largest speed of a corner [m/s].
+
+    Args:
+        cvel: Angular velocity, and velocity of the tree's centre of mass, shape [bodies, 6].
+        xmat: Orientation of each body, row by row, shape [bodies, 9].
+        xpos: Origin of each body [m], shape [bodies, 3].
+        centres: Centre of mass of the tree below each body [m], shape [bodies, 3].
+        bodies: The moving links, shape [l].
+        roots: The root of each one's tree, shape [l].
+        corners: In the link's frame [m], shape [l, 8, 3].
+    """
+    most = 0.0
+    for k in range(bodies.shape[0]):
+        body, root = bodies[k], roots[k]
+        a, b, c = cvel[body, 0], cvel[body, 1], cvel[body, 2]
+        turn = xmat[body]
+        for i in range(corners.shape[1]):
+            u, v, w = corners[k, i, 0], corners[k, i, 1], corners[k, i, 2]
+            x = turn[0] * u + turn[1] * v + turn[2] * w + xpos[body, 0] - centres[root, 0]
+            y = turn[3] * u + turn[4] * v + turn[5] * w + xpos[body, 1] - centres[root, 1]
+            z = turn[6] * u + turn[7] * v + turn[8] * w + xpos[body, 2] - centres[root, 2]
+            x, y, z = (cvel[body, 3] + b * z - c * y, cvel[body, 4] + c * x - a * z,
+                       cvel[body, 5] + a * y - b * x)
+            most = max(most, x * x + y * y + z * z)
+    return float(np.sqrt(most))
 
 
 def _corners(plant: PlantModel, body: int) -> Array:
@@ -62,12 +87,3 @@ def _corners(plant: PlantModel, body: int) -> Array:
     low, high = every.min(axis=0), every.max(axis=0)
     return np.asarray((low + high) / 2 + signs * (high - low) / 2)
 
-
-def _skew(levers: Array) -> Array:
-    """Return matrices S [..., 3, 3] with S w = w x lever for levers [..., 3]."""
-    out = np.zeros((*levers.shape, 3))
-    x, y, z = levers[..., 0], levers[..., 1], levers[..., 2]
-    out[..., 0, 1], out[..., 0, 2] = z, -y
-    out[..., 1, 0], out[..., 1, 2] = -z, x
-    out[..., 2, 0], out[..., 2, 1] = y, -x
-    return out
