@@ -64,7 +64,7 @@ class SafetyNode(ControlNode):
         self._ticks = 0
         self._cpu: list[float] = []
         self._resting = threading.Event()
-        self._others = 0
+        self._others = self._late = 0
         self._disarming = False
 
     def configure(self) -> None:
@@ -134,7 +134,7 @@ class SafetyNode(ControlNode):
             **loop_values(self._loop.statistics()), 'interventions': counters.interventions,
             'fallback_ticks': counters.fallback_ticks, 'malformed': counters.malformed,
             'tail_invalidated': counters.tail_invalidated, 'errors': counters.errors,
-            'stranger_plans': self.inputs.plans.strangers,
+            'late': self._late, 'stranger_plans': self.inputs.plans.strangers,
             'obstacles_rejected': self.inputs.obstacles.rejected}
 
     def _on_error(self, error: Exception) -> None:
@@ -156,7 +156,10 @@ class SafetyNode(ControlNode):
         decision = self.monitor.step(
             self.inputs.states.box.look(), self.inputs.motion.box.look(),
             seen[0] if seen is not None else None, now_s, health=health)
-        self._send(decision, now_s)
+        if self._kind == 'joint_trajectory' and self.monitor.recall(self.clocks.ros_s()):
+            self._late += 1
+        else:
+            self._send(decision, now_s)
         self._decision = decision
         if decision.tail_s == 0.0 and decision.state in ('HOLD', 'EMERGENCY'):
             self._resting.set()

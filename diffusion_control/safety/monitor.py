@@ -9,7 +9,7 @@ raised in here leaves `step`: it becomes EMERGENCY and the stored tail.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 
 INTERVENTION_RAD_S = 1e-3
+JUMP_RAD = 5e-4
 SETTLED_S = 0.3
 STANDING_ERROR_RAD = 0.02
 
@@ -62,6 +63,15 @@ def returning(around: Surroundings) -> Surroundings:
         obstacles, velocity_m_s=np.zeros_like(obstacles.velocity_m_s),
         may_move=np.zeros_like(obstacles.may_move))
     return replace(around, obstacles=still, deviation_m=0.0)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a tick changes and `recall` restores."""
+
+    committed: Trajectory
+    moves_until_s: float
+    braking: bool
 
 
 class SafetyMonitor:
@@ -110,6 +120,8 @@ class SafetyMonitor:
         self._rest_s = 0.0
         self._unverified_s = 0.0
         self._braking = False
+        self._before: _Before | None = None
+        self._recalled = False
         if self._machine.state != EMERGENCY:
             self._machine = Machine()
 
@@ -133,6 +145,32 @@ class SafetyMonitor:
         except Exception as error:  # whatever it is, the robot has to come to rest
             return self._unexpected(error, now_s)
 
+    def recall(self, now_s: float) -> bool:
+        """Take the last decision back if sending it only now would make the set-point jump.
+
+        A command leaves the committed motion at the time of its tick. Where the process was not
+        run between tick and sending, a receiver of trajectories would meet it at q(now), which is
+        up to a t^2 / 2 away from C(now). What is not sent changes nothing: C goes on, it is
+        verified to rest, and the next tick decides anew. Never twice in a row: on a machine that
+        is always late a small jump is better than no command.
+
+        Args:
+            now_s: ROS time at which the command would be sent [s].
+
+        Returns:
+            Whether the decision was taken back; its command must not be sent then.
+        """
+        before, self._before = self._before, None
+        if before is None or self._committed is None or self._recalled:
+            self._recalled = False
+            return False
+        jump = at(self._committed, now_s)[0] - at(before.committed, now_s)[0]
+        self._recalled = bool(np.abs(jump).max() > JUMP_RAD)
+        if self._recalled:
+            self._committed, self._moves_until_s = before.committed, before.moves_until_s
+            self._braking = before.braking
+        return self._recalled
+
     def _step(
         self, state: object, motion: object, obstacles: object, now_s: float,
         health: Health | None,
@@ -151,6 +189,7 @@ class SafetyMonitor:
         if self._committed is None:
             self._count(inputs, None, False)
             return self._decision(None, judged, inputs, following, now_s, False)
+        self._before = _Before(self._committed, self._moves_until_s, self._braking)
         choice = self._choose(self._committed, inputs, judged, following, now_s)
         differs = self._differs(choice, inputs.motion, now_s)
         self._commit(choice, inputs.dt_s, now_s)
