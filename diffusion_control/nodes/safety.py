@@ -65,6 +65,7 @@ class SafetyNode(ControlNode):
         self._cpu: list[float] = []
         self._resting = threading.Event()
         self._others = self._late = 0
+        self._decided_s = 0.0
         self._disarming = False
 
     def configure(self) -> None:
@@ -142,29 +143,40 @@ class SafetyNode(ControlNode):
 
     def _tick(self) -> None:
         cpu = time.thread_time()
+        decision = self._decide()
+        if decision is not None and self._too_late():
+            self._late += 1
+            decision = self._decide()
+            self._too_late()
+        if decision is None:
+            return
+        self._send(decision, self._decided_s)
+        self._decision = decision
+        if decision.tail_s == 0.0 and decision.state in ('HOLD', 'EMERGENCY'):
+            self._resting.set()
+        self._cpu.append(time.thread_time() - cpu)
+        self._tell(decision)
+
+    def _too_late(self) -> bool:
+        """Take the decision back where its command would make a receiver's set-point jump."""
+        return self._kind == 'joint_trajectory' and self.monitor.recall(self.clocks.ros_s())
+
+    def _decide(self) -> SafetyDecision | None:
+        """Return the monitor's decision on what has arrived by now; None before time begins."""
         self.clocks.observe()
         self.taps.poll()
-        now_s = self.clocks.ros_s()
+        now_s = self._decided_s = self.clocks.ros_s()
         if now_s <= 0.0:
-            return
+            return None
         health = self.inputs.health()
         if self._disarming:
             health = without_losses(health)
         elif self.monitor.committed is None:
             health = replace(health, own_gap_s=min(health.own_gap_s, DEAF_S))
         seen = self.inputs.obstacles.box.look()
-        decision = self.monitor.step(
+        return self.monitor.step(
             self.inputs.states.box.look(), self.inputs.motion.box.look(),
             seen[0] if seen is not None else None, now_s, health=health)
-        if self._kind == 'joint_trajectory' and self.monitor.recall(self.clocks.ros_s()):
-            self._late += 1
-        else:
-            self._send(decision, now_s)
-        self._decision = decision
-        if decision.tail_s == 0.0 and decision.state in ('HOLD', 'EMERGENCY'):
-            self._resting.set()
-        self._cpu.append(time.thread_time() - cpu)
-        self._tell(decision)
 
     def _send(self, decision: SafetyDecision, now_s: float) -> None:
         if decision.command is None or self._command is None:

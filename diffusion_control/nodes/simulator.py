@@ -128,15 +128,15 @@ class SimulatorNode(ControlNode):
     def _tick(self) -> None:
         now_steady = time.monotonic()
         self._end_faults(now_steady)
-        factor = self.settings['real_time_factor']
+        before_s = self.simulation.time_s
         self._taps.poll()
         if self.simulation.paused:
             self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
             return
-        target = self._anchor_s + factor * (now_steady - self._anchor_steady)
-        ran = self.simulation.advance_to(target, max_ticks=MAX_TICKS)
+        target = self._advance(now_steady)
         if target - self.simulation.time_s > 0.1:
             self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
+        ran = self.simulation.time_s > before_s
         state = self.simulation.measure()
         if not ran:
             return
@@ -153,6 +153,13 @@ class SimulatorNode(ControlNode):
             self.simulation.true_state(), self.simulation.time_s, self._events)
         if self._ticks % round(REPORT_S / self._wake_s) == 0:
             self._publish_report()
+
+    def _advance(self, steady_s: float) -> float:
+        """Advance to an instant of the steady clock [s]; return its simulated time [s]."""
+        factor = self.settings['real_time_factor']
+        target = self._anchor_s + factor * (steady_s - self._anchor_steady)
+        self.simulation.advance_to(target, max_ticks=MAX_TICKS)
+        return target
 
     def _publish_obstacles(self) -> None:
         """Publish the full set; the messages are kept and only moved while the set is the same."""
@@ -195,8 +202,10 @@ class SimulatorNode(ControlNode):
             'joint_trajectory': self._on_trajectory, 'joint_state': self._on_joint_state,
             'float64_multi_array': self._on_array}
 
-    def _hand_over(self, message: TrajectoryMessage | SampleMessage) -> None:
+    def _hand_over(self, message: TrajectoryMessage | SampleMessage, arrival: Arrival) -> None:
+        """Give a command to the receiver at the time it arrived, however late the loop runs."""
         self._received += 1
+        self._advance(time.monotonic() - arrival.age_s)
         self.simulation.receive(message)
         if not self._activated:
             self._activated = True
@@ -206,7 +215,8 @@ class SimulatorNode(ControlNode):
         fast = wire.decode(data)
         if fast is not None:
             stamp, _, names, times, position, velocity = fast
-            self._hand_over(TrajectoryMessage(names, stamp, times, position, velocity))
+            self._hand_over(
+                TrajectoryMessage(names, stamp, times, position, velocity), arrival)
             return
         message = deserialize_message(data, JointTrajectory)
         points = message.points
@@ -217,13 +227,14 @@ class SimulatorNode(ControlNode):
             [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points],
             [p.positions for p in points],
             [p.velocities for p in points] if has_velocity else None,
-            [p.accelerations for p in points] if has_acceleration else None))
+            [p.accelerations for p in points] if has_acceleration else None), arrival)
 
     def _on_joint_state(self, message: JointState, arrival: Arrival) -> None:
-        self._hand_over(SampleMessage(np.array(message.position), tuple(message.name)))
+        self._hand_over(
+            SampleMessage(np.array(message.position), tuple(message.name)), arrival)
 
     def _on_array(self, message: Float64MultiArray, arrival: Arrival) -> None:
-        self._hand_over(SampleMessage(np.array(message.data)))
+        self._hand_over(SampleMessage(np.array(message.data)), arrival)
 
     def _on_state(self, message: String, arrival: Arrival) -> None:
         self._goals.safety_state(message.data)
