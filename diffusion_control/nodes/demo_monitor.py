@@ -85,6 +85,7 @@ class DemoMonitor:
         self.seen = Seen()
         self._limits = robot.limits.velocity_rad_s
         self._spoil = 0
+        self._unexplained: deque[tuple[int, dict[str, Any]]] = deque()
         self._lock = threading.Lock()
         self.node = Node('demo_monitor')
         self._clock_s: float | None = None
@@ -189,12 +190,18 @@ class DemoMonitor:
         previous = self.state
         if message.data == previous:
             return
-        cause = str(self.seen.status.get('cause', ''))
-        self.seen.states.append((time.monotonic(), message.data, cause))
-        self._event('safety', 'state', previous, message.data, cause, '')
+        self.seen.states.append((time.monotonic(), message.data, ''))
+        self._event('safety', 'state', previous, message.data, '', '')
+        self._unexplained.append((len(self.seen.states) - 1, self.seen.events[-1]))
 
     def _on_status(self, message: String, arrival: Arrival) -> None:
-        self.seen.status = self._read(message)
+        """Keep the status; the first one in a new state says why it was entered."""
+        self.seen.status = status = self._read(message)
+        if not self._unexplained or status.get('state') != self._unexplained[0][1]['to']:
+            return
+        index, event = self._unexplained.popleft()
+        event['cause'] = str(status.get('cause', ''))
+        self.seen.states[index] = (*self.seen.states[index][:2], event['cause'])
 
     def _on_plan(self, message: String, arrival: Arrival) -> None:
         self.seen.planner = self._read(message)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import time
 from array import array
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ class SimulatorNode(ControlNode):
         self._ends: list[tuple[float, str]] = []
         self._received = self._ticks = 0
         self._activated = False
+        self._waiting: deque[tuple[float, TrajectoryMessage | SampleMessage]] = deque()
 
     def configure(self) -> None:
         """Load robot, scene and plant, build the physics."""
@@ -130,10 +132,10 @@ class SimulatorNode(ControlNode):
         self._end_faults(now_steady)
         before_s = self.simulation.time_s
         self._taps.poll()
+        target = self._advance(now_steady)
         if self.simulation.paused:
             self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
             return
-        target = self._advance(now_steady)
         if target - self.simulation.time_s > 0.1:
             self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
         ran = self.simulation.time_s > before_s
@@ -154,7 +156,19 @@ class SimulatorNode(ControlNode):
         if self._ticks % round(REPORT_S / self._wake_s) == 0:
             self._publish_report()
 
-    def _advance(self, steady_s: float) -> float:
+    def _advance(self, now_steady: float) -> float:
+        """Advance to now, each command given to the receiver when it arrived, however late we are.
+
+        Returns:
+            The simulated time that belongs to now [s].
+        """
+        while self._waiting:
+            arrived, message = self._waiting.popleft()
+            self._advance_to(arrived)
+            self.simulation.receive(message)
+        return self._advance_to(now_steady)
+
+    def _advance_to(self, steady_s: float) -> float:
         """Advance to an instant of the steady clock [s]; return its simulated time [s]."""
         factor = self.settings['real_time_factor']
         target = self._anchor_s + factor * (steady_s - self._anchor_steady)
@@ -203,10 +217,9 @@ class SimulatorNode(ControlNode):
             'float64_multi_array': self._on_array}
 
     def _hand_over(self, message: TrajectoryMessage | SampleMessage, arrival: Arrival) -> None:
-        """Give a command to the receiver at the time it arrived, however late the loop runs."""
+        """Keep a command with the time it arrived, which is when the receiver gets it."""
         self._received += 1
-        self._advance(time.monotonic() - arrival.age_s)
-        self.simulation.receive(message)
+        self._waiting.append((time.monotonic() - arrival.age_s, message))
         if not self._activated:
             self._activated = True
             self.simulation.activate_obstacles()
