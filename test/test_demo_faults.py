@@ -7,6 +7,7 @@ The bounds in seconds are judged by `diffusion_control faults` on a quiet machin
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,9 @@ pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
 
 from demo_world import DemoRun, harm, node_processes, run_demo, violations
 
+from diffusion_control.demo import faults
 from diffusion_control.demo.fault_table import contains_in_order
+from diffusion_control.demo.options import DemoOptions, FaultsOptions
 
 
 def run_fault(out: Path, domain_id: int, name: str, *more: str) -> DemoRun:
@@ -56,3 +59,19 @@ def test_the_robot_comes_to_rest_without_the_safety_process(
     fault = run.summary['faults'][0]
     assert fault['state_path'][-1] == 'AT_REST'
     assert fault['rest_s'] is not None
+
+
+def test_an_interrupted_run_ends_the_whole_table_and_leaves_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[int] = []
+
+    def interrupted(options: DemoOptions, console: object) -> SimpleNamespace:
+        ran.append(options.seed)
+        return SimpleNamespace(exit_code=130, summary=None, reasons=())
+
+    monkeypatch.setattr(faults, 'run_demo', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        faults.run(FaultsOptions(seeds=(0, 3), out=tmp_path))
+    assert ran == [0]
+    assert not (tmp_path / 'faults.jsonl').exists()

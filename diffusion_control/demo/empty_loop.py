@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -18,14 +19,15 @@ PERIOD_S = 0.01
 
 
 def main(out: str) -> int:
-    """Run until SIGINT, then write mean and p99 of the period [s] to a JSON file."""
+    """Run until SIGINT or the parent's end, then write mean and p99 of the period [s] to a JSON file."""
     stamps: list[float] = []
+    parent = os.getppid()
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     loop = PeriodicLoop(PERIOD_S, lambda: stamps.append(time.monotonic()), lambda error: None)
     loop.start()
-    while not stop.wait(0.2):
+    while not stop.wait(0.2) and os.getppid() == parent:
         pass
     loop.stop()
     periods = np.diff(np.array(stamps)) if len(stamps) > 1 else np.array([PERIOD_S])

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from diffusion_control.demo.closing import INTERRUPTED
 from diffusion_control.demo.options import DemoOptions, FaultsOptions, Injection
 from diffusion_control.demo.runner import run_demo
 from diffusion_control.evaluation.host import command_line, commit_of_code, host_information
@@ -61,13 +62,19 @@ def run(options: FaultsOptions) -> dict[str, Any]:
 
 
 def one_run(name: str, seed: int, out: Path) -> dict[str, Any]:
-    """Return the row of one fault with one seed."""
+    """Return the row of one fault with one seed.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted; there is no row then.
+    """
     duration = LONG_S if name in NEEDS_GOALS else SHORT_S
     result = run_demo(
         DemoOptions(
             duration_s=duration, inject=(Injection(name, FAULT_AT_S),), seed=seed, out=out,
             headless=True),
         Console(file=(out / 'console.txt').open('a', encoding='utf-8'), width=160))
+    if result.exit_code == INTERRUPTED:
+        raise KeyboardInterrupt
     summary = result.summary or {}
     faults = summary.get('faults') or []
     row = dict(faults[0]) if faults else {
