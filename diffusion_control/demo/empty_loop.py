@@ -19,7 +19,7 @@ PERIOD_S = 0.01
 
 
 def main(out: str) -> int:
-    """Run until SIGINT or the parent's end, then write mean and p99 of the period [s] to a JSON file."""
+    """Run until SIGINT or the parent's end, then write mean and p99 of the period [s] as JSON."""
     stamps: list[float] = []
     parent = os.getppid()
     stop = threading.Event()
