@@ -32,6 +32,7 @@ from diffusion_control.nodes.demo_monitor import DemoMonitor
 POLL_S = 0.02
 LIVE_S = 0.25
 START_PATIENCE_S = 60.0
+LOADING_S = 8.0
 END_PATIENCE_S = 15.0
 SETTLE_S = 3.0
 SPARE_RADIUS_M = 0.06
@@ -127,16 +128,29 @@ class _Demo:
         self.setup.folder.append_log(f'[{name}] {line}')
 
     def _start(self) -> None:
+        """Start the planners, and what moves the robot once they have loaded their libraries.
+
+        Loading takes both cores of a small machine for seconds; a control loop beside it would be
+        late, and safety would stop the robot before it has begun.
+        """
         self.record.started_steady_s = time.monotonic()
-        params = self.setup.params_file
         if self.setup.options.record:
-            self.processes.start_node('recorder', params_file=params)
-        for name in ('simulator', 'safety', 'tracker', 'fallback', 'planner'):
-            extra = ['-r', f'planner/plan:={PLANS_UNALTERED}'] if (
-                self._relay and name == 'planner') else []
-            self.processes.start_node(name, *extra, params_file=params)
+            self._start_node('recorder')
+        for name in ('fallback', 'planner'):
+            self._start_node(name)
+        end = self.record.started_steady_s + LOADING_S
+        while time.monotonic() < end and not (self.seen.planner and self.seen.fallback):
+            time.sleep(POLL_S)
+            self._note_deaths()
+        for name in ('simulator', 'safety', 'tracker'):
+            self._start_node(name)
         self.processes.start('empty_loop', [
             'diffusion_control.demo.empty_loop', str(self.setup.folder.path / 'empty_loop.json')])
+
+    def _start_node(self, name: str) -> None:
+        relayed = self._relay and name == 'planner'
+        extra = ['-r', f'planner/plan:={PLANS_UNALTERED}'] if relayed else []
+        self.processes.start_node(name, *extra, params_file=self.setup.params_file)
 
     def _watch(self) -> None:
         """Poll until the motion has lasted long enough and every fault has played out."""

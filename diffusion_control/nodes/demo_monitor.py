@@ -60,6 +60,7 @@ class Seen:
     states: list[tuple[float, str, str]] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=dict)
     planner: dict[str, Any] = field(default_factory=dict)
+    fallback: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     plans: list[dict[str, Any]] = field(default_factory=list)
@@ -101,6 +102,7 @@ class DemoMonitor:
         taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
         taps.subscribe(String, 'safety/status', self._on_status, STANDARD)
         taps.subscribe(String, 'planner/report', self._on_plan, STANDARD)
+        taps.subscribe(String, 'fallback/report', self._on_fallback, STANDARD)
         taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
         taps.subscribe(String, 'simulator/report', self._on_simulator, STANDARD)
         if use_sim_time:
@@ -208,6 +210,9 @@ class DemoMonitor:
         self.seen.plans.append(self.seen.planner)
         if self.seen.planner.get('plan_stamp') is not None:
             self.seen.rates.count('planner')
+
+    def _on_fallback(self, message: String, arrival: Arrival) -> None:
+        self.seen.fallback = self._read(message)
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
         report = self._read(message)

@@ -111,11 +111,11 @@ class PlannerNode(ControlNode):
     def _tick(self) -> None:
         self.clocks.observe()
         self._taps.poll()
-        if self.clocks.paused:
-            return
         state, seen = self._states.box.look(), self._obstacles.box.look()
         if state is None or seen is None:
             self._say('waiting for joint_states and obstacles')
+            return
+        if self.clocks.paused:
             return
         deadline = self.settings['deadline_s']
         now = self.clocks.ros_s()
