@@ -78,10 +78,11 @@ def violations(summary: dict[str, Any]) -> dict[str, int]:
 
 
 def harm(summary: dict[str, Any]) -> dict[str, int]:
-    """Return the violations that no late sample can cause: contacts and position limits.
+    """Return the violations that no late message can cause: contacts and position limits.
 
-    A receiver of single samples turns every late tick into a short change of speed, so that its
-    other counts depend on how busy the machine is.
+    A receiver of single samples turns every late tick into a short change of speed, and one of
+    trajectories steps to a braking motion that comes 20 ms late, so that the other counts depend
+    on how busy the machine is.
     """
     kinds = ('position', 'self_or_wall', 'contact_moving')
     return {name: count for name, count in violations(summary).items() if name in kinds}

@@ -136,7 +136,7 @@ def test_evaluate_passes_options_on_and_turns_failed_into_the_exit_code(
         return {'rows': [], 'checks': [], 'failed': failed}
 
     fake(monkeypatch, 'diffusion_control.evaluation.evaluate_arm',
-         EvaluateArmOptions=options, evaluate_arm=evaluate)
+         EvaluateArmOptions=options, evaluate_arm=evaluate, peers=lambda names: names)
     arguments = ['evaluate', 'arm', '--planner', 'random', '--episodes', '7', '--tier', 'hard',
                  '--safety', 'off', '--latency-ms', '50', '--out', str(tmp_path), '--json']
     assert cli.run(arguments) == code
