@@ -139,7 +139,8 @@ class _Demo:
         for name in ('fallback', 'planner'):
             self._start_node(name)
         end = self.record.started_steady_s + LOADING_S
-        while time.monotonic() < end and not (self.seen.planner and self.seen.fallback):
+        while time.monotonic() < end and not (
+                self.record.deaths or (self.seen.planner and self.seen.fallback)):
             time.sleep(POLL_S)
             self._note_deaths()
         for name in ('simulator', 'safety', 'tracker'):

@@ -179,16 +179,15 @@ class SafetyNode(ControlNode):
             seen[0] if seen is not None else None, now_s, health=health)
 
     def _send(self, decision: SafetyDecision, now_s: float) -> None:
+        """Publish the command, and then what was committed: only the first one may not wait."""
         if decision.command is None or self._command is None:
             return
         committed = wire.encode(decision.command)
-        self._committed.publish(committed)
-        if not decision.send:
-            return
-        if self._kind == 'joint_trajectory':
+        if decision.send and self._kind == 'joint_trajectory':
             self._command.publish(committed)
-        elif decision.sample is not None:
+        elif decision.send and decision.sample is not None:
             self._command.publish(self._sample_message(decision, now_s))
+        self._committed.publish(committed)
 
     def _sample_message(self, decision: SafetyDecision, now_s: float) -> Any:
         sample = decision.sample
