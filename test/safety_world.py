@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control import robots, safety
 from diffusion_control.robots import Arm, Obstacle, ObstacleArrays, RobotState
-from diffusion_control.safety import SafetyDecision, SafetyMonitor
+from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
 from diffusion_control.trajectory.stop import Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -19,6 +21,12 @@ Array = NDArray[np.float64]
 DT_S = 0.01
 STEP_S = 0.001
 NOISE_RAD = 1e-4
+ARM = robots.load('panda')
+SPIN = np.array([1.3, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+GOOD = Health(
+    state_age_s=0.0, motion_age_s=0.0, obstacles_age_s=0.0, accepted_plan_age_s=0.1,
+    confidence=0.9, planner_alive=True, fallback_alive=True, fallback_plan_age_s=0.3,
+    own_gap_s=0.01)
 
 
 class Pusher:
@@ -162,3 +170,61 @@ class World:
             self.arm.collision.centres(self.q) - self.arm.collision.centres(before), axis=1).max()
         if fast > 0.005 * STEP_S:
             self.moving_clearance_m.append(obstacle)
+
+
+def world(start_rad: Array | None = None, standing: tuple[Obstacle, ...] = (),
+          **params: object) -> World:
+    return World(ARM, safety.make(ARM, rate_hz=100.0, **params), standing=standing,
+                 start_rad=start_rad, check=False)
+
+
+def drive(
+    w: World, seconds: float, velocity: Array | None = SPIN, **inputs: Any
+) -> list[SafetyDecision]:
+    """Run with a tracker that pushes towards a velocity (None: no tracker)."""
+    pusher, out = Pusher(ARM), []
+    for _ in range(round(seconds * 100)):
+        committed = w.monitor.committed
+        motion = None
+        if committed is not None and velocity is not None:
+            motion = pusher.motion(committed, w.now_s, velocity)
+        values = {k: v(w) if callable(v) else v for k, v in inputs.items()}
+        out.append(w.tick(**{'motion': motion, **values}))
+    return out
+
+
+def spinning() -> World:
+    """Return a world whose robot moves at speed."""
+    w = world()
+    drive(w, 0.3)
+    drive(w, 0.4)
+    assert w.monitor.machine.state == 'NOMINAL' and np.abs(w.dq).max() > 1.0
+    return w
+
+
+def states(decisions: list[SafetyDecision]) -> list[str]:
+    path: list[str] = []
+    for decision in decisions:
+        if not path or path[-1] != decision.state:
+            path.append(decision.state)
+    return path
+
+
+def check_commands(w: World, decisions: list[SafetyDecision]) -> None:
+    """Every command is complete and finite; the set-point at 1 kHz never breaks a limit."""
+    for decision in decisions:
+        command = decision.command
+        assert command is not None and len(command.times_s) <= 40
+        assert (command.velocity[-1] == 0.0).all() and np.isfinite(command.position).all()
+    set_points = np.array(w.set_points)
+    velocity = np.diff(set_points, axis=0) / 1e-3
+    acceleration = np.diff(velocity, axis=0) / 1e-3
+    assert (np.abs(velocity) <= ARM.limits.velocity_rad_s * 1.001).all()
+    assert (np.abs(acceleration) <= ARM.limits.acceleration_rad_s2 * 1.01).all()
+
+
+def rest_bound_s(speed: Array, monitor: safety.SafetyMonitor) -> float:
+    """Return the contract's bound of the time from the first brake until rest [s]."""
+    acceleration = 0.75 * ARM.limits.acceleration_rad_s2
+    return float((np.abs(speed) / acceleration
+                  + acceleration / ARM.limits.jerk_rad_s3).max()) + 0.01 + 0.1

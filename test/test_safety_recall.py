@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from test_safety_monitor import GOOD, drive, spinning
+from safety_world import GOOD, drive, spinning
 
 from diffusion_control.safety.committed import at
 
