@@ -31,6 +31,12 @@ class DemoRun:
     folder: Path
 
     @property
+    def events(self) -> list[dict[str, Any]]:
+        """What the run's folder says happened, in order."""
+        lines = (self.folder / 'events.jsonl').read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    @property
     def text(self) -> str:
         """Everything that was printed."""
         return self.stdout + self.stderr

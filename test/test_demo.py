@@ -58,8 +58,7 @@ def test_the_arm_reaches_goals_and_the_folder_is_complete(tmp_path: Path) -> Non
     assert [name for name in FILES if not (run.folder / name).is_file()] == []
     assert [death for death in run.summary['deaths'] if not death['expected']] == []
     assert node_processes(101) == []
-    events = [json.loads(line) for line in (run.folder / 'events.jsonl').read_text().splitlines()]
-    armed = [event['cause'] for event in events
+    armed = [event['cause'] for event in run.events
              if (event['event'], event['from'], event['to']) == ('state', 'HOLD', 'NOMINAL')]
     assert armed and all('good cycles' in cause for cause in armed), 'the cause of this change'
 

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -230,12 +228,3 @@ def line_strip(
     marker.color.r, marker.color.g, marker.color.b, marker.color.a = (*colour, 0.9)
     marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
     return marker
-
-
-def read_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object of a text, or None."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

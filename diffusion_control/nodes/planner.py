@@ -22,12 +22,13 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip, read_object, to_time
+from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
+from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
@@ -133,12 +134,11 @@ class PlannerNode(ControlNode):
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
         """Learn whether the plan that was published last was refused."""
-        report = read_object(message.data) or {}
-        stamp_s, last = report.get('plan_stamp'), self._previous
-        if last is None or not isinstance(stamp_s, int | float):
+        verdict, last = read_verdict(message.data), self._previous
+        if verdict is None or verdict.source != 'planner' or last is None:
             return
-        if report.get('source') == 'planner' and abs(stamp_s - last.stamp_s) < SAME_STAMP_S:
-            self._refused = not report.get('accepted', True)
+        if abs(verdict.stamp_s - last.stamp_s) < SAME_STAMP_S:
+            self._refused = not verdict.accepted
 
     def _on_mode(self, message: String, arrival: Arrival) -> None:
         self._aside = message.data != 'planner'

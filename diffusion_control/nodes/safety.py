@@ -144,10 +144,9 @@ class SafetyNode(ControlNode):
     def _tick(self) -> None:
         cpu = time.thread_time()
         decision = self._decide()
-        if decision is not None and self._too_late():
+        while decision is not None and self._too_late():  # never twice in a row
             self._late += 1
             decision = self._decide()
-            self._too_late()
         if decision is None:
             return
         self._send(decision, self._decided_s)

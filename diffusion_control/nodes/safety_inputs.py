@@ -12,11 +12,11 @@ from rclpy.node import Node
 from std_msgs.msg import Bool, Float64, String
 
 from diffusion_control.nodes.clocks import Clocks
-from diffusion_control.nodes.convert import read_object
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import STANDARD
+from diffusion_control.nodes.reports import read_object, read_verdict
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.health import Health
@@ -145,13 +145,9 @@ class SafetyInputs:
             self.plans.announce(float(stamp))
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
-        report = read_object(message.data)
-        if report is None or report.get('event') != 'verdict':
-            return
-        stamp = report.get('plan_stamp')
-        if isinstance(stamp, int | float):
-            self.plans.judge(
-                str(report.get('source')), float(stamp), bool(report.get('accepted')))
+        verdict = read_verdict(message.data)
+        if verdict is not None:
+            self.plans.judge(verdict.source, verdict.stamp_s, verdict.accepted)
 
     def _on_fallback(self, message: String, arrival: Arrival) -> None:
         self._fallback.put(True, arrival.age_s)

@@ -22,13 +22,14 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import line_strip, read_object
+from diffusion_control.nodes.convert import line_strip
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput, read_plan
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
+from diffusion_control.nodes.reports import read_object
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.nodes.tracker_report import TickLog

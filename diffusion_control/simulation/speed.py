@@ -86,4 +86,3 @@ def _corners(plant: PlantModel, body: int) -> Array:
     every = np.concatenate(points)
     low, high = every.min(axis=0), every.max(axis=0)
     return np.asarray((low + high) / 2 + signs * (high - low) / 2)
-

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import DiffusionControlError
-from diffusion_control.robots.limits import DROOP_RAD
+from diffusion_control.robots.limits import JointLimits
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
@@ -73,19 +73,20 @@ class PipelineTracker:
     """A tracker around a policy.
 
     Args:
-        robot: Needs joint_names, base_frame, limits, home_rad, mass_matrix(q), bias(q, v).
+        robot: Needs joint_names, base_frame, home_rad, mass_matrix(q), bias(q, v).
+        limits: What the motions keep.
         prediction: The prediction maps.
         policy: What chooses the accelerations.
         parameters: Of the tracker.
     """
 
     def __init__(
-        self, robot: Any, prediction: Prediction, policy: Policy, parameters: TrackerParameters
+        self, robot: Any, limits: JointLimits, prediction: Prediction, policy: Policy,
+        parameters: TrackerParameters,
     ) -> None:
         self._robot, self._policy, self._parameters = robot, policy, parameters
         self._prediction = prediction
         self._clock = parameters.clock
-        limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
         self._builder = MotionBuilder(limits, tuple(robot.joint_names), robot.base_frame)
         self._observer = DisturbanceObserver(
             len(robot.joint_names), enabled=parameters.observer,

@@ -71,4 +71,4 @@ def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker
     limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
     policy = TRACKERS[name](limits, prediction, parameters)
-    return PipelineTracker(robot, prediction, policy, parameters)
+    return PipelineTracker(robot, limits, prediction, policy, parameters)
