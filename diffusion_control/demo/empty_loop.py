@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An empty 100 Hz loop beside the run: what this machine's scheduler alone does to a period."""
+"""An empty 100 Hz loop beside the run, at the control loops' priority.
+
+It shows what this machine's scheduler alone does to a period.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,22 @@ from pathlib import Path
 import numpy as np
 
 from diffusion_control.nodes.loop import PeriodicLoop
+from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_thread
 
 PERIOD_S = 0.01
 
 
-def main(out: str) -> int:
+def main(out: str, fifo_priority: int) -> int:
     """Run until SIGINT or the parent's end, then write mean and p99 of the period [s] as JSON."""
     stamps: list[float] = []
     parent = os.getppid()
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    loop = PeriodicLoop(PERIOD_S, lambda: stamps.append(time.monotonic()), lambda error: None)
+    options = RealTimeOptions(fifo_priority=fifo_priority)
+    loop = PeriodicLoop(
+        PERIOD_S, lambda: stamps.append(time.monotonic()), lambda error: None,
+        on_start=lambda: apply_to_thread(options, print))
     loop.start()
     while not stop.wait(0.2) and os.getppid() == parent:
         pass
@@ -39,4 +46,4 @@ def main(out: str) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

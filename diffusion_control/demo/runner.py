@@ -146,7 +146,8 @@ class _Demo:
         for name in ('simulator', 'safety', 'tracker'):
             self._start_node(name)
         self.processes.start('empty_loop', [
-            'diffusion_control.demo.empty_loop', str(self.setup.folder.path / 'empty_loop.json')])
+            'diffusion_control.demo.empty_loop', str(self.setup.folder.path / 'empty_loop.json'),
+            str(self.setup.settings['safety']['real_time.fifo_priority'])])
 
     def _start_node(self, name: str) -> None:
         relayed = self._relay and name == 'planner'

@@ -14,12 +14,14 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
+from diffusion_control.nodes.real_time import fifo_permitted
 from diffusion_control.parameters.nodes import closest
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 
 NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
 PLANS_UNALTERED = 'planner/plan_unaltered'
+FIFO_PRIORITY = 50
 
 
 @dataclass(frozen=True)
@@ -104,24 +106,30 @@ def prepare(options: DemoOptions) -> Setup:
 def node_settings(
     options: DemoOptions, robot: Arm, folder: Path, scene_file: Path, topic: str, kind: str
 ) -> dict[str, dict[str, Any]]:
-    """Return the complete, validated parameters of every node."""
+    """Return the complete, validated parameters of every node.
+
+    The loops of tracker, safety and simulated robot get SCHED_FIFO where the machine permits it,
+    as the controller manager of ros2_control does; elsewhere the normal scheduler.
+    """
     config = Path(options.robot_config)
     name = str(config.resolve()) if config.is_file() else options.robot_config
     rate = parameters.defaults('planner')['rate_hz']
     plant = options.plant
+    urgent = {'real_time.fifo_priority': FIFO_PRIORITY if fifo_permitted(FIFO_PRIORITY) else 0}
     given: dict[str, dict[str, Any]] = {
         'planner': {'type': options.planner, 'seed': options.seed},
         'fallback': {'type': options.fallback, 'seed': options.seed},
-        'tracker': {},
+        'tracker': urgent,
         'safety': {
             'planner_rate_hz': rate, 'fallback_type': options.fallback,
-            'command_out_topic': topic, 'command_out_type': kind},
+            'command_out_topic': topic, 'command_out_type': kind, **urgent},
         'simulator': {
             'scene': str(scene_file.resolve()), 'seed': options.seed,
             'profile': RECEIVERS[kind].profile, 'command_topic': topic,
             'out': str(folder.resolve()), 'real_time_factor': options.real_time_factor,
             'publish_clock': options.use_sim_time,
-            'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant},
+            'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant,
+            **urgent},
         'recorder': {
             'out': str(folder.resolve()), 'command_topic': topic, 'command_type': kind,
             'metadata': json.dumps({

@@ -31,9 +31,9 @@ from diffusion_control.errors import (
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.nodes.clocks import Clocks
 from diffusion_control.nodes.declare import declare_parameters, read_parameters
-from diffusion_control.nodes.loop import LoopStatistics
+from diffusion_control.nodes.loop import LoopStatistics, PeriodicLoop
 from diffusion_control.nodes.qos import STANDARD
-from diffusion_control.nodes.real_time import RealTimeOptions
+from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_thread
 from diffusion_control.parameters import check_arguments
 
 PARENT_POLL_S = 0.1
@@ -163,6 +163,15 @@ class ControlNode(LifecycleNode):
             lock_memory=self.settings['real_time.lock_memory'],
             freeze_gc=self.settings['real_time.freeze_gc'],
             nice=self.settings['real_time.nice'])
+
+    def make_loop(
+        self, period_s: float, tick: Callable[[], None], on_error: Callable[[Exception], None],
+    ) -> PeriodicLoop:
+        """Return the node's loop, not started; its thread asks for `real_time.fifo_priority`."""
+        options = self.real_time_options()
+        return PeriodicLoop(
+            period_s, tick, on_error, name=self.table_name,
+            on_start=lambda: apply_to_thread(options, self.warn_once))
 
     def _on_set_parameters(self, parameters: Sequence[Any]) -> Any:
         from rcl_interfaces.msg import SetParametersResult

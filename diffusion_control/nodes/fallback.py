@@ -27,7 +27,6 @@ from diffusion_control.nodes.inputs import (
     advance,
     same_goal,
 )
-from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
@@ -76,8 +75,8 @@ class FallbackNode(ControlNode):
 
     def activate(self) -> None:
         """Stand by."""
-        self._loop = PeriodicLoop(
-            1.0 / self.settings['rate_hz'], self._tick, self.report_error, name='fallback')
+        self._loop = self.make_loop(
+            1.0 / self.settings['rate_hz'], self._tick, self.report_error)
         self._loop.start()
 
     def deactivate(self) -> None:

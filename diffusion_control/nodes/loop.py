@@ -59,6 +59,8 @@ class PeriodicLoop:
         self._periods: deque[float] = deque(maxlen=1000)
         self._executions: deque[float] = deque(maxlen=1000)
         self._ticks = self._missed = 0
+        self._deadline_s = 0.0
+        self._slept_s = 0.0
 
     def start(self) -> None:
         """Begin ticking."""
@@ -69,6 +71,18 @@ class PeriodicLoop:
         self._stop.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout_s)
+
+    def wait_until(self, offset_s: float) -> None:
+        """Sleep until `offset_s` after the deadline of the running tick; for the tick itself.
+
+        What a tick sends then leaves at t_0 + k T + offset, however long the work before it took
+        (the output instant of a logical execution time: Henzinger, Horowitz and Kirsch, Giotto,
+        2003). A tick that is behind goes on at once. The sleep does not count as execution.
+        """
+        wait_s = self._deadline_s + offset_s - time.monotonic()
+        if wait_s > 0.0:
+            time.sleep(min(wait_s, offset_s))
+            self._slept_s += min(wait_s, offset_s)
 
     def statistics(self) -> LoopStatistics:
         """Summarise the last 1000 ticks."""
@@ -89,12 +103,13 @@ class PeriodicLoop:
             if previous is not None:
                 self._periods.append(begin - previous)
             previous = begin
+            self._deadline_s, self._slept_s = deadline, 0.0
             try:
                 self._tick()
             except Exception as error:  # the boundary of the control thread
                 self._on_error(error)
             end = time.monotonic()
-            self._executions.append(end - begin)
+            self._executions.append(end - begin - self._slept_s)
             self._ticks += 1
             deadline += self._period_s
             skipped = int((end - deadline) / self._period_s) if end > deadline else 0

@@ -24,7 +24,6 @@ from diffusion_control.nodes.control_node import (
 )
 from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
-from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
@@ -81,8 +80,8 @@ class PlannerNode(ControlNode):
 
     def activate(self) -> None:
         """Start planning."""
-        self._loop = PeriodicLoop(
-            1.0 / self.settings['rate_hz'], self._tick, self._failed_tick, name='planner')
+        self._loop = self.make_loop(
+            1.0 / self.settings['rate_hz'], self._tick, self._failed_tick)
         self._loop.start()
 
     def deactivate(self) -> None:

@@ -28,10 +28,9 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.convert import to_time
-from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
+from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
 from diffusion_control.nodes.taps import Taps
@@ -42,6 +41,7 @@ from diffusion_control.safety.health import Health
 from diffusion_control.trajectory.trajectory import Trajectory
 
 STATUS_TICKS = 10
+SEND_AFTER_S = 0.003  # after the deadline of the tick; a decision takes 1 to 3 ms
 DISARM_S = 3.0
 DEAF_S = 0.1
 EXERCISE_TICKS = 30
@@ -99,9 +99,8 @@ class SafetyNode(ControlNode):
         self.monitor.disarm()
         self._disarming = self.inputs.paused = False
         self.inputs.restart()
-        self._loop = PeriodicLoop(
-            1.0 / self.settings['rate_hz'], self._tick, self._on_error, name='safety',
-            on_start=lambda: apply_to_thread(self.real_time_options(), self.warn_once))
+        self._loop = self.make_loop(
+            1.0 / self.settings['rate_hz'], self._tick, self._on_error)
         self._loop.start()
 
     def deactivate(self) -> None:
@@ -144,6 +143,7 @@ class SafetyNode(ControlNode):
     def _tick(self) -> None:
         cpu = time.thread_time()
         decision = self._decide()
+        self._loop.wait_until(SEND_AFTER_S)
         while decision is not None and self._too_late():  # never twice in a row
             self._late += 1
             decision = self._decide()

@@ -33,7 +33,6 @@ from diffusion_control.nodes.control_node import (
 )
 from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_time
 from diffusion_control.nodes.goal_sequence import GoalSequence
-from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.real_time import apply_to_process
@@ -107,7 +106,7 @@ class SimulatorNode(ControlNode):
         """Let time run."""
         self._anchor_steady, self._anchor_s = time.monotonic(), time.time()
         self.simulation.reset(time_s=self._anchor_s, obstacles_move=False)
-        self._loop = PeriodicLoop(self._wake_s, self._tick, self._on_error, name='simulator')
+        self._loop = self.make_loop(self._wake_s, self._tick, self._on_error)
         self._loop.start()
 
     def deactivate(self) -> None:

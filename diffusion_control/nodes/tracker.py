@@ -24,11 +24,10 @@ from diffusion_control.nodes.control_node import (
 )
 from diffusion_control.nodes.convert import line_strip
 from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
-from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput, read_plan
 from diffusion_control.nodes.qos import LATCHED, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process, apply_to_thread
+from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.reports import read_object
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
@@ -92,10 +91,8 @@ class TrackerNode(ControlNode):
     def activate(self) -> None:
         """Start tracking."""
         period = 1.0 / self.settings['rate_hz']
-        self._loop = PeriodicLoop(
-            SIMULATED_POLL_S if self.clocks.simulated else period, self._tick, self._on_error,
-            name='tracker',
-            on_start=lambda: apply_to_thread(self.real_time_options(), self.warn_once))
+        self._loop = self.make_loop(
+            SIMULATED_POLL_S if self.clocks.simulated else period, self._tick, self._on_error)
         self._loop.start()
 
     def deactivate(self) -> None:
