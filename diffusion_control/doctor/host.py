@@ -56,7 +56,8 @@ def _real_time() -> Iterator[Finding]:
     priority = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
     if root or priority == resource.RLIM_INFINITY or priority >= 1:
         reason = 'as root' if root else f'rtprio {priority}'
-        yield Finding('SCHED_FIFO', 'ok', f'permitted ({reason}); the demo uses it, your nodes when asked')
+        yield Finding('SCHED_FIFO', 'ok',
+                      f'permitted ({reason}); the demo uses it, your nodes when asked')
     else:
         yield Finding('SCHED_FIFO', 'warn', 'not permitted (rtprio 0); everything runs without',
                       LIMITS)
