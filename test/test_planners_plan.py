@@ -199,6 +199,18 @@ def test_the_deadline_shortens_the_diffusion(robot):
     assert spent[0] > spent[1] > spent[2]
 
 
+def test_a_search_leaves_the_time_that_polishing_and_judging_took(robot):
+    """On a slow machine the answer is out by the deadline: the search gets less of it."""
+    problem = problem_of(robot, start=1.2, goal=-1.2)
+    spent = []
+    for finishing_s in (0.0, 0.06):
+        planner = TrainingFreePlanner(robot, seed=9, clock=StepClock(0.004))
+        planner.finishing_s = finishing_s
+        spent.append(planner.plan(problem, 0.15).evaluations)
+        assert planner.finishing_s >= max(0.8 * finishing_s, 0.004), 'measured anew'
+    assert spent[0] > spent[1]
+
+
 def test_pose_goal_is_reached(robot):
     goal = Goal(
         position_m=np.array([0.4, -0.35, 0.45]), quaternion=np.array([1.0, 0.0, 0.0, 0.0]))

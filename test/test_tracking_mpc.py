@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tracking_world import (
     DT_S,
@@ -68,6 +68,8 @@ def test_every_motion_starts_on_the_committed_one_and_is_complete():
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
+@example(578793)
+@example(66)
 def test_impossible_plans_never_break_limits(seed):
     """Steps, spikes, plans beyond joint and speed limits: the command keeps every limit."""
     rng = np.random.default_rng(seed)

@@ -25,6 +25,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 Clock = Callable[[], float]
 KEPT_TOLERANCE = 0.5
+FORGET = 0.8
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Request:
 class SplinePlanner:
     """Base of the planners whose motions are splines.
 
+    `searched` is when the search of the running plan ended, `finishing_s` how long polishing and
+    judging took of late [s]: what a search that keeps a deadline has to leave of it.
+
     Args:
         robot: The arm.
         model: Not used: these planners have no trained model.
@@ -118,6 +122,7 @@ class SplinePlanner:
         """Forget goals and restart the random numbers."""
         self.seed = seed
         self.generator = np.random.default_rng(seed)
+        self.searched, self.finishing_s = 0.0, 0.0
         self.goals = GoalConfigurations(self.robot, seed=seed)
 
     def info(self) -> dict[str, Any]:
@@ -135,11 +140,13 @@ class SplinePlanner:
             self.robot, problem, self.goals, self.values,
             getattr(self.values, 'guidance_scale', 1.0))
         found = [] if request.kept is None else [request.kept]
+        self.searched = begin
         for number in range(1, self.rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
                 count=self.values.num_candidates)
             now = self.clock()
+            self.finishing_s = max(now - self.searched, FORGET * self.finishing_s)
             if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
                 break
         found.sort(key=lambda c: -c.score)

@@ -108,8 +108,10 @@ class TrainingFreePlanner(SplinePlanner):
         if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
             return lines
         chains, steps, samples = self._begin(request, lines)
-        pool = self._reverse(request, chains, steps, samples, until - RESERVE_S).join(lines)
-        if self.values.polish_count == 0 or self.clock() > until - RESERVE_S / 2:
+        reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
+        pool = self._reverse(request, chains, steps, samples, until - reserve_s).join(lines)
+        self.searched = self.clock()
+        if self.values.polish_count == 0 or self.searched > until - RESERVE_S / 2:
             return pool
         return polish(
             request.splines, pool, count=self.values.polish_count,

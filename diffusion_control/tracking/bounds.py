@@ -4,8 +4,9 @@
 Per joint, at knots k (limits already scaled):
 
 * |a_k| <= A, except that a start beyond A may come back at the jerk limit;
-* |v_k| <= V, except that a start beyond V, or one whose acceleration still carries it beyond,
-  may come back by the hardest braking b: the bound is max(V, v_b);
+* |v| <= V from knot 1 on, between the knots too (a bound of the control points), except that a
+  start beyond V, or one whose acceleration still carries it beyond, may come back by the hardest
+  braking b: the bound is max(V, v_b);
 * |a_k - a_{k-1}| <= jerk dt, left out where it can never bind (jerk dt >= 2 A);
 * lower <= q_k + T v_k <= upper, where T is half the duration of the longest synchronised stop with
   the braking fraction. v T is the distance in which the joint stops when all joints brake
@@ -67,7 +68,11 @@ class HorizonBounds:
         return bound
 
     def motion(self, problem: HorizonProblem) -> tuple[Array, Array, Array, Array]:
-        """Return lower and upper bounds of v_k and of q_k + T v_k at knots 1..N, [N, n] each."""
+        """Return lower and upper bounds of the control points and of the stops, [N, n] each.
+
+        The control points of the velocity are v_1, m_1..m_{N-1} (see `prediction`); the stops
+        q_k + T v_k, at knots 1..N.
+        """
         limits = self.limits
         joints, fast = len(problem.position), limits.velocity_rad_s
         if self._far(problem):
@@ -104,7 +109,7 @@ class HorizonBounds:
         return bool((way < room).all())
 
     def _braking(self, velocity: Array, acceleration: Array) -> tuple[Array, Array]:
-        """Return v_k and (q_k - q_0) + T v_k of the hardest braking to rest from v > 0, [N, 2n].
+        """Return v_1, m_1..m_{N-1} and (q_k - q_0) + T v_k of braking hardest from v > 0, [N, 2n].
 
         The acceleration falls at the jerk limit to -A; where the velocity would become negative
         it is held at 0, and the distance is bounded from above by the trapezoid.
@@ -118,4 +123,5 @@ class HorizonBounds:
         exact = dt * hard[:-1] + dt**2 / 6 * (2 * fall[:-1] + fall[1:])
         held = np.maximum(hard, 0.0)
         step = np.maximum(exact, (held[:-1] + held[1:]) * (dt / 2))
-        return hard[1:], np.cumsum(step, axis=0) + self.stop_time_s * held[1:]
+        speed = np.concatenate((hard[1:2], hard[1:-1] + fall[1:-1] * (dt / 2)))
+        return speed, np.cumsum(step, axis=0) + self.stop_time_s * held[1:]

@@ -39,8 +39,8 @@ TORQUE_TOLERANCE_NM = 1e-6
 class CondensedFormulation:
     """Solve the horizon problem joint by joint, and together where torque limits bind.
 
-    The rows of a joint are: velocity (N), stopping inside the position limits (N), and jerk (N)
-    where it can bind.
+    The rows of a joint are: control points of the velocity (N), stopping inside the position
+    limits (N), and jerk (N) where it can bind.
 
     Args:
         prediction: The prediction maps.
@@ -61,7 +61,7 @@ class CondensedFormulation:
         hessian = self._scale * cost.hessian
         stop = prediction.position_map + bounds.stop_time_s * prediction.velocity_map
         difference = np.eye(steps, steps - 1) - np.eye(steps, steps - 1, -1)
-        self._rows = np.concatenate((prediction.velocity_map, stop, difference))
+        self._rows = np.concatenate((prediction.speed_map, stop, difference))
         self._lengths = np.where(bounds.jerk_binds, 3 * steps, 2 * steps).tolist()
         self._checked = np.arange(3 * steps)[:, None] < np.array(self._lengths)
         self._solvers = [

@@ -69,7 +69,7 @@ class MpcPolicy:
         linear = self._cost.linear(problem)
 
         def rank(name: str) -> tuple[bool, float]:
-            speed = velocity + self._prediction.velocity_map @ guesses[name]
+            speed = velocity + self._prediction.speed_map @ guesses[name]
             fast = bool((np.abs(speed) > self._limits.velocity_rad_s + 1e-6).any())
             return fast, self._cost.value(linear, guesses[name])
 

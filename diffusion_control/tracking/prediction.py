@@ -10,6 +10,10 @@ The position is cubic between knots, so the cubic Hermite interpolation of `Traj
 ros2_control JointTrajectoryController) reproduces it exactly, acceleration is continuous, its
 bounds at the knots hold between them, and the tail to rest starts with acceleration 0 (all joints
 in one phase, four knots at most).
+
+The velocity is quadratic between knots and lies in the convex hull of its control points v_k,
+m_k = v_k + dt a_k / 2 and v_{k+1} (Bernstein form; Farouki, CAGD 29 (2012)). From knot 1 on the
+knots are themselves means of control points, so bounds on v_1 and m_1..m_{N-1} hold everywhere.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class Prediction:
 
     Attributes:
         velocity_map: V, shape [N, N-1]: v = v_0 + velocity_start a_0 + V a.
+        speed_map: W, shape [N, N-1]: (v_1, m_1..m_{N-1}) = v_0 + dt a_0 / 2 + W a.
         position_map: Q, shape [N, N-1]: q = q_0 + t v_0 + position_start a_0 + Q a.
         times_s: t_1..t_N [s], shape [N].
     """
@@ -70,6 +75,8 @@ class Prediction:
             position[k + 1, k] += dt_s**2 / 3
             position[k + 1, k + 1] += dt_s**2 / 6
         self.velocity_start, self.velocity_map = velocity[1:, 0].copy(), velocity[1:, 1:-1].copy()
+        middle = np.eye(steps, steps - 1, -1) * (dt_s / 2)
+        self.speed_map = self.velocity_map[[0, *range(steps - 1)]] + middle
         self.position_start, self.position_map = position[1:, 0].copy(), position[1:, 1:-1].copy()
         self.times_s: Array = dt_s * np.arange(1, steps + 1, dtype=float)
         self._times, self._v_start = self.times_s[:, None], self.velocity_start[:, None]

@@ -105,9 +105,11 @@ class SparseFormulation:
         now = sparse.eye_array(steps, steps - 1)
         before = sparse.eye_array(steps, steps - 1, k=-1)
         stop = self._bounds.stop_time_s / self._prediction.dt_s
+        knot = sparse.csr_array(one)[[0, *range(steps - 1)]]
         grid = [
             [one - back, -back, -(now / 6 + before / 3)],
             [None, one - back, -(now + before) / 2],
+            [None, knot, before / 2],
             [one, stop * one, None],
             [None, None, now - before],
         ]
@@ -134,10 +136,10 @@ class SparseFormulation:
         floor = np.tile(-hold - problem.bias, steps - 1) * self._unit
         dynamics = (step_q.ravel(), step_v.ravel())
         lower = np.concatenate((
-            -free, slowest * dt, -box, *dynamics, low,
+            -free, -free, -box, *dynamics, slowest * dt, low,
             (first - jerk).ravel() * self._unit, floor))
         upper = np.concatenate((
-            free, fastest * dt, box, *dynamics, high,
+            free, free, box, *dynamics, fastest * dt, high,
             (first + jerk).ravel() * self._unit, room))
         return lower, upper
 
