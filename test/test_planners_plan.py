@@ -207,7 +207,7 @@ def test_a_search_leaves_the_time_that_polishing_and_judging_took(robot):
         planner = TrainingFreePlanner(robot, seed=9, clock=StepClock(0.004))
         planner.finishing_s = finishing_s
         spent.append(planner.plan(problem, 0.15).evaluations)
-        assert planner.finishing_s >= max(0.8 * finishing_s, 0.004), 'measured anew'
+        assert planner.finishing_s >= max(0.8 * finishing_s, 0.003), 'measured anew'
     assert spent[0] > spent[1]
 
 
