@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from numpy.typing import NDArray
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control.errors import ConfigurationError
@@ -51,26 +50,6 @@ def order_of(names: Sequence[str], wanted: tuple[str, ...], where: str) -> NDArr
             'joint names do not match', where=where, value=list(names),
             allowed=f'each of {list(wanted)} once', remedy='check the joint_names parameter')
     return np.array([places[name] for name in wanted], dtype=np.intp)
-
-
-def trajectory_to_message(trajectory: Trajectory) -> JointTrajectory:
-    """Return a JointTrajectory with positions and velocities at every knot."""
-    message = JointTrajectory()
-    message.header.stamp = to_time(trajectory.stamp_s)
-    message.header.frame_id = trajectory.frame_id
-    message.joint_names = list(trajectory.names)
-    nanoseconds = np.rint(trajectory.times_s * 1e9).astype(np.int64)
-    message.points = [
-        JointTrajectoryPoint(
-            positions=array('d', trajectory.position[k].tobytes()),
-            velocities=array('d', trajectory.velocity[k].tobytes()),
-            time_from_start=Duration(
-                sec=int(nanoseconds[k] // 1_000_000_000),
-                nanosec=int(nanoseconds[k] % 1_000_000_000)),
-        )
-        for k in range(len(nanoseconds))
-    ]
-    return message
 
 
 def message_to_plan(

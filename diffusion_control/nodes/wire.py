@@ -47,7 +47,12 @@ def preamble(names: tuple[str, ...], frame_id: str) -> bytes:
 
 
 def encode(trajectory: Trajectory) -> bytes:
-    """Return a serialized trajectory_msgs/JointTrajectory with positions and velocities."""
+    """Return a serialized trajectory_msgs/JointTrajectory with positions and velocities.
+
+    The format rounds times to nanoseconds. Between knots h apart that would change q'' by up to
+    6 v 1e-9 / h^2 (a stop's knots can be 0.1 ms apart: 1 rad/s^2), so each point is moved along
+    the motion to its rounded time: q + v d + a d^2 / 2 and v + a d for d = rounded - exact.
+    """
     nanoseconds = round(trajectory.stamp_s * 1e9)
     head = STAMP.pack(nanoseconds // NANO, nanoseconds % NANO)
     head += preamble(trajectory.names, trajectory.frame_id)
@@ -55,8 +60,11 @@ def encode(trajectory: Trajectory) -> bytes:
     joints = len(trajectory.names)
     points = np.zeros(len(trajectory.times_s), dtype=point_type(joints))
     points['positions_n'] = points['velocities_n'] = joints
-    points['positions'], points['velocities'] = trajectory.position, trajectory.velocity
     ticks = np.rint(trajectory.times_s * 1e9).astype(np.int64)
+    moved = (ticks * 1e-9 - trajectory.times_s)[:, None]
+    rise = moved * trajectory.acceleration
+    points['positions'] = trajectory.position + moved * (trajectory.velocity + 0.5 * rise)
+    points['velocities'] = trajectory.velocity + rise
     points['sec'], points['nanosec'] = ticks // NANO, ticks % NANO
     body = points.tobytes()
     if len(head) % 8:  # the first length needs no padding behind it when it begins at 4
