@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -107,6 +109,29 @@ def test_a_priority_that_is_not_permitted_is_one_warning(monkeypatch):
     assert not fifo_permitted(50)
     apply_to_thread(RealTimeOptions(), warnings.append)
     assert len(warnings) == 1, 'nothing was asked for'
+
+
+@pytest.mark.skipif(not fifo_permitted(50), reason='SCHED_FIFO is not permitted here')
+def test_the_whole_process_is_raised_its_other_threads_by_one_less():
+    """Else a thread that holds the interpreter's lock keeps the control thread waiting."""
+    script = """
+import os, threading
+from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_process, apply_to_thread
+end = threading.Event()
+other = threading.Thread(target=end.wait)
+other.start()
+options = RealTimeOptions(fifo_priority=50, freeze_gc=False)
+apply_to_process(options, print)
+control = threading.Thread(
+    target=lambda: (apply_to_thread(options, print), print(os.sched_getparam(0).sched_priority)))
+control.start()
+control.join()
+print(*[os.sched_getparam(thread.native_id).sched_priority for thread in threading.enumerate()])
+end.set()
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ['50', '49', '49'], done.stdout
 
 
 def test_asking_whether_a_priority_is_permitted_leaves_this_thread_alone():

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 MCL_CURRENT, MCL_FUTURE = 1, 2
 
@@ -18,7 +20,8 @@ class RealTimeOptions:
     """What a node asks of the operating system.
 
     Attributes:
-        fifo_priority: SCHED_FIFO priority of the control thread; 0 leaves the normal scheduler.
+        fifo_priority: SCHED_FIFO priority of the control thread; the other threads of the process
+            get one less. 0 leaves the normal scheduler.
         lock_memory: Lock all pages into memory (mlockall).
         freeze_gc: Move all objects out of the garbage collector's sight after configure.
         nice: Niceness of the process, 0 to 19.
@@ -41,7 +44,7 @@ def fifo_permitted(priority: int) -> bool:
 
 
 def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> None:
-    """Lock memory, freeze the collector and set niceness, as far as permitted."""
+    """Lock memory, freeze the collector, set niceness and scheduler, as far as permitted."""
     if options.lock_memory:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mlockall(MCL_CURRENT | MCL_FUTURE) != 0:
@@ -56,6 +59,20 @@ def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> N
             os.setpriority(os.PRIO_PROCESS, 0, options.nice)
         except PermissionError as error:
             warn(f'real_time.nice: not permitted ({error}); running at normal niceness')
+    if options.fifo_priority > 0:
+        _raise_threads(max(1, options.fifo_priority - 1))
+
+
+def _raise_threads(priority: int) -> None:
+    """Give all threads of this process a SCHED_FIFO priority; the control thread warns if not.
+
+    One that holds the interpreter's lock, or receives messages, and waits for a processor at
+    normal priority would keep the control thread waiting however high its own priority is.
+    """
+    threads = Path('/proc/self/task')
+    for thread in threads.iterdir() if threads.is_dir() else ():
+        with contextlib.suppress(OSError):  # not permitted, or ended by now
+            os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(priority))
 
 
 def apply_to_thread(options: RealTimeOptions, warn: Callable[[str], None]) -> None:
