@@ -21,7 +21,7 @@ from diffusion_control.simulation.plant import Plant
 
 NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
 PLANS_UNALTERED = 'planner/plan_unaltered'
-FIFO_PRIORITY = 50
+FIFO_PRIORITY, RECORDER_PRIORITY = 50, 20
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,15 @@ def node_settings(
     """Return the complete, validated parameters of every node.
 
     The loops of tracker, safety and simulated robot get SCHED_FIFO where the machine permits it,
-    as the controller manager of ros2_control does; elsewhere the normal scheduler.
+    as the controller manager of ros2_control does; elsewhere the normal scheduler. The recorder
+    gets a lower one, so that the times at which it receives are those of arrival.
     """
     config = Path(options.robot_config)
     name = str(config.resolve()) if config.is_file() else options.robot_config
     rate = parameters.defaults('planner')['rate_hz']
     plant = options.plant
-    urgent = {'real_time.fifo_priority': FIFO_PRIORITY if fifo_permitted(FIFO_PRIORITY) else 0}
+    permitted = fifo_permitted(FIFO_PRIORITY)
+    urgent = {'real_time.fifo_priority': FIFO_PRIORITY if permitted else 0}
     given: dict[str, dict[str, Any]] = {
         'planner': {'type': options.planner, 'seed': options.seed},
         'fallback': {'type': options.fallback, 'seed': options.seed},
@@ -131,6 +133,7 @@ def node_settings(
             'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant,
             **urgent},
         'recorder': {
+            'real_time.fifo_priority': RECORDER_PRIORITY if permitted else 0,
             'out': str(folder.resolve()), 'command_topic': topic, 'command_type': kind,
             'metadata': json.dumps({
                 'commit': commit_of_code(), 'inject': [i.name for i in options.inject],

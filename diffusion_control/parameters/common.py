@@ -46,7 +46,7 @@ def real_time(nice: int = 0) -> tuple[Parameter, ...]:
             'Keep all pages of the process in memory (mlockall).'),
         Parameter(
             'real_time.freeze_gc', 'bool', True,
-            'Freeze the objects made before activation and switch cyclic collection off.'),
+            'Hide the objects made before activation from the cyclic garbage collector.'),
         Parameter(
             'real_time.nice', 'int', nice,
             'Niceness of the process; below 0 needs a permission.', minimum=-20, maximum=19),

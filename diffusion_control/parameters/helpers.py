@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from diffusion_control.parameters.common import AUTOSTART, COMMON
+from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
 from diffusion_control.parameters.safety import OUTPUT_TYPES
 from diffusion_control.parameters.table import Parameter
 
@@ -19,6 +19,7 @@ VIEWER: tuple[Parameter, ...] = (
 RECORDER: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
+    *real_time(),
     Parameter('out', 'string', 'runs/record', 'Folder that run.mcap is written to.'),
     Parameter(
         'command_topic', 'string', '', "Topic of the command; empty takes the robot file's."),
