@@ -35,6 +35,7 @@ SIGMA_MAX, SIGMA_MIN = 1.0, 0.05
 SIGMA_START = 0.5
 SCREENED = 16
 WARM_SAMPLE_SHARE = 0.5
+WARM_POLISH_SHARE = 0.5
 GOALS_AT_ONCE = 3
 ENOUGH_FREE = 3
 ENOUGH_SIGMA = 0.3
@@ -113,9 +114,10 @@ class TrainingFreePlanner(SplinePlanner):
         self.searched = self.clock()
         if self.values.polish_count == 0 or self.searched > until - RESERVE_S / 2:
             return pool
+        share = WARM_POLISH_SHARE if request.kept_free else 1.0  # a free plan is there already
         return polish(
-            request.splines, pool, count=self.values.polish_count,
-            steps=self.values.polish_steps)
+            request.splines, pool, count=max(1, round(share * self.values.polish_count)),
+            steps=max(1, round(share * self.values.polish_steps)))
 
     def _begin(self, request: Request, lines: Pool) -> tuple[Chains, int, int]:
         """Return the chains, the number of reverse steps and of samples per step."""
