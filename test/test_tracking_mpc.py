@@ -85,6 +85,30 @@ def test_impossible_plans_never_break_limits(seed):
     assert {report.source for report in world.reports} <= {'solution', 'shifted', 'stop'}
 
 
+@pytest.mark.parametrize('name', ['mpc', 'pd'])
+def test_speed_keeps_its_limit_between_the_knots(name):
+    """An impossible plan that starts where the robot is, so that it is followed from knot to knot.
+
+    The limit is kept to 2 % although the acceleration may go from A to -A in one step.
+    """
+    rng = np.random.default_rng(1)
+    fast, top = LIMITS.velocity_rad_s * 0.9, 0.0
+    for _ in range(4):
+        steps = rng.uniform(-0.6, 0.6, (12, 7))
+        steps[0] = 0.0
+        velocity = rng.uniform(-6, 6, (12, 7))
+        velocity[-1] = 0
+        plan = Trajectory(
+            START_S + 0.05, np.linspace(0.0, 0.8, 12), HOME + np.cumsum(steps, axis=0), velocity,
+            velocity * 0, NAMES)
+        world = World(tracking.make(name, robot=ROBOT))
+        for _ in range(60):
+            motion = world.tick(plan)
+            at = np.linspace(motion.start_s, motion.end_s - 1e-6, 400)
+            top = max(top, float((np.abs(motion.sample_many(at)[1]) / fast).max()))
+    assert 0.98 < top < 1.02
+
+
 def test_a_limit_on_the_way_is_kept_and_left_again():
     """A plan through the position limit: the joint slides to it, never over it, and returns."""
     beyond = HOME.copy()

@@ -4,7 +4,8 @@
     a_{k+1} = clip(r''_{k+1} + K_d (r'_{k+1} - v) + K_p (r_{k+1} - q))
 
 with q, v at knot k advanced over the step, clipped to |a| <= A, to the jerk limit and so that
-|v_{k+1}| <= V. It foresees nothing: near joint limits it relies on the check and on safety.
+|m_{k+1}| <= V, m_{k+1} = v_k + dt a_k / 2 + dt a_{k+1} the velocity's control point of
+`prediction.py`. It foresees nothing: near joint limits it relies on the check and on safety.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class PdPolicy:
                 + self._derivative * (problem.reference_velocity[k] - ahead_v)
                 + self._proportional * (problem.reference_position[k] - ahead_q))
             bound = limits.acceleration_rad_s2
-            fastest = 2 * (limits.velocity_rad_s - velocity) / dt - last
-            slowest = 2 * (-limits.velocity_rad_s - velocity) / dt - last
+            fastest = (limits.velocity_rad_s - velocity) / dt - last / 2
+            slowest = (-limits.velocity_rad_s - velocity) / dt - last / 2
             jerk = limits.jerk_rad_s3 * dt
             chosen = np.clip(wanted, slowest, fastest)
             chosen = np.clip(np.clip(chosen, last - jerk, last + jerk), -bound, bound)
