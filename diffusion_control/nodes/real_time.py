@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 MCL_CURRENT, MCL_FUTURE = 1, 2
 
@@ -20,8 +19,8 @@ class RealTimeOptions:
     """What a node asks of the operating system.
 
     Attributes:
-        fifo_priority: SCHED_FIFO priority of the control thread; the other threads of the process
-            get one less. 0 leaves the normal scheduler.
+        fifo_priority: SCHED_FIFO priority of the control thread, one less for the main thread;
+            0 leaves the normal scheduler.
         lock_memory: Lock all pages into memory (mlockall).
         freeze_gc: Move all objects out of the garbage collector's sight after configure.
         nice: Niceness of the process, 0 to 19.
@@ -60,19 +59,19 @@ def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> N
         except PermissionError as error:
             warn(f'real_time.nice: not permitted ({error}); running at normal niceness')
     if options.fifo_priority > 0:
-        _raise_threads(max(1, options.fifo_priority - 1))
+        _raise_main_thread(max(1, options.fifo_priority - 1))
 
 
-def _raise_threads(priority: int) -> None:
-    """Give all threads of this process a SCHED_FIFO priority; the control thread warns if not.
+def _raise_main_thread(priority: int) -> None:
+    """Give the main thread a SCHED_FIFO priority; the control thread warns if it is refused.
 
-    One that holds the interpreter's lock, or receives messages, and waits for a processor at
-    normal priority would keep the control thread waiting however high its own priority is.
+    It shares the interpreter's lock with the control thread, which would wait while the holder
+    waits for a processor, however high its own priority is. The middleware's threads do not hold
+    it and stay as they are: each of their thousands of wake-ups a second would push the planner
+    aside, also where the other core is idle.
     """
-    threads = Path('/proc/self/task')
-    for thread in threads.iterdir() if threads.is_dir() else ():
-        with contextlib.suppress(OSError):  # not permitted, or ended by now
-            os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(priority))
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(os.getpid(), os.SCHED_FIFO, os.sched_param(priority))
 
 
 def apply_to_thread(options: RealTimeOptions, warn: Callable[[str], None]) -> None:

@@ -38,7 +38,7 @@ def real_time(nice: int = 0) -> tuple[Parameter, ...]:
     return (
         Parameter(
             'real_time.fifo_priority', 'int', 0,
-            "SCHED_FIFO priority of the node's loop, one less for its other threads; "
+            "SCHED_FIFO priority of the node's loop, one less for its main thread; "
             '0 leaves the scheduler alone.',
             minimum=0, maximum=98),
         Parameter(
