@@ -193,9 +193,9 @@ def drive(
     return out
 
 
-def spinning() -> World:
+def spinning(**params: object) -> World:
     """Return a world whose robot moves at speed."""
-    w = world()
+    w = world(**params)
     drive(w, 0.3)
     drive(w, 0.4)
     assert w.monitor.machine.state == 'NOMINAL' and np.abs(w.dq).max() > 1.0

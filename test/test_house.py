@@ -22,12 +22,13 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 PICKLES = {'pickle', 'dill', 'joblib', 'cloudpickle', 'marshal', 'shelve'}
 
 # room -> the rooms it may import from, besides its own; the free rooms may import any
-BASE = {'errors', 'share', 'robots', 'trajectory', 'parameters', 'console'}
+BASE = {'errors', 'share', 'robots', 'trajectory', 'parameters', 'console', 'solvers'}
 MAY_IMPORT = {
     'errors': set(),
     'share': {'errors'},
     'parameters': {'errors'},
     'console': {'errors'},
+    'solvers': {'errors'},
     'robots': {'errors', 'share', 'trajectory'},
     'trajectory': {'errors', 'robots'},
     'planners': BASE,

@@ -68,7 +68,7 @@ def test_an_obstacle_that_appears_ahead_makes_it_brake_at_once() -> None:
 
 
 def test_an_obstacle_on_the_stored_tail_gets_the_hardest_brake_and_is_counted() -> None:
-    w = spinning()
+    w = spinning(filter=False)
     w.set_points.clear()
     jumped = ahead(w, 0.3)
     w.standing = (jumped,)

@@ -366,7 +366,9 @@ def test_every_candidate_is_complete_and_legal(
     now_s = 100.0 + after_s
     pushed = swing(arm, np.array(other), stamp_s=now_s)
     made = [candidates.brake(committed, now_s), candidates.brake(committed, now_s, hardest=True),
-            candidates.slower(committed, pushed, now_s, share), rest_of(committed, now_s)]
+            candidates.towards(
+                committed, share * at(pushed, now_s + 0.06)[1], now_s, 0.06, gently=share > 0.5),
+            rest_of(committed, now_s)]
     full = candidates.full(committed, committed, now_s)
     made += [full] if isinstance(full, Trajectory) else []
     for motion in made:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 AT_REST = 'AT_REST'
 OBSTACLE_PERIOD_S = 0.04
+LAST_PLAN_S = 0.02
+"""A plan that is under way when the planner dies still arrives, and the next tick notices."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class FaultSpecification:
         never: States that must not be entered.
         end: State at the end of the run.
         first_brake_s: Bound from the fault to the first braking command [s]; None = not asked.
-        brake_if_any: True where braking is allowed but not required.
+        late_s: Later than that is still in time, because something was under way [s].
+        brake_if_any: True where braking is allowed but not required; one after the bound is then
+            no answer to the fault (what was sent until then is judged by check-run).
         rests: True where the end state stands still.
         goals: True where goals must still be reached after the fault.
         restores: True where the fault ends by itself and the run goes on.
@@ -32,6 +36,7 @@ class FaultSpecification:
     one_of: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     first_brake_s: float | None = None
+    late_s: float = 0.0
     brake_if_any: bool = False
     rests: bool = False
     goals: bool = False
@@ -52,8 +57,8 @@ def specifications(
     slower = 2.0 / planner_rate_hz + 0.05
     lost = 'HOLD' if fallback_holds else 'FALLBACK'
     planner = FaultSpecification(
-        None, ('DEGRADED', lost), lost, first_brake_s=slower, rests=fallback_holds,
-        goals=not fallback_holds)
+        None, ('DEGRADED', lost), lost, first_brake_s=slower, late_s=LAST_PLAN_S,
+        rests=fallback_holds, goals=not fallback_holds)
     tracker = FaultSpecification(
         None, ('STOPPING', 'EMERGENCY'), 'EMERGENCY', first_brake_s=0.06, rests=True)
     safety = FaultSpecification(None, (), AT_REST, rests=True)

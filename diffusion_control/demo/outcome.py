@@ -57,6 +57,9 @@ def outcome(
     path = ((before[-1] if before else ''), *(state for _, state, _ in states))
     detection = states[0][0] - fired.steady_s if states else None
     brake = first_brake_s(fired, run, specification)
+    if specification.brake_if_any and brake is not None and (
+            brake > (specification.first_brake_s or np.inf)):
+        brake = None
     rest = rest_s(fired, run)
     reasons = [judge_path(specification, path)]
     if specification.end == AT_REST:
@@ -126,7 +129,7 @@ def _judge_times(
     bound = specification.first_brake_s
     if bound is not None and brake is None and not specification.brake_if_any:
         reasons.append('no braking command')
-    elif bound is not None and brake is not None and brake > bound:
+    elif bound is not None and brake is not None and brake > bound + specification.late_s:
         reasons.append(f'first braking command after {brake:.3f} s > {bound:.3f} s')
     if specification.rests and brake is not None:
         allowed = brake + stop_bound_s(fired, run, brake, conditions) + (

@@ -21,7 +21,7 @@ from diffusion_control.simulation.plant import Plant
 
 NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
 PLANS_UNALTERED = 'planner/plan_unaltered'
-FIFO_PRIORITY, RECORDER_PRIORITY = 50, 20
+FIFO_PRIORITY, RECORDER_PRIORITY, URGENT_NICE = 50, 20, -10
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,16 @@ def node_settings(
 
     The loops of tracker, safety and simulated robot get SCHED_FIFO where the machine permits it,
     as the controller manager of ros2_control does; elsewhere the normal scheduler. The recorder
-    gets a lower one, so that the times at which it receives are those of arrival.
+    gets a lower one, so that the times at which it receives are those of arrival. The
+    middleware's threads of all four are put before strangers by their niceness.
     """
     config = Path(options.robot_config)
     name = str(config.resolve()) if config.is_file() else options.robot_config
     rate = parameters.defaults('planner')['rate_hz']
     plant = options.plant
     permitted = fifo_permitted(FIFO_PRIORITY)
-    urgent = {'real_time.fifo_priority': FIFO_PRIORITY if permitted else 0}
+    nice = {'real_time.nice': URGENT_NICE if permitted else 0}
+    urgent = {'real_time.fifo_priority': FIFO_PRIORITY if permitted else 0, **nice}
     given: dict[str, dict[str, Any]] = {
         'planner': {'type': options.planner, 'seed': options.seed},
         'fallback': {'type': options.fallback, 'seed': options.seed},
@@ -133,7 +135,7 @@ def node_settings(
             'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant,
             **urgent},
         'recorder': {
-            'real_time.fifo_priority': RECORDER_PRIORITY if permitted else 0,
+            'real_time.fifo_priority': RECORDER_PRIORITY if permitted else 0, **nice,
             'out': str(folder.resolve()), 'command_topic': topic, 'command_type': kind,
             'metadata': json.dumps({
                 'commit': commit_of_code(), 'inject': [i.name for i in options.inject],

@@ -23,7 +23,7 @@ class RealTimeOptions:
             0 leaves the normal scheduler.
         lock_memory: Lock all pages into memory (mlockall).
         freeze_gc: Move all objects out of the garbage collector's sight after configure.
-        nice: Niceness of the process, 0 to 19.
+        nice: Niceness of all threads of the process, the middleware's included, -20 to 19.
     """
 
     fifo_priority: int = 0
@@ -54,12 +54,20 @@ def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> N
         gc.collect()
         gc.freeze()
     if options.nice:
-        try:
-            os.setpriority(os.PRIO_PROCESS, 0, options.nice)
-        except PermissionError as error:
-            warn(f'real_time.nice: not permitted ({error}); running at normal niceness')
+        _renice(options.nice, warn)
     if options.fifo_priority > 0:
         _raise_main_thread(max(1, options.fifo_priority - 1))
+
+
+def _renice(nice: int, warn: Callable[[str], None]) -> None:
+    """Set the niceness of every thread that is there; Linux keeps one for each."""
+    try:
+        for task in os.listdir('/proc/self/task'):
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, int(task), nice)
+    except PermissionError as error:
+        warn(f'real_time.nice: not permitted ({error}); running at normal niceness. '
+             'Remedy: a nice limit in /etc/security/limits.d')
 
 
 def _raise_main_thread(priority: int) -> None:
@@ -67,8 +75,8 @@ def _raise_main_thread(priority: int) -> None:
 
     It shares the interpreter's lock with the control thread, which would wait while the holder
     waits for a processor, however high its own priority is. The middleware's threads do not hold
-    it and stay as they are: each of their thousands of wake-ups a second would push the planner
-    aside, also where the other core is idle.
+    it and keep the normal scheduler: each of their thousands of wake-ups a second would push the
+    planner aside, also where the other core is idle. (`nice` is what puts them before strangers.)
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(os.getpid(), os.SCHED_FIFO, os.sched_param(priority))

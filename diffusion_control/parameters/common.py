@@ -49,5 +49,6 @@ def real_time(nice: int = 0) -> tuple[Parameter, ...]:
             'Hide the objects made before activation from the cyclic garbage collector.'),
         Parameter(
             'real_time.nice', 'int', nice,
-            'Niceness of the process; below 0 needs a permission.', minimum=-20, maximum=19),
+            "Niceness of the process, the middleware's threads included; below 0 needs a "
+            'permission.', minimum=-20, maximum=19),
     )

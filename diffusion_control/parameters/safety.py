@@ -19,6 +19,36 @@ SAFETY: tuple[Parameter, ...] = (
         'braking_fraction', 'float', 0.75,
         'Share of the acceleration limits that a stop may use.', minimum=0.1, maximum=1.0),
     Parameter(
+        'class_k_gain', 'float', 15.0,
+        'Gain of the class K function of the barriers: at a distance h beyond the margin a link '
+        'approaches at no more than class_k_gain * h.', '1/s', 0.1, 20.0),
+    Parameter(
+        'filter', 'bool', True,
+        'Filter each step by the barriers (CBF-QP); without, motions are only verified.'),
+    Parameter(
+        'speed_scale', 'float', 1.0, "Share of the joints' speed limits that is used.",
+        minimum=0.01, maximum=1.0),
+    Parameter(
+        'tool_speed_max_m_s', 'float', 0.0, 'Highest speed of the tool; 0 for none.', 'm/s',
+        0.0, 10.0),
+    Parameter(
+        'workspace.lower_m', 'float_array', (-100.0, -100.0, -100.0),
+        'Lower corner of the box that the tool stays in, in the base frame; -100 is no side.',
+        'm', -100.0, 100.0),
+    Parameter(
+        'workspace.upper_m', 'float_array', (100.0, 100.0, 100.0),
+        'Upper corner of the box that the tool stays in, in the base frame; 100 is no side.',
+        'm', -100.0, 100.0),
+    Parameter(
+        'separation.person_speed_m_s', 'float', 0.0,
+        'Speed and separation monitoring: speed of a person; 0 turns it off.', 'm/s', 0.0, 3.0),
+    Parameter(
+        'separation.reaction_s', 'float', 0.1,
+        'Speed and separation monitoring: time until the robot brakes.', 's', 0.0, 1.0),
+    Parameter(
+        'separation.intrusion_m', 'float', 0.1,
+        'Speed and separation monitoring: intrusion distance and uncertainties.', 'm', 0.0, 2.0),
+    Parameter(
         'command_delay_s', 'float', 0.01,
         'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
     Parameter(

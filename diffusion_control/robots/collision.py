@@ -13,6 +13,7 @@ from diffusion_control.robots import batch_cost, distance, reach
 from diffusion_control.robots.chain import Chain
 from diffusion_control.robots.forward_kinematics import sphere_centres
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.robots.nearest import Nearest, NearestRows
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.robots.self_pairs import candidate_pairs, reachable_pairs
 from diffusion_control.robots.shape import LinkShape
@@ -27,7 +28,8 @@ class CollisionModel:
     """Distances of an arm's spheres to obstacles, to each other and to the floor.
 
     The union of the spheres contains the link's collision geometry, so every distance here is at
-    most the true one. All methods are free of state and may be called from several threads.
+    most the true one. All methods but `nearest` are free of state and may be called from several
+    threads.
 
     Attributes:
         links: Names of the links that carry spheres.
@@ -88,6 +90,9 @@ class CollisionModel:
         self._batch = batch_cost.BatchModel(
             self._placements.astype(np.float32), self.first, self.spheres.astype(np.float32),
             self.pairs, floor_m, self.floor_first, self.obstacle_first)
+        self._nearest = NearestRows(
+            self._placements, self.first, self.spheres, self.link, self.joint, self.pairs,
+            floor_m=floor_m, floor_first=self.floor_first, obstacle_first=self.obstacle_first)
 
     def _index(self, link: str, where: str) -> int:
         """Return the index of a link, or say that it has no shape."""
@@ -173,6 +178,20 @@ class CollisionModel:
             np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s, turning_s]), obstacle, own)
         return obstacle, own
 
+    def nearest(self, position: Array, obstacles: ObstacleArrays, times_s: Array) -> Nearest:
+        """Return the nearest points of each link to obstacles, own links and the floor.
+
+        Not for several threads at once: the workspace is kept.
+
+        Args:
+            position: Shape [n] [rad].
+            obstacles: Obstacles at time 0.
+            times_s: Time for which each obstacle is moved on at its velocity, shape [k] [s].
+        """
+        o = obstacles
+        moved = o.centre_m + o.velocity_m_s * times_s[:, None]
+        return self._nearest.find(_vector(position), o.code, moved, o.rotation, o.half_m)
+
     def cost(
         self, positions: Array | Array32, times_s: Array | Array32, obstacles: ObstacleArrays,
         margin_m: float, own_margin_m: float, gradient: bool,
@@ -210,6 +229,7 @@ class CollisionModel:
         self.centres(positions[0])
         self.clearance(positions[0], obstacles)
         self.reach_clearance(positions, times, obstacles, velocity_error_m_s=0.1)
+        self.nearest(positions[0], obstacles, np.zeros(3))
         for wanted in (False, True):
             self.cost(positions, times, obstacles, 0.02, 0.01, wanted)
 

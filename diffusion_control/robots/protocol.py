@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.robots.nearest import Nearest
 from diffusion_control.robots.obstacles import ObstacleArrays
 
 Array = NDArray[np.float64]
@@ -38,6 +39,10 @@ class Collision(Protocol):
         turning_s: float = ...,
     ) -> tuple[Array, Array]:
         """Return lower bounds of both distances [m] to whatever a bounded mover can reach."""
+        ...
+
+    def nearest(self, position: Array, obstacles: ObstacleArrays, times_s: Array) -> Nearest:
+        """Return the nearest points of each link to obstacles, own links and the floor."""
         ...
 
     def cost(

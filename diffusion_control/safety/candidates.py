@@ -55,15 +55,27 @@ class Candidates:
             return piece
         return self._stopped(piece, committed, now_s)
 
-    def slower(self, committed: Trajectory, motion: Trajectory, now_s: float, share: float
-               ) -> Trajectory:
-        """Return a ramp from C to `share` of the motion's velocity, then a stop."""
+    def ahead_s(self, motion: Trajectory, now_s: float) -> float:
+        """Return the time from now until the stop begins: the duration of a step [s]."""
+        return max(motion.start_s - now_s, 0.0) + self._lead_s
+
+    def towards(
+        self, committed: Trajectory, velocity: Array, now_s: float, ahead_s: float, *,
+        gently: bool = False,
+    ) -> Trajectory:
+        """Return a ramp from C to a velocity [n], held until `ahead_s`, then a stop.
+
+        Args:
+            committed: C.
+            velocity: To reach, shape [n] [rad/s].
+            now_s: ROS time [s].
+            ahead_s: When the stop begins [s].
+            gently: Take all of that time for the change, rather than as little as possible.
+        """
         start = cut(committed, now_s, now_s, now_s)
-        ahead_s = max(motion.start_s - now_s, 0.0) + self._lead_s
-        target = share * at(motion, now_s + ahead_s)[1]
         ramp = self._stopper.ramp(
-            start.position[0], start.velocity[0], start.acceleration[0], target,
-            duration_s=ahead_s)
+            start.position[0], start.velocity[0], start.acceleration[0], velocity,
+            duration_s=ahead_s, least_s=ahead_s if gently else None)
         return self._stopped(_piece(ramp), committed, now_s)
 
     def brake(self, committed: Trajectory, now_s: float, *, hardest: bool = False) -> Trajectory:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which motion is sent: the first candidate that verifies, else the one stored.
 
-Following: the tracker's motion; half and a fifth of its speed; the stored tail. Stopping: a stop
-along the path; a stop from C; the stored tail. A stored tail that an obstacle invalidates is
-compared with the hardest stop, and the one that stays farther away is sent.
+Following: the tracker's motion as the barriers leave it (`filter`); half and a fifth of that
+speed; the stored tail. Stopping: a stop along the path; a stop from C; the stored tail. A stored
+tail that an obstacle invalidates is compared with the hardest stop and with a retreat, and what
+stays farthest away is sent.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.safety.candidates import SLOWER, Candidates
-from diffusion_control.safety.committed import rest_of
-from diffusion_control.safety.decision import BRAKE, FOLLOWED, SLOWED, STAND, TAIL
+from diffusion_control.safety.committed import at, rest_of
+from diffusion_control.safety.decision import BRAKE, FILTERED, FOLLOWED, SLOWED, STAND, TAIL
+from diffusion_control.safety.filter import Filtered, unfiltered
+from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.verify import Surroundings, Verification, Verifier
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
+
+BARRIER = 'barrier'
+RETREAT_S = 0.06
+AT_WORST_NEAR = ('', 'obstacle', 'self_or_floor')
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,11 @@ class Choice:
     Attributes:
         motion: The motion, complete to rest.
         verification: Its check.
-        action: `followed`, `slowed`, `tail`, `brake` or `hold`.
+        action: `followed`, `filtered`, `slowed`, `tail`, `brake` or `hold`.
         refusal: Why the tracker's own motion was not taken; empty if it was or none was asked.
         invalidated: The stored tail failed its check.
         stepped: A new step of the tracker could be verified (None: none was asked for).
+        slack: Largest softening of a barrier by the filter [m/s].
     """
 
     motion: Trajectory
@@ -42,6 +50,7 @@ class Choice:
     refusal: str = ''
     invalidated: bool = False
     stepped: bool | None = None
+    slack: float = 0.0
 
 
 class Chooser:
@@ -50,24 +59,41 @@ class Chooser:
     Args:
         candidates: Builds motions.
         verifier: Checks them.
+        barriers: Filters the step; None leaves it to the verification.
     """
 
-    def __init__(self, candidates: Candidates, verifier: Verifier) -> None:
-        """Take over both."""
-        self._candidates, self._verifier = candidates, verifier
+    def __init__(
+        self, candidates: Candidates, verifier: Verifier, barriers: StepFilter | None
+    ) -> None:
+        """Take over all three."""
+        self._candidates, self._verifier, self._barriers = candidates, verifier, barriers
 
     def keep(self, committed: Trajectory, now_s: float, around: Surroundings) -> Choice:
-        """Return the stored motion, or the hardest stop where that stays farther away."""
+        """Return the stored motion; where it no longer verifies, what stays farthest away.
+
+        That is the stored motion itself, the hardest stop, or a retreat: the slowest motion that
+        the barriers admit, and then a stop.
+        """
         kept = rest_of(committed, now_s)
         check = self._verifier.verify(kept, around)
         if check.ok:
             return Choice(kept, check, STAND if check.standing else TAIL)
-        stop = self._candidates.brake(committed, now_s, hardest=True)
-        stop_check = self._verifier.verify(stop, around)
-        if stop_check.h_min > check.h_min and stop_check.reason in (
-                '', 'obstacle', 'self_or_floor'):
-            return Choice(stop, stop_check, BRAKE, invalidated=True)
-        return Choice(kept, check, TAIL, invalidated=True)
+        best = Choice(kept, check, TAIL, invalidated=True)
+        for other in self._escapes(committed, now_s, around):
+            found = self._verifier.verify(other, around)
+            if found.h_min > best.verification.h_min and found.reason in AT_WORST_NEAR:
+                best = Choice(other, found, BRAKE, invalidated=True)
+        return best
+
+    def _escapes(self, committed: Trajectory, now_s: float, around: Surroundings
+                 ) -> Iterator[Trajectory]:
+        yield self._candidates.brake(committed, now_s, hardest=True)
+        if self._barriers is None:
+            return
+        rest = np.zeros(len(committed.names))
+        retreat = self._barriers.filter(committed, now_s, RETREAT_S, rest, around)
+        if retreat.velocity is not None:
+            yield self._candidates.towards(committed, retreat.velocity, now_s, RETREAT_S)
 
     def follow(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
@@ -82,16 +108,26 @@ class Chooser:
         """
         if motion is None:
             return replace(self.keep(committed, now_s, around), refusal='no_motion')
-        refusal = ''
-        for action, candidate in self._steps(committed, motion, now_s):
-            if isinstance(candidate, str):
-                refusal = candidate
-                break
+        full = self._candidates.full(committed, motion, now_s)
+        if isinstance(full, str):
+            return replace(self.keep(committed, now_s, around), refusal=full, stepped=False)
+        ahead_s = self._candidates.ahead_s(motion, now_s)
+        asked = at(motion, now_s + ahead_s)[1]
+        filtered = unfiltered(asked)
+        if self._barriers is not None:
+            filtered = self._barriers.filter(committed, now_s, ahead_s, asked, around)
+        if filtered.velocity is None:
+            kept = self.keep(committed, now_s, around)
+            return replace(kept, refusal=f'filter_{filtered.status}', stepped=False)
+        refusal = BARRIER if filtered.changed else ''
+        for action, candidate in self._steps(committed, full, filtered, now_s, ahead_s):
             check = self._verifier.verify(candidate, around)
             if check.ok:
-                return Choice(candidate, check, action, refusal, stepped=True)
-            refusal = refusal or check.reason
-        return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False)
+                return Choice(
+                    candidate, check, action, refusal, stepped=True, slack=filtered.slack)
+            refusal = check.reason
+        return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False,
+                       slack=filtered.slack)
 
     def can_step(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
@@ -129,8 +165,16 @@ class Chooser:
         check = self._verifier.verify(motion, around)
         return Choice(motion, check, BRAKE) if check.ok else self.keep(committed, now_s, around)
 
-    def _steps(self, committed: Trajectory, motion: Trajectory, now_s: float
-               ) -> Iterator[tuple[str, Trajectory | str]]:
-        yield FOLLOWED, self._candidates.full(committed, motion, now_s)
+    def _steps(
+        self, committed: Trajectory, full: Trajectory, filtered: Filtered, now_s: float,
+        ahead_s: float,
+    ) -> Iterator[tuple[str, Trajectory]]:
+        velocity = filtered.velocity
+        assert velocity is not None
+        if filtered.changed:
+            yield FILTERED, self._candidates.towards(
+                committed, velocity, now_s, ahead_s, gently=True)
+        else:
+            yield FOLLOWED, full
         for share in SLOWER:
-            yield SLOWED, self._candidates.slower(committed, motion, now_s, share)
+            yield SLOWED, self._candidates.towards(committed, share * velocity, now_s, ahead_s)

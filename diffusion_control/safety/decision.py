@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from diffusion_control.safety.outputs import CommandSample
 from diffusion_control.trajectory.trajectory import Trajectory
 
-FOLLOWED, SLOWED, TAIL, BRAKE, STAND = 'followed', 'slowed', 'tail', 'brake', 'hold'
+FOLLOWED, FILTERED, SLOWED = 'followed', 'filtered', 'slowed'
+TAIL, BRAKE, STAND = 'tail', 'brake', 'hold'
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Counters:
     Attributes:
         ticks: Calls of `step`.
         interventions: Ticks in which the command differs from the tracker's by > 1e-3 rad/s.
+        filtered: Ticks in which the barriers changed the tracker's motion.
         slowed: Ticks in which a slower motion than the tracker's was sent.
         fallback_ticks: Ticks in which the stored tail was sent for lack of a verified step.
         tail_invalidated: Ticks in which an obstacle made the stored tail fail its check.
@@ -30,6 +32,7 @@ class Counters:
 
     ticks: int = 0
     interventions: int = 0
+    filtered: int = 0
     slowed: int = 0
     fallback_ticks: int = 0
     tail_invalidated: int = 0
@@ -51,10 +54,10 @@ class SafetyDecision:
         verified: The command passed the check in this tick. (A stored tail passed it when it was
             committed; False says that the world has changed against it since.)
         h_min: Least distance minus margin and deviation over the command [m].
-        slack: Softening of a barrier; always 0 without a filter.
+        slack: Largest softening of a barrier [m/s]; 0 where all hold.
         reason_code: Stable code of the cause.
         response: What the robot does about the cause, in words.
-        action: `followed`, `slowed`, `tail`, `brake` or `hold`.
+        action: `followed`, `filtered`, `slowed`, `tail`, `brake` or `hold`.
         clearance_m: Least distance now [m].
         tail_s: Time until the robot stands if nothing more is sent [s].
         mode: Whom the tracker follows: `planner`, `fallback` or `stop`.

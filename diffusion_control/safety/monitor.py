@@ -19,6 +19,7 @@ from diffusion_control.safety.candidates import Candidates
 from diffusion_control.safety.choice import Choice, Chooser
 from diffusion_control.safety.committed import at, rest_of, stand
 from diffusion_control.safety.decision import (
+    FILTERED,
     FOLLOWED,
     SLOWED,
     STAND,
@@ -40,6 +41,7 @@ from diffusion_control.safety.state_machine import (
     emergency,
     time_scale,
 )
+from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.trust import Trust
 from diffusion_control.safety.verify import Surroundings, Verifier, moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -80,18 +82,23 @@ class SafetyMonitor:
     Args:
         robot: What is driven.
         parameters: See `SafetyParameters`.
+        verifier: Another judge of motions, for experiments; None for the real one.
 
     Raises:
         ConfigurationError: If the receiver is refused.
     """
 
-    def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
+    def __init__(
+        self, robot: Robot, parameters: SafetyParameters, verifier: Verifier | None = None
+    ) -> None:
         """Prepare everything; nothing is allocated or compiled later."""
         self._robot, self._parameters = robot, parameters
         self._limits = parameters.thresholds
         self._output = make_output(parameters, robot.limits.velocity_rad_s)
         self._candidates = Candidates(robot.limits, parameters)
-        self._chooser = Chooser(self._candidates, Verifier(robot, parameters))
+        self._chooser = Chooser(
+            self._candidates, verifier or Verifier(robot, parameters),
+            StepFilter(robot, parameters) if parameters.filter else None)
         self._machine = Machine()
         self._counters = Counters()
         self.disarm()
@@ -310,6 +317,7 @@ class SafetyMonitor:
         tail = choice is not None and choice.action == TAIL and choice.stepped is False
         self._counters = Counters(
             ticks=c.ticks + 1, interventions=c.interventions + differs,
+            filtered=c.filtered + (choice is not None and choice.action == FILTERED),
             slowed=c.slowed + (choice is not None and choice.action == SLOWED),
             fallback_ticks=c.fallback_ticks + tail,
             tail_invalidated=c.tail_invalidated + (choice is not None and choice.invalidated),
@@ -329,7 +337,8 @@ class SafetyMonitor:
         return SafetyDecision(
             state=machine.state, cause=machine.cause, command=command,
             verified=check is not None and check.ok,
-            h_min=check.h_min if check is not None else 0.0, slack=0.0,
+            h_min=check.h_min if check is not None else 0.0,
+            slack=choice.slack if choice is not None else 0.0,
             reason_code=machine.reason_code, response=machine.action,
             action=choice.action if choice is not None else STAND,
             clearance_m=check.clearance_m if check is not None else math.nan,

@@ -10,10 +10,15 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.safety.health import Thresholds
 
 DOTTED = ('obstacles.max_speed_m_s', 'obstacles.max_acceleration_m_s2',
-          'obstacles.velocity_error_m_s', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s')
+          'obstacles.velocity_error_m_s', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s',
+          'workspace.lower_m', 'workspace.upper_m', 'separation.person_speed_m_s',
+          'separation.reaction_s', 'separation.intrusion_m')
+NO_SIDE_M = 100.0
 RANGES: dict[str, tuple[float, float]] = {
     'rate_hz': (20.0, 1000.0), 'margin_m': (0.0, 0.5), 'own_margin_m': (0.0, 0.5),
-    'braking_fraction': (0.1, 1.0),
+    'braking_fraction': (0.1, 1.0), 'class_k_gain': (0.1, 20.0), 'speed_scale': (0.01, 1.0),
+    'tool_speed_max_m_s': (0.0, 10.0), 'separation_person_speed_m_s': (0.0, 3.0),
+    'separation_reaction_s': (0.0, 1.0), 'separation_intrusion_m': (0.0, 2.0),
     'command_delay_s': (0.0, 0.2),
     'confidence_min': (0.0, 1.0), 'plan_lost_s': (0.1, 10.0),
     'degraded_time_scale': (0.05, 1.0), 'recovery_cycles': (1, 1000), 'emergency_s': (0.05, 0.2),
@@ -38,6 +43,15 @@ class SafetyParameters:
         own_margin_m: Least distance of the links' spheres among each other and to the floor [m];
             the spheres contain the links and are larger, and nothing there moves by itself.
         braking_fraction: Share of acceleration and jerk limits that a planned stop uses.
+        filter: Whether the CBF-QP filters the step; False leaves the verification alone.
+        class_k_gain: gamma of the class K function alpha(h) = gamma h of the barriers [1/s].
+        speed_scale: Share of the joints' speed limits that the filter admits.
+        tool_speed_max_m_s: Highest speed of the tool [m/s]; 0 for none.
+        workspace_lower_m: Lower corner of the tool's box; +-100 m is no side [m].
+        workspace_upper_m: Upper corner of the tool's box; +-100 m is no side [m].
+        separation_person_speed_m_s: v_h of speed and separation monitoring [m/s]; 0 for none.
+        separation_reaction_s: T_r of it [s].
+        separation_intrusion_m: C + Z of it [m].
         command_delay_s: Time from a command until the robot moves by it [s].
         command_out_type: Message of the command.
         command_interface: What a `float64_multi_array` receiver takes.
@@ -67,6 +81,15 @@ class SafetyParameters:
     margin_m: float = 0.01
     own_margin_m: float = 0.0
     braking_fraction: float = 0.75
+    filter: bool = True
+    class_k_gain: float = 15.0
+    speed_scale: float = 1.0
+    tool_speed_max_m_s: float = 0.0
+    workspace_lower_m: tuple[float, ...] = (-NO_SIDE_M,) * 3
+    workspace_upper_m: tuple[float, ...] = (NO_SIDE_M,) * 3
+    separation_person_speed_m_s: float = 0.0
+    separation_reaction_s: float = 0.1
+    separation_intrusion_m: float = 0.1
     command_delay_s: float = 0.01
     settle_s: float = 0.2
     command_out_type: str = 'joint_trajectory'
@@ -105,11 +128,29 @@ class SafetyParameters:
                 raise ConfigurationError(
                     f'unknown {name}', where=f'safety.{name}', value=getattr(self, name),
                     allowed=', '.join(allowed))
-        for name in ('shadow', 'accept_no_timeout'):
+        self._check_box()
+        for name in ('shadow', 'accept_no_timeout', 'filter'):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(
                     f'bad value of {name}', where=f'safety.{name}', value=getattr(self, name),
                     allowed='true or false')
+
+    def _check_box(self) -> None:
+        """Refuse a workspace that is not a box."""
+        for name in ('workspace_lower_m', 'workspace_upper_m'):
+            value = getattr(self, name)
+            good = isinstance(value, tuple | list) and len(value) == 3 and all(
+                isinstance(x, int | float) and math.isfinite(x) for x in value)
+            if not good:
+                raise ConfigurationError(
+                    f'bad value of {_shown(name)}', where=f'safety.{_shown(name)}', value=value,
+                    allowed='three finite numbers [m]')
+        if any(a >= b for a, b in zip(
+                self.workspace_lower_m, self.workspace_upper_m, strict=True)):
+            raise ConfigurationError(
+                'the workspace is empty', where='safety.workspace.lower_m',
+                value=list(self.workspace_lower_m),
+                allowed=f'below workspace.upper_m {list(self.workspace_upper_m)}')
 
     @classmethod
     def make(cls, rate_hz: float, params: dict[str, object]) -> SafetyParameters:

@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.tracking.bounds import HorizonBounds
-from diffusion_control.tracking.cost import TrackingCost
-from diffusion_control.tracking.coupled import CoupledTorque
-from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
-from diffusion_control.tracking.prediction import HorizonProblem, Prediction
-from diffusion_control.tracking.solvers.daqp import DaqpSolver
-from diffusion_control.tracking.solvers.protocol import (
+from diffusion_control.solvers.daqp import DaqpSolver
+from diffusion_control.solvers.protocol import (
     USABLE,
     QuadraticProgram,
     Solution,
     Solver,
 )
+from diffusion_control.tracking.bounds import HorizonBounds
+from diffusion_control.tracking.cost import TrackingCost
+from diffusion_control.tracking.coupled import CoupledTorque
+from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
+from diffusion_control.tracking.prediction import HorizonProblem, Prediction
 
 Array = NDArray[np.float64]
 SolverClass = Callable[..., Solver]

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.solvers.protocol import QuadraticProgram, Solution, Solver
 from diffusion_control.tracking.prediction import HorizonProblem
-from diffusion_control.tracking.solvers.protocol import QuadraticProgram, Solution, Solver
 
 Array = NDArray[np.float64]
 SLACK_CURVATURE = 1e-3

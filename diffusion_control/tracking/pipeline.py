@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import DiffusionControlError
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.robots.state import RobotState
+from diffusion_control.solvers.protocol import FAILED, USABLE
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
 from diffusion_control.tracking.history import CommandHistory
@@ -32,7 +33,6 @@ from diffusion_control.tracking.protocol import (
     TrackerReport,
 )
 from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
-from diffusion_control.tracking.solvers.protocol import FAILED, USABLE
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.solvers.osqp import OsqpSolver
+from diffusion_control.solvers.protocol import QuadraticProgram, Solver
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.cost import TrackingCost
 from diffusion_control.tracking.formulation import HorizonSolution
 from diffusion_control.tracking.prediction import HorizonProblem, Prediction
-from diffusion_control.tracking.solvers.osqp import OsqpSolver
-from diffusion_control.tracking.solvers.protocol import QuadraticProgram, Solver
 
 Array = NDArray[np.float64]
 HOLDING = 1.05

@@ -112,7 +112,7 @@ class Stopper:
 
     def ramp(
         self, position: Array, velocity: Array, acceleration: Array, target_velocity: Array, *,
-        duration_s: float | None = None, synchronise: bool = True,
+        duration_s: float | None = None, synchronise: bool = True, least_s: float | None = None,
     ) -> Ramp:
         """Return the motion from a state to a velocity, held (or cut off) until `duration_s`.
 
@@ -123,11 +123,14 @@ class Stopper:
             target_velocity: Velocity to reach with acceleration 0 [rad/s], shape [n].
             duration_s: End of the motion [s]; None ends it where the target is reached.
             synchronise: All joints reach the target together.
+            least_s: The target is not reached sooner, with less acceleration; None: as soon as
+                possible [s].
 
         Raises:
             ConfigurationError: If an input is not n finite numbers, or the duration is not > 0.
         """
         notes = self._load(position, velocity, acceleration, target_velocity)
+        self._input.minimum_duration = least_s
         if not self._calculate(synchronise):
             notes += (NOT_SYNCHRONISED,)
         end_s = self._output.duration if duration_s is None else float(duration_s)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.tracking.solvers.protocol import (
+from diffusion_control.solvers.protocol import (
     FAILED,
     INFEASIBLE,
     ITERATION_LIMIT,
@@ -64,7 +64,7 @@ class DaqpSolver:
             program.hessian, np.zeros(count), program.rows, wide, -wide, self._cold.copy())
         if flag < 0:
             raise ConfigurationError(
-                'the tracker has a bad cost', where='mpc weights', value=f'daqp flag {flag}',
+                'a quadratic programme has a bad cost', where='weights', value=f'daqp flag {flag}',
                 allowed='weights that make the cost positive definite')
 
     def solve(

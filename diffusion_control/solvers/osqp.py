@@ -12,7 +12,7 @@ import osqp
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffusion_control.tracking.solvers.protocol import (
+from diffusion_control.solvers.protocol import (
     FAILED,
     INFEASIBLE,
     ITERATION_LIMIT,

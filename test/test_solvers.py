@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 from tracking_world import HOME, LIMITS
 
-from diffusion_control.tracking.bounds import HorizonBounds
-from diffusion_control.tracking.condensed import CondensedFormulation
-from diffusion_control.tracking.cost import TrackingCost, Weights
-from diffusion_control.tracking.prediction import HorizonProblem, Prediction
-from diffusion_control.tracking.solvers.daqp import DaqpSolver
-from diffusion_control.tracking.solvers.osqp import OsqpSolver
-from diffusion_control.tracking.solvers.protocol import (
+from diffusion_control.solvers.daqp import DaqpSolver
+from diffusion_control.solvers.osqp import OsqpSolver
+from diffusion_control.solvers.protocol import (
     FAILED,
     INACCURATE,
     INFEASIBLE,
@@ -23,6 +19,10 @@ from diffusion_control.tracking.solvers.protocol import (
     QuadraticProgram,
     judge,
 )
+from diffusion_control.tracking.bounds import HorizonBounds
+from diffusion_control.tracking.condensed import CondensedFormulation
+from diffusion_control.tracking.cost import TrackingCost, Weights
+from diffusion_control.tracking.prediction import HorizonProblem, Prediction
 from diffusion_control.tracking.sparse import SparseFormulation
 
 STEPS, DT = 20, 0.02

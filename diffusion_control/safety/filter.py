@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CBF-QP filter: the velocity nearest to the asked one that every barrier admits.
+
+    minimise   1/2 |v - v_nominal|^2 + 1/2 sum_c rho_c s_c^2
+    subject to lower <= v <= upper          joint position, velocity, acceleration: hard
+               g_k' v >= b_k                torque, tool speed: hard
+               g_k' v + s_c(k) >= b_k       distances: soft, one slack for each class, s_c >= 0
+
+The hard part is feasible by construction: it admits the velocity of the stored, verified motion.
+The solver is exact (an active-set method), and its answer is checked against the data
+(`solvers.protocol.judge`); an answer that fails is never used, and neither is the nominal one:
+the stored motion goes on. The barriers are linear in v and see one configuration; whether the
+next states keep them is what the verification of the whole motion says.
+
+Original: A. D. Ames, X. Xu, J. W. Grizzle, P. Tabuada, "Control Barrier Function Based Quadratic
+Programs for Safety Critical Systems", IEEE Transactions on Automatic Control 62(8), 2017, eq.
+(CBF-QP).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.safety.barrier_set import NEAREST_ROWS, SLACK_WEIGHTS, BarrierSet
+from diffusion_control.safety.barriers.step import Rows, Step
+from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.solvers.daqp import DaqpSolver
+from diffusion_control.solvers.protocol import SOLVED, QuadraticProgram
+
+Array = NDArray[np.float64]
+
+UNCHANGED_RAD_S = 1e-3
+MAX_ITERATIONS = 200
+EXTRA_ROWS = 2 * NEAREST_ROWS + 16
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """The filter's answer.
+
+    Attributes:
+        velocity: v, shape [n]; None if there is none that may be used.
+        changed: v differs from the nominal velocity by more than 1e-3 rad/s.
+        slack: The largest slack, 0 where every barrier holds.
+        h_min: Least value of a distance barrier now, `inf` without any.
+        active: Number of rows that hold with equality.
+        status: `solved`, or why the answer was not used.
+    """
+
+    velocity: Array | None
+    changed: bool
+    slack: float
+    h_min: float
+    active: int
+    status: str
+
+
+class BarrierFilter:
+    """Filter velocities of one robot.
+
+    Args:
+        robot: Shape, kinematics and dynamics.
+        parameters: Margins, gains and bounds.
+    """
+
+    def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
+        """Allocate the programme once; only its rows and bounds change."""
+        self._barriers = BarrierSet(robot, parameters)
+        self._dof, self._classes = robot.dof, len(SLACK_WEIGHTS)
+        self._size = robot.dof + self._classes
+        self._count = 2 * robot.dof + EXTRA_ROWS
+        hessian = np.diag(np.concatenate((np.ones(robot.dof), SLACK_WEIGHTS)))
+        self._solver = DaqpSolver(
+            QuadraticProgram(hessian, np.zeros((self._count, self._size))),
+            max_iterations=MAX_ITERATIONS)
+
+    def filter(self, step: Step, nominal: Array) -> Filtered:
+        """Return the velocity after the step that is nearest to `nominal` [n]."""
+        bounds = self._barriers.bounds(step)
+        rows = self._barriers.rows(step, nominal)
+        wanted = rows.softness >= 0
+        h_min = float(rows.h[wanted].min(initial=np.inf))
+        lower = np.full(self._size + self._count, -np.inf)
+        upper = np.full(self._size + self._count, np.inf)
+        lower[:self._dof], upper[:self._dof] = bounds.lower, bounds.upper
+        lower[self._dof:self._size] = 0.0
+        lower[self._size:self._size + len(rows.floor)] = rows.floor
+        matrix = self._matrix(rows)
+        linear = np.concatenate((-nominal, np.zeros(self._classes)))
+        if _admits(matrix, nominal, lower, upper):
+            return Filtered(nominal, False, 0.0, h_min, 0, SOLVED)
+        self._solver.replace_rows(matrix)
+        solution = self._solver.solve(linear, lower, upper)
+        if solution.status != SOLVED:
+            return Filtered(None, True, 0.0, h_min, 0, solution.status)
+        velocity = solution.x[:self._dof]
+        changed = bool(np.abs(velocity - nominal).max() > UNCHANGED_RAD_S)
+        active = int((np.abs(solution.multipliers[self._size:]) > 1e-9).sum())
+        return Filtered(
+            velocity, changed, float(solution.x[self._dof:].max()), h_min, active, SOLVED)
+
+    def _matrix(self, rows: Rows) -> Array:
+        """Return A with a column for each class of slack, empty rows at the end."""
+        count = len(rows.floor)
+        matrix = np.zeros((self._count, self._size))
+        matrix[:count, :self._dof] = rows.slope
+        soft = np.flatnonzero(rows.softness >= 0)
+        matrix[soft, self._dof + rows.softness[soft]] = 1.0
+        return matrix
+
+
+def unfiltered(velocity: Array) -> Filtered:
+    """Return the answer that leaves a velocity [n] as it is."""
+    return Filtered(velocity, False, 0.0, np.inf, 0, SOLVED)
+
+
+def _admits(matrix: Array, nominal: Array, lower: Array, upper: Array) -> bool:
+    """Tell whether the nominal velocity satisfies everything without slack, so is optimal."""
+    dof = len(nominal)
+    if not ((nominal >= lower[:dof]) & (nominal <= upper[:dof])).all():
+        return False
+    return bool((matrix[:, :dof] @ nominal >= lower[matrix.shape[1]:]).all())
