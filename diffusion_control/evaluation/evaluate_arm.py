@@ -7,15 +7,10 @@ Each scene is run in closed loop on a simulated clock, once with each planner; t
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +20,11 @@ from diffusion_control.evaluation.arm_checks import EXPERT, SUCCESS_BOUND, resul
 from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_episode
 from diffusion_control.evaluation.episode import Episode
 from diffusion_control.evaluation.evaluation_table import print_comparison
+from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.scene_tiers import generate_scene, tier_named
+from diffusion_control.evaluation.workers import run_tasks, warm_robot
 from diffusion_control.planners import registry
-from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.simulation.scene_file import load_scenes
@@ -37,7 +33,6 @@ PEERS = ('straight_line', 'random', 'multi_start')
 NO_PEERS = 'none'
 BOTH = 'both'
 EPISODES_ASKED = 100
-ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
 Key = tuple[str | None, int, str]
 
 
@@ -137,21 +132,17 @@ def evaluate_arm(options: EvaluateArmOptions) -> dict[str, Any]:
         ConfigurationError: Unknown names, malformed files, or rows of other settings in `out`.
     """
     _check(options)
-    folder = _folder(options)
-    rows = _finished(folder, options)
-    tasks = [task for task in _tasks(options, set(rows)) if task.planners]
-    with (folder / ROWS).open('a', encoding='utf-8') as stream:
-        for found in _run(options, tasks, folder):
-            for row in found:
-                stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
-                rows[_key(row)] = row
-            stream.flush()
-    wanted = [rows[key] for task in _tasks(options, set()) for key in _keys(task)]
+    store = _store(options)
+    tasks = [task for task in _tasks(options, set(store.rows)) if task.planners]
+    run = partial(run_task, options, store.folder)
+    for found in run_tasks(run, tasks, options.jobs, 'evaluate arm', 'scenes'):
+        store.add(found)
+    wanted = [store.rows[key] for task in _tasks(options, set()) for key in _keys(task)]
     episodes = [Episode.of(row) for row in wanted]
     print_comparison(episodes)
     result: dict[str, Any] = finite(result_of(
         wanted, options.planner, commit=options.commit, command=options.command))
-    (folder / RESULT).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    store.write_result(result)
     return result
 
 
@@ -182,43 +173,13 @@ def _check(options: EvaluateArmOptions) -> None:
                     allowed='at least one goal')
 
 
-def _folder(options: EvaluateArmOptions) -> Path:
-    """Return the folder of the rows, the same for the same settings, so that it can be resumed."""
-    settings = json.dumps(options.settings(), indent=1, sort_keys=True) + '\n'
+def _store(options: EvaluateArmOptions) -> RowStore:
+    """Return the rows in a folder named after what was evaluated, so that it can be resumed."""
     name = 'scenes' if options.scenes is not None else options.tier
     robot = Path(options.robot_config).stem
-    folder = options.out / f'evaluate_arm-{robot}-{name}-{options.planner}'
-    file = folder / SETTINGS
-    if options.resume and file.exists() and file.read_text(encoding='utf-8') != settings:
-        raise ConfigurationError(
-            'the rows to resume have other settings', where=str(file), value='--resume',
-            allowed='the same settings as before',
-            remedy='leave out --resume, or name another --out')
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(settings, encoding='utf-8')
-        if not options.resume:
-            (folder / ROWS).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            'the folder of the results cannot be written', where='--out', value=str(folder),
-            allowed='a folder that may be written', remedy=str(error)) from error
-    return folder
-
-
-def _finished(folder: Path, options: EvaluateArmOptions) -> dict[Key, dict[str, Any]]:
-    """Return the rows to keep; a line that was cut off by an interruption is dropped."""
-    file = folder / ROWS
-    rows: dict[Key, dict[str, Any]] = {}
-    if options.resume and file.exists():
-        for line in file.read_text(encoding='utf-8').splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            rows[_key(row)] = row
-        file.write_text(''.join(json.dumps(row) + '\n' for row in rows.values()), encoding='utf-8')
-    return rows
+    return RowStore(
+        options.out / f'evaluate_arm-{robot}-{name}-{options.planner}', options.settings(),
+        resume=options.resume, key=_key)
 
 
 def _key(row: dict[str, Any]) -> Key:
@@ -231,7 +192,7 @@ def _keys(task: Task) -> list[Key]:
     return [(task.tier, task.episode, planner) for planner in task.planners]
 
 
-def _tasks(options: EvaluateArmOptions, done: set[Key]) -> Iterator[Task]:
+def _tasks(options: EvaluateArmOptions, done: set[Hashable]) -> Iterator[Task]:
     """Yield every scene with the planners that have no row in `done`."""
     def left(tier: str | None, episode: int) -> tuple[str, ...]:
         return tuple(name for name in options.planners if (tier, episode, name) not in done)
@@ -245,53 +206,9 @@ def _tasks(options: EvaluateArmOptions, done: set[Key]) -> Iterator[Task]:
             yield Task(index, tier, options.seed + index, None, left(tier, index))
 
 
-def _run(
-    options: EvaluateArmOptions, tasks: Sequence[Task], folder: Path
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of each scene as it is finished, with a line of progress on stderr."""
-    began = time.monotonic()
-    for count, found in enumerate(_results(options, tasks, folder), start=1):
-        spent = time.monotonic() - began
-        left = spent / count * (len(tasks) - count)
-        print(f'evaluate arm: {count}/{len(tasks)} scenes, {spent:.0f} s, {left:.0f} s left',
-              file=sys.stderr, flush=True)
-        yield found
-
-
-def _results(
-    options: EvaluateArmOptions, tasks: Sequence[Task], folder: Path
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of each scene, run here (one job) or in processes of their own."""
-    if options.jobs == 1 or len(tasks) <= 1:
-        for task in tasks:
-            yield run_task(options, task, folder)
-        return
-    workers = min(options.jobs, len(tasks))
-    with ProcessPoolExecutor(workers, get_context('spawn'), _end_on_interrupt) as pool:
-        futures = [pool.submit(run_task, options, task, folder) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_on_interrupt() -> None:
-    """Let an interrupt end this process at once, without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@lru_cache(maxsize=2)
-def _robot(robot_config: str) -> Arm:
-    """Return the arm with its kernels compiled, once a process."""
-    robot = robots.load(robot_config)
-    robot.collision.warm_up()
-    return robot
-
-
-def run_task(options: EvaluateArmOptions, task: Task, folder: Path) -> list[dict[str, Any]]:
+def run_task(options: EvaluateArmOptions, folder: Path, task: Task) -> list[dict[str, Any]]:
     """Run one scene with each of the task's planners and return the rows."""
-    robot = _robot(options.robot_config)
+    robot = warm_robot(options.robot_config)
     scene = task.scene
     if scene is None:
         assert task.tier is not None

@@ -84,6 +84,7 @@ class Arm:
         _check_limits(self.model, config)
         self._base_rotation = base.rotation.T.copy()
         self._local = threading.local()
+        self._lower = np.tri(self.dof, k=-1, dtype=np.bool_)
         self.collision = self._collision_model(where)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -167,8 +168,8 @@ class Arm:
 
     def mass_matrix(self, position: Array) -> Array:
         """Return the joint-space inertia M(q), shape [n, n] [kg m^2], symmetric."""
-        upper = np.triu(pin.crba(self.model, self._data, position))
-        return np.asarray(upper + np.triu(upper, 1).T)
+        upper = pin.crba(self.model, self._data, position)
+        return np.asarray(np.where(self._lower, upper.T, upper))
 
     def inverse_dynamics(self, position: Array, velocity: Array, acceleration: Array) -> Array:
         """Return M(q) a + C(q, v) v + g(q), shape [n] [Nm]."""

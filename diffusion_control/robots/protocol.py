@@ -36,7 +36,7 @@ class Collision(Protocol):
     def reach_clearance(
         self, positions: Array, times_s: Array, obstacles: ObstacleArrays, *,
         speed_m_s: float = 0.5, acceleration_m_s2: float = 2.0, velocity_error_m_s: float,
-        turning_s: float = ...,
+        turning_s: float = ..., spread_s: float = ...,
     ) -> tuple[Array, Array]:
         """Return lower bounds of both distances [m] to whatever a bounded mover can reach."""
         ...

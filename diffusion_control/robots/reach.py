@@ -4,6 +4,8 @@
 A mover seen at c with velocity v (error at most e, speed at most s, acceleration at most a) is at
 time t inside two balls: around c + v t with radius a t^2 / 2 + e t, and around c with radius s t.
 For a mover that turns until t_v only, and then goes on as it was seen, a t_v^2 / 2 stands there.
+Where the time is known only to lie in [t - u, t], the first ball grows by s u; the second one
+contains all earlier ones.
 So its distance to a point is at least the larger of the two distances to the moved obstacle less
 those radii. (A robot that stops before anything within these balls touches it is passively safe:
 Macek, Vasquez, Fraichard, Siegwart 2009; Mitsch, Ghorbal, Vogelbacher, Platzer 2017.)
@@ -102,7 +104,7 @@ def obstacle_bound(
     least = NOTHING_M
     speed, acceleration, error = bounds[0], bounds[1], bounds[2]
     turning_s = min(time_s, bounds[3])
-    radius_m = 0.5 * acceleration * turning_s * turning_s + error * time_s
+    radius_m = 0.5 * acceleration * turning_s * turning_s + error * time_s + speed * bounds[4]
     for k in range(code.shape[0]):
         for s in range(obstacle_first, now.shape[0]):
             d = segment_bound(
@@ -129,7 +131,8 @@ def reach_clearance(
         lever_m: Longest possible distance from a joint to a sphere beyond it [m].
         may_move: False where an obstacle stands still, shape [k].
         bounds: Speed [m/s], acceleration [m/s^2], velocity error [m/s] of a mover, and the time
-            until which it may change its velocity [s], shape [4].
+            until which it may change its velocity [s], and by how much the times may be too late
+            [s], shape [5].
     """
     count = spheres.shape[0]
     now, before = np.empty((count, 3)), np.empty((count, 3))

@@ -31,7 +31,8 @@ SELF, STANDING, WORKSPACE, MOVING, SEPARATION = range(5)
 SLACK_WEIGHTS = np.array([1e6, 1e5, 1e5, 1e4, 1e3])
 """Cost of a slack squared: own links before what stands, before what moves, before people."""
 NEAREST_ROWS = 40
-TORQUE_SHARE = 0.95
+TORQUE_SHARE = 0.8
+"""Of the torque limits: the robot may be heavier and stiffer to move than its model says."""
 
 
 class ArmModel(joint_torque.Dynamics, Protocol):

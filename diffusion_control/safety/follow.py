@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.committed import at
+from diffusion_control.safety.delay import DelayMeter, DelayRange
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -44,12 +45,14 @@ class Following:
         deviation_m: Largest distance of a link from the commanded path, slowly forgotten [m].
         stands: The measured speeds are those of a robot that stands.
         expected: C(t - delay), shape [n] [rad]; None before anything was committed.
+        delay: The delays that the robot may have; None before anything was committed.
     """
 
     error_rad: float = 0.0
     deviation_m: float = 0.0
     stands: bool = False
     expected: Array | None = None
+    delay: DelayRange | None = None
 
 
 class Follower:
@@ -64,6 +67,7 @@ class Follower:
         """Begin with no memory."""
         self._collision = cast(HasCentres, robot.collision)
         self._delay_s = delay_s
+        self._meter = DelayMeter(delay_s)
         self._times = np.empty(2 * REMEMBERED_TICKS)
         self._rows = np.empty((2 * REMEMBERED_TICKS, robot.dof))
         self._count = 0
@@ -110,7 +114,8 @@ class Follower:
         self._last = Following(
             float(np.abs(state.position - expected).max()),
             max(deviation, DECAY * self._last.deviation_m),
-            bool(np.abs(state.velocity).max() < STAND_RAD_S), expected)
+            bool(np.abs(state.velocity).max() < STAND_RAD_S), expected,
+            self._meter.measure(times, rows, state.position, state.stamp_s))
         return self._last
 
 

@@ -254,7 +254,7 @@ class SafetyMonitor:
         machine = self._machine
         around = Surroundings(
             inputs.obstacles, age_s if age_s is not None and math.isfinite(age_s) else 0.0,
-            following.deviation_m)
+            following.deviation_m, following.delay)
         if self._trust.lost and machine.state == HOLD:
             around = returning(around)
         if judged.clock_paused or now_s == self._sent_at_s:  # C has not moved: it goes on later

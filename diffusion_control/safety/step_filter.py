@@ -55,5 +55,5 @@ class StepFilter:
         step = Step(
             position, velocity, acceleration, stopping, ahead_s, self._limits,
             self._parameters.class_k_gain, around.obstacles,
-            around.age_s + self._parameters.command_delay_s, around.deviation_m)
+            around.late(self._parameters.command_delay_s)[0], around.deviation_m)
         return self._filter.filter(step, asked)

@@ -14,7 +14,8 @@ millimetres a second, so movers are taken to go on as they were seen),
 
 for the distance d to everything O that a mover within its published bounds can reach (the bound
 between knots is `robots.reach`), for links among each other and for the floor. `age` is that of
-the obstacles, `delay` the time until the robot moves by a command, `deviation` how far its links
+the obstacles, `delay` the time until the robot moves by a command, measured (`delay`; a mover is
+met at the longest, and grown by how far it goes within the spread), `deviation` how far its links
 were measured beside the commanded path. Where the start already violates the margin, the demand
 is `not worse than now`: the arm may leave, never approach. Standing still is always allowed:
 there is nothing better.
@@ -36,6 +37,7 @@ from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.committed import REST_RAD_S
+from diffusion_control.safety.delay import DelayRange
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -55,11 +57,24 @@ class Surroundings:
         obstacles: The last good obstacles.
         age_s: Their age [s].
         deviation_m: Largest distance of a link from its place on the commanded path [m].
+        delay: Measured delays of the robot; None takes the parameter.
     """
 
     obstacles: ObstacleArrays
     age_s: float
     deviation_m: float = 0.0
+    delay: DelayRange | None = None
+
+    def late(self, command_delay_s: float) -> tuple[float, float]:
+        """Return how long after its observation an obstacle is met, at most, and the spread [s].
+
+        Args:
+            command_delay_s: The parameter; the longest delay is never taken to be shorter.
+        """
+        least = most = command_delay_s
+        if self.delay is not None:
+            least, most = min(least, self.delay.least_s), max(most, self.delay.most_s)
+        return self.age_s + most, most - least
 
 
 @dataclass(frozen=True)
@@ -162,12 +177,12 @@ class Verifier:
     def _distances(self, grid: Array, position: Array, around: Surroundings, moving_s: float
                    ) -> tuple[Array, Array]:
         bounds = self._parameters
-        late_s = around.age_s + bounds.command_delay_s
+        late_s, spread_s = around.late(bounds.command_delay_s)
         return self._collision.reach_clearance(
             position, grid + late_s, around.obstacles, turning_s=moving_s + late_s,
             speed_m_s=bounds.obstacles_max_speed_m_s,
             acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
-            velocity_error_m_s=bounds.obstacles_velocity_error_m_s)
+            velocity_error_m_s=bounds.obstacles_velocity_error_m_s, spread_s=spread_s)
 
 
 def moving_until(motion: Trajectory) -> float:

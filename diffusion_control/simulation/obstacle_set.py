@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.movers import Mover
+from diffusion_control.simulation.wanderer import Wanderer
 
 Array = NDArray[np.float64]
 AWAY_M = np.array([0.0, 0.0, -50.0])
@@ -28,19 +29,25 @@ class Placement:
 class ObstacleSet:
     """Poses of k obstacles over time.
 
-    An obstacle follows its closed-form motion (`movers`) unless it was placed or removed.
+    An obstacle follows its own motion (`movers`, `wanderer`) unless it was placed or removed.
 
     Args:
         obstacles: Those of the scene, then the spare ones.
         spare: How many of the last ones are spare: removed until they are placed.
+        wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
 
-    def __init__(self, obstacles: tuple[Obstacle, ...], spare: int) -> None:
+    def __init__(
+        self, obstacles: tuple[Obstacle, ...], spare: int, wander_seed: int | None = None
+    ) -> None:
         self._first_spare = len(obstacles) - spare
         self.obstacles = tuple(
             replace(o, key=o.key or f'scene/{k}', may_move=bool(np.any(o.velocity_m_s)))
             for k, o in enumerate(obstacles))
-        self._movers = [Mover.of(obstacle) for obstacle in self.obstacles]
+        random = None if wander_seed is None else np.random.default_rng([wander_seed, 0x3A9D])
+        self._movers: list[Mover | Wanderer] = [
+            Mover.of(obstacle) if random is None or not obstacle.may_move
+            else Wanderer.of(obstacle, random) for obstacle in self.obstacles]
         self._moving = [k for k, mover in enumerate(self._movers) if mover.speed_m_s > 0.0]
         self._placed: dict[int, Placement] = {}
         self.activation_s: float | None = None

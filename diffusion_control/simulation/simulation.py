@@ -53,6 +53,7 @@ class Simulation:
         profile: Receiver that is emulated (`receivers.PROFILES`).
         spare: Obstacles that are not in the scene until they are placed, after the scene's.
         record: Folder for `truth.npz`, True to keep the truth in memory, False for none.
+        wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
 
     def __init__(
@@ -65,11 +66,12 @@ class Simulation:
         profile: str = 'jtc',
         spare: tuple[Obstacle, ...] = (),
         record: bool | str | Path = False,
+        wander_seed: int | None = None,
     ) -> None:
         scene.check(robot)
         self.robot, self.scene, self.plant, self.seed = robot, scene, plant, seed
         self.receiver = make_receiver(profile, robot.joint_names, robot.limits.velocity_rad_s)
-        self._obstacles = ObstacleSet((*scene.obstacles, *spare), len(spare))
+        self._obstacles = ObstacleSet((*scene.obstacles, *spare), len(spare), wander_seed)
         self.model: PlantModel = build_model(robot, self._obstacles.obstacles, plant)
         self.data: Any = mujoco.MjData(self.model.model)
         self._drive = Drive(robot, plant.delay_s, PERIOD_S)

@@ -14,8 +14,6 @@ Automation Letters 3(1), 2018.
 
 from __future__ import annotations
 
-import numpy as np
-
 from diffusion_control.safety.barriers.step import Bounds, Step, approach_speed
 
 CLEAR_RAD = 1e-3
@@ -29,6 +27,6 @@ def bounds(step: Step) -> Bounds:
     found = []
     for room, now in ((limits.upper_rad - step.position - CLEAR_RAD, step.velocity),
                       (step.position - limits.lower_rad - CLEAR_RAD, -step.velocity)):
-        braking = approach_speed(room, now, step.duration_s, acceleration, settle)
-        found.append(np.minimum(braking, step.class_k_gain * room))
+        found.append(approach_speed(
+            room, now, step.duration_s, acceleration, settle, step.class_k_gain))
     return Bounds(-found[1], found[0])

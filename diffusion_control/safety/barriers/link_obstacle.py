@@ -82,9 +82,13 @@ def stopping_time_s(step: Step) -> float:
 def link_speed(step: Step, slope: Array, room: Array, now: Array) -> Array:
     """Return min(phi(D), gamma D) of links with slopes [K, n] and room D [K]."""
     limits = step.limits
-    share = np.abs(slope) * limits.acceleration_rad_s2
-    acceleration = np.maximum(KAPPA * share.sum(axis=1), 1e-3)
+    acceleration = link_deceleration(step, slope)
     settle = float((limits.acceleration_rad_s2 / limits.jerk_rad_s3).max())
-    braking = approach_speed(
-        room, now, step.duration_s, acceleration, np.full(len(room), settle))
-    return np.minimum(braking, np.where(room > 0.0, step.class_k_gain * room, braking))
+    speed: Array = approach_speed(
+        room, now, step.duration_s, acceleration, np.full(len(room), settle), step.class_k_gain)
+    return speed
+
+
+def link_deceleration(step: Step, slope: Array) -> Array:
+    """Return a_d = kappa sum_k |(n' J)_k| a_k of links with slopes [K, n], shape [K] [m/s^2]."""
+    return np.maximum(KAPPA * (np.abs(slope) @ step.limits.acceleration_rad_s2), 1e-3)

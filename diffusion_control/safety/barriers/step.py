@@ -25,11 +25,14 @@ Functions in Sampled-Data Systems", IEEE Control Systems Letters 6, 2022.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.robots.obstacles import ObstacleArrays
 
@@ -101,10 +104,11 @@ def rows(slope: Array, floor: Array, softness: int, h: Array) -> Rows:
     return Rows(slope, floor, np.full(len(floor), softness, dtype=np.int64), h)
 
 
+@kernel()
 def approach_speed(
-    distance: Array, now: Array, duration_s: float, acceleration: Array, settle_s: Array
-) -> Array:
-    """Return phi(D): the largest w after the step from which a stop still ends within D.
+    distance: Any, now: Any, duration_s: float, acceleration: Any, settle_s: Any, gain: float
+) -> Any:
+    """Return min(phi(D), gamma D): the largest w after the step that still keeps the barrier.
 
     Args:
         distance: D [m or rad], shape [K]; below 0 the answer is a retreat, 2 D per second.
@@ -112,12 +116,19 @@ def approach_speed(
         duration_s: T [s].
         acceleration: a, shape [K].
         settle_s: a / j, the time in which the deceleration builds up [s], shape [K].
+        gain: gamma [1/s].
     """
-    ab = acceleration * (duration_s + settle_s / 2)
-    room = np.maximum(distance, 0.0)
-    slow = -ab + np.sqrt(ab**2 + 2 * acceleration * room)
-    ab = acceleration * (duration_s / 2 + settle_s / 2)
-    left = np.maximum(distance - duration_s * now / 2, 0.0)
-    slower = -ab + np.sqrt(ab**2 + 2 * acceleration * left)
-    found = np.where(slow >= now, slow, np.minimum(slower, now))
-    return np.where(distance < 0.0, RECOVERY_HZ * distance, found)
+    found = np.empty_like(distance)
+    for k in range(len(distance)):
+        room, a = distance[k], acceleration[k]
+        if room < 0.0:
+            found[k] = RECOVERY_HZ * room
+            continue
+        ab = a * (duration_s + settle_s[k] / 2)
+        speed = -ab + math.sqrt(ab * ab + 2 * a * room)
+        if speed < now[k]:
+            ab = a * (duration_s / 2 + settle_s[k] / 2)
+            left = max(room - duration_s * now[k] / 2, 0.0)
+            speed = min(-ab + math.sqrt(ab * ab + 2 * a * left), now[k])
+        found[k] = min(speed, gain * room)
+    return found

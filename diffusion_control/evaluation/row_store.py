@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of a long run on disk, one JSON object a line, so that an interrupted run can go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.run_folder import finite
+
+ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
+Row = dict[str, Any]
+
+
+class RowStore:
+    """The rows of one folder by their key.
+
+    Args:
+        folder: Made if it is not there.
+        settings: Everything that rows depend on; rows of other settings are not resumed.
+        resume: Keep the rows that are there.
+        key: Names a row.
+
+    Raises:
+        ConfigurationError: The folder cannot be written, or its rows have other settings.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Row, *, resume: bool, key: Callable[[Row], Hashable]
+    ) -> None:
+        self.folder, self._key = folder, key
+        self.rows: dict[Hashable, Row] = {}
+        text = json.dumps(settings, indent=1, sort_keys=True) + '\n'
+        self._prepare(text, resume)
+        if resume:
+            self._read()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Append rows, so that they survive whatever comes."""
+        with (self.folder / ROWS).open('a', encoding='utf-8') as stream:
+            for row in rows:
+                stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
+                self.rows[self._key(row)] = row
+
+    def write_result(self, result: Row) -> None:
+        """Write the result beside the rows."""
+        (self.folder / RESULT).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+
+    def _prepare(self, settings: str, resume: bool) -> None:
+        file = self.folder / SETTINGS
+        if resume and file.exists() and file.read_text(encoding='utf-8') != settings:
+            raise ConfigurationError(
+                'the rows to resume have other settings', where=str(file), value='--resume',
+                allowed='the same settings as before',
+                remedy='leave out --resume, or name another --out')
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(settings, encoding='utf-8')
+            if not resume:
+                (self.folder / ROWS).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                'the folder of the results cannot be written', where='--out',
+                value=str(self.folder), allowed='a folder that may be written',
+                remedy=str(error)) from error
+
+    def _read(self) -> None:
+        """Take over the rows; a line that was cut off by an interruption is dropped."""
+        file = self.folder / ROWS
+        if not file.exists():
+            return
+        for line in file.read_text(encoding='utf-8').splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            self.rows[self._key(row)] = row
+        file.write_text(
+            ''.join(json.dumps(row) + '\n' for row in self.rows.values()), encoding='utf-8')

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How late the robot follows its command: the delay measured, with its spread.
+
+C(t) is what was committed, q(t) what was measured at time t. While the robot moves, the delay is
+t - t*, with t* the time at which C passed nearest to q(t). Its largest and least recent values
+enclose the true one; both decay slowly towards the parameter, because the delay of a quiet robot
+says nothing. An obstacle is met where it may be for every delay between the two: assuming too
+much is as unsafe as assuming too little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LONGEST_S = 0.1
+LEAST_SPEED_RAD_S = 0.3
+NEAR_RAD = 0.01
+SETTLING = 0.998
+"""Share of the distance to the parameter that is kept from one measurement to the next."""
+
+
+@dataclass(frozen=True)
+class DelayRange:
+    """The delays that the robot may have.
+
+    Attributes:
+        least_s: Shortest [s].
+        most_s: Longest [s].
+    """
+
+    least_s: float
+    most_s: float
+
+    @property
+    def spread_s(self) -> float:
+        """Difference of the two [s]."""
+        return self.most_s - self.least_s
+
+
+class DelayMeter:
+    """Measure the delay from commanded and measured positions.
+
+    Args:
+        expected_s: What is assumed while nothing was measured [s].
+    """
+
+    def __init__(self, expected_s: float) -> None:
+        """Begin with the expected delay alone."""
+        self._expected_s = expected_s
+        self.range = DelayRange(expected_s, expected_s)
+
+    def measure(self, times: Array, rows: Array, position: Array, time_s: float) -> DelayRange:
+        """Return the range after one more measurement.
+
+        Args:
+            times: Times at which C was remembered, ascending, shape [k] [s].
+            rows: C there, shape [k, n] [rad].
+            position: Measured, shape [n] [rad].
+            time_s: When it was measured [s].
+        """
+        least, most = self.range.least_s, self.range.most_s
+        found = nearest_delay(times, rows, position, time_s)
+        if found is not None:
+            least, most = min(least, found), max(most, found)
+        self.range = DelayRange(
+            self._expected_s + SETTLING * (least - self._expected_s),
+            self._expected_s + SETTLING * (most - self._expected_s))
+        return self.range
+
+
+def nearest_delay(times: Array, rows: Array, position: Array, time_s: float) -> float | None:
+    """Return t - t* for the nearest point of a polyline in time [s], or None if it tells nothing.
+
+    It tells nothing where C was slow there, or the robot is not on it.
+    """
+    first = int(times.searchsorted(time_s - LONGEST_S))
+    last = int(times.searchsorted(time_s, side='right'))
+    corners, at_s = rows[first:last], times[first:last]
+    if len(corners) < 2:
+        return None
+    step, width = np.diff(corners, axis=0), np.diff(at_s)
+    square = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
+    share = np.einsum('ij,ij->i', position - corners[:-1], step) / square
+    share = np.clip(share, 0.0, 1.0)
+    away = position - corners[:-1] - share[:, None] * step
+    distance = np.einsum('ij,ij->i', away, away)
+    best = int(np.argmin(distance))
+    speed = float(np.sqrt(square[best])) / float(width[best])
+    if distance[best] > NEAR_RAD**2 or speed < LEAST_SPEED_RAD_S:
+        return None
+    if share[best] in (0.0, 1.0) and best in (0, len(step) - 1):
+        return None
+    return float(time_s - at_s[best] - share[best] * width[best])
