@@ -15,13 +15,14 @@ SOURCES := setup.py setup.cfg package.xml \
 	$(shell find $(FOLDERS) -not -name '__pycache__' -not -path '*/__pycache__/*')
 
 SEEDS ?= 0:10
+BENCH ?= --jobs 2 --resume
 
 # After `make test` has added its tools the package is installed once more, so caches are fresh.
 TOOLS := $(if $(filter test dev,$(MAKECMDGOALS)),$(VENV)/.dev)
 
 .DEFAULT_GOAL := venv
 .NOTPARALLEL:
-.PHONY: venv dev demo test faults docs clean
+.PHONY: venv dev demo test faults bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -60,6 +61,9 @@ test: dev
 
 faults: venv
 	$(BIN)/diffusion_control faults --seeds $(SEEDS)
+
+bench: venv
+	$(BIN)/diffusion_control bench safety $(BENCH)
 
 docs: venv
 	$(BIN)/python -m diffusion_control.parameters .

@@ -12,6 +12,7 @@ import typer
 
 from diffusion_control import console
 from diffusion_control.demo.options import (
+    ROBOTS,
     DemoOptions,
     FaultsOptions,
     Injection,
@@ -38,6 +39,7 @@ Plant = Annotated[str, typer.Option(
     '--plant', metavar='default|nominal|FILE', help='Plant that the simulator draws or reads.')]
 RUNS = Path('runs')
 TASKS = ('arm',)
+BENCHES = ('safety',)
 
 
 @app.callback(invoke_without_command=True)
@@ -149,6 +151,36 @@ def evaluate(
             robot_config=robot_config, planner=planner, peers=peers(peer), fallback=fallback,
             episodes=episodes, jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant,
             tracker=tracker, safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs,
+            seed=seed, out=out, commit=commit_of_code()))
+    return console.finish(result, json)
+
+
+@app.command(epilog='Example: diffusion_control bench safety --quick')
+def bench(
+    what: Annotated[str, typer.Argument(metavar='WHAT', help='safety')],
+    robot: Robot = 'arm',
+    robot_config: RobotConfig = 'panda',
+    quick: Annotated[
+        bool, typer.Option('--quick', help='Less of everything, under three minutes.')] = False,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Keep the finished rows of --out.')] = False,
+    jobs: Annotated[
+        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
+    episodes: Annotated[int | None, typer.Option(
+        '--episodes', metavar='N', min=1,
+        help='Adversarial episodes of each arrangement; default 1000 and 300.')] = None,
+    seed: Seed = 0,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Measure a part of the system against its bounds."""
+    check_choice('WHAT', what, BENCHES)
+    check_choice('--robot', robot, ROBOTS)
+    with console.output(json):
+        from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
+        from diffusion_control.evaluation.host import commit_of_code
+        result = bench_safety(BenchSafetyOptions(
+            robot_config=robot_config, quick=quick, resume=resume, jobs=jobs, episodes=episodes,
             seed=seed, out=out, commit=commit_of_code()))
     return console.finish(result, json)
 

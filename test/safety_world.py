@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import robots, safety
+from diffusion_control.evaluation.pusher import Pusher
 from diffusion_control.robots import Arm, Obstacle, ObstacleArrays, RobotState
 from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
-from diffusion_control.trajectory.stop import Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -27,31 +27,6 @@ GOOD = Health(
     state_age_s=0.0, motion_age_s=0.0, obstacles_age_s=0.0, accepted_plan_age_s=0.1,
     confidence=0.9, planner_alive=True, fallback_alive=True, fallback_plan_age_s=0.3,
     own_gap_s=0.01)
-
-
-class Pusher:
-    """A stand-in for the tracker: ramps from what is committed to velocities it is given."""
-
-    def __init__(self, arm: Arm, share: float = 0.9) -> None:
-        """Plan with `share` of the limits."""
-        self.limits = arm.limits.scaled(share)
-        self._stopper = Stopper(self.limits, period_s=0.05)
-
-    def motion(self, committed: Trajectory, now_s: float, velocity: Array) -> Trajectory:
-        """Return a motion from C at now + 20 ms to a velocity, held for 0.1 s, and a stop."""
-        start_s = now_s + 0.02
-        q, v, a = (rows[0] for rows in committed.sample_many(np.array([start_s])))
-        ramp = self._stopper.ramp(q, v, a, velocity, duration_s=0.1)
-        stop = self._stopper.stop(ramp.position[-1], ramp.velocity[-1], ramp.acceleration[-1])
-        times = np.concatenate([ramp.times_s, ramp.times_s[-1] + stop.times_s[1:]])
-        rows = [np.concatenate([getattr(ramp, name), getattr(stop, name)[1:]])
-                for name in ('position', 'velocity', 'acceleration')]
-        rows[1][-1] = 0.0
-        while len(times) > 40:
-            drop = 1 + int(np.argmin(times[2:] - times[:-2]))
-            times, rows = np.delete(times, drop), [np.delete(r, drop, axis=0) for r in rows]
-        return Trajectory(
-            start_s, times, rows[0], rows[1], rows[2], committed.names, committed.frame_id)
 
 
 @dataclass
@@ -182,7 +157,7 @@ def drive(
     w: World, seconds: float, velocity: Array | None = SPIN, **inputs: Any
 ) -> list[SafetyDecision]:
     """Run with a tracker that pushes towards a velocity (None: no tracker)."""
-    pusher, out = Pusher(ARM), []
+    pusher, out = Pusher(ARM.limits), []
     for _ in range(round(seconds * 100)):
         committed = w.monitor.committed
         motion = None

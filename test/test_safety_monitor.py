@@ -75,7 +75,7 @@ def test_commands_join_without_a_jump() -> None:
 
 def test_a_motion_repeated_by_a_late_tracker_is_followed_on() -> None:
     w = spinning()
-    pusher = Pusher(ARM)
+    pusher = Pusher(ARM.limits)
     assert w.monitor.committed is not None
     motion = pusher.motion(w.monitor.committed, w.now_s, SPIN)
     for _ in range(3):
@@ -85,7 +85,7 @@ def test_a_motion_repeated_by_a_late_tracker_is_followed_on() -> None:
 @pytest.mark.parametrize('spoil', ['position', 'velocity', 'names', 'late', 'open'])
 def test_a_motion_that_does_not_start_on_what_is_committed_is_refused(spoil: str) -> None:
     w = spinning()
-    pusher = Pusher(ARM)
+    pusher = Pusher(ARM.limits)
 
     def spoiled(w: World) -> Trajectory:
         assert w.monitor.committed is not None
@@ -113,7 +113,7 @@ def test_a_motion_that_does_not_start_on_what_is_committed_is_refused(spoil: str
 def bad_trajectory(kind: str) -> Callable[[World], object]:
     def make(w: World) -> object:
         assert w.monitor.committed is not None
-        good = Pusher(ARM).motion(w.monitor.committed, w.now_s, SPIN)
+        good = Pusher(ARM.limits).motion(w.monitor.committed, w.now_s, SPIN)
         if kind == 'text':
             return 'motion'
         field = {'nan': 'position', 'inf': 'velocity', 'nan_time': 'times_s'}.get(kind)

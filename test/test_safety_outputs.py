@@ -43,7 +43,7 @@ class Streamed:
     def __init__(self, **params: object) -> None:
         """Begin at rest at home."""
         self.monitor = safety.make(ARM, rate_hz=100.0, **params)
-        self.pusher, self.now_s = Pusher(ARM), 50.0
+        self.pusher, self.now_s = Pusher(ARM.limits), 50.0
         self.velocity_type = params.get('command_interface') == 'velocity'
         self.q, self.dq = ARM.home_rad.copy(), np.zeros(7)
         self.frozen_at: list[Array] = []
@@ -99,7 +99,7 @@ def test_a_whole_trajectory_needs_no_sample() -> None:
 def test_a_short_silence_of_a_freezing_receiver_delays_c() -> None:
     output = make_output(SafetyParameters(command_out_type='joint_state'),
                          ARM.limits.velocity_rad_s)
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     last_s, now_s = 10.05, 10.10
     frozen = at(motion, last_s + 0.01)[0]
     assert output.after_silence(motion, last_s, last_s + 0.012) is motion
@@ -112,7 +112,7 @@ def test_a_short_silence_of_a_freezing_receiver_delays_c() -> None:
 
 def test_a_trajectory_receiver_goes_on_in_silence() -> None:
     output = make_output(SafetyParameters(), ARM.limits.velocity_rad_s)
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     assert output.after_silence(motion, 10.0, 12.0) is motion
     assert output.tail_s(0.3) == pytest.approx(0.31) and output.tail_s(0.0) == 0.0
     assert output.sample(motion, 10.0, np.zeros(7)) is None
@@ -134,7 +134,7 @@ def test_nearest_on_polyline_is_the_nearest() -> None:
 
 def followed(follower: Follower, seconds: float) -> float:
     """Let the follower remember a motion; return the time at its end."""
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     now_s = 10.0
     for _ in range(round(seconds * 100)):
         follower.remember(motion, now_s)
@@ -146,7 +146,7 @@ def followed(follower: Follower, seconds: float) -> float:
 def test_a_robot_that_follows_with_its_delay_has_no_error(seconds: float) -> None:
     follower = Follower(ARM, 0.02)
     now_s = followed(follower, seconds)
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     late = motion.sample(max(now_s - 0.02, 10.0 if seconds < REMEMBERED_TICKS / 100 else 0.0))
     result = follower.measure(RobotState(late.position, late.velocity, now_s))
     assert result.error_rad < 2e-4 and result.deviation_m < 2e-4
@@ -155,7 +155,7 @@ def test_a_robot_that_follows_with_its_delay_has_no_error(seconds: float) -> Non
 def test_lag_on_the_path_is_an_error_but_no_deviation() -> None:
     follower = Follower(ARM, 0.0)
     now_s = followed(follower, 0.2)
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     late = motion.sample(now_s - 0.07)
     result = follower.measure(RobotState(late.position, np.zeros(7), now_s))
     assert result.error_rad > 0.03 and result.deviation_m < 5e-4 and result.stands
@@ -164,7 +164,7 @@ def test_lag_on_the_path_is_an_error_but_no_deviation() -> None:
 def test_a_push_beside_the_path_is_a_deviation_that_is_forgotten_slowly() -> None:
     follower = Follower(ARM, 0.0)
     now_s = followed(follower, 0.3)
-    motion = Pusher(ARM).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
+    motion = Pusher(ARM.limits).motion(stand(ARM.home_rad, 10.0, NAMES, ''), 9.98, SPIN)
     q = motion.sample(now_s).position
     pushed = q + np.array([0, 0.05, 0, 0, 0, 0, 0])
     first = follower.measure(RobotState(pushed, np.zeros(7), now_s))

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 EXPERT = 'expert'
 SUCCESS = 'success_vs_expert'
 REQUIRED = (SUCCESS, 'contact_moving', 'violations', 'plan_latency_p99_s', 'time_ratio_to_expert')
-SUCCESS_BOUND = {'easy': 0.90, 'hard': 0.75}
+SUCCESS_BOUND = {'easy': 0.97, 'hard': 0.88}
 EPISODES_ASKED = 100
 ROW_KEYS = ('episode', 'seed', 'planner', 'success', 'time_s', 'contact_moving',
             'contacts_at_rest', 'violations', 'return', 'score', 'evaluations', 'plan_p50_s',

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`diffusion_control bench safety`: is the filter safe, does it let the robot work, is it fast.
+
+Three parts, each resumable: adversarial episodes in four arrangements, the same goals with the
+monitor on and off, and thread times. The rows go to `rows.jsonl` as they come.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffusion_control.evaluation.adversarial_episode import (
+    FILTER,
+    FULL,
+    OFF,
+    TAIL,
+    run_adversarial,
+)
+from diffusion_control.evaluation.bench_safety_checks import result_of
+from diffusion_control.evaluation.bench_safety_table import print_result
+from diffusion_control.evaluation.closed_loop import EXPERT, TICK_S, ClosedLoop, LoopOptions
+from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.evaluation.safety_timing import Timing, time_monitor
+from diffusion_control.evaluation.scene_tiers import generate_scene
+from diffusion_control.evaluation.workers import run_tasks, warm_robot
+
+ADVERSARIAL, GOAL, TIMING = 'adversarial', 'goal', 'timing'
+PERCENTILES = (50.0, 90.0, 99.0, 99.9)
+GOAL_SEED = 50_000
+ON = 'on'
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is run.
+
+    Attributes:
+        episodes: Adversarial episodes of each arrangement.
+        goals: Scenes that are run with the monitor on, off, and by the expert.
+        ticks: Timed ticks of each run.
+    """
+
+    episodes: dict[str, int]
+    goals: int
+    ticks: int
+
+
+COMPLETE = Amount({FULL: 1000, OFF: 1000, FILTER: 300, TAIL: 300}, 50, 6000)
+QUICK = Amount({FULL: 12, OFF: 12, FILTER: 4, TAIL: 4}, 3, 600)
+
+
+@dataclass(frozen=True)
+class BenchSafetyOptions:
+    """What to run.
+
+    Attributes:
+        robot_config: Name in config/robots, or a file.
+        quick: Less of everything, in under three minutes.
+        resume: Keep the rows that `out` already has.
+        jobs: Processes side by side; times are always taken by one alone.
+        episodes: Adversarial episodes of each arrangement instead of the usual number.
+        seed: Seed of the first episode.
+        out: Folder of the results.
+        commit: Version of the code, for the result.
+        command: Command line, for the result.
+    """
+
+    robot_config: str = 'panda'
+    quick: bool = False
+    resume: bool = False
+    jobs: int = 1
+    episodes: int | None = None
+    seed: int = 0
+    out: Path = Path('runs')
+    commit: str = ''
+    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+
+    def amount(self) -> Amount:
+        """Return how much is run."""
+        usual = QUICK if self.quick else COMPLETE
+        if self.episodes is None:
+            return usual
+        return Amount(dict.fromkeys(usual.episodes, self.episodes), usual.goals, usual.ticks)
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that rows depend on, for JSON."""
+        return {key: value for key, value in asdict(self).items()
+                if key in ('robot_config', 'seed')}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row that is still to be made.
+
+    Attributes:
+        part: `adversarial`, `goal` or `timing`.
+        name: Arrangement, `on`, `off` or `expert`, or the number of obstacles.
+        seed: Of the episode or the scene.
+        ticks: Of a timing.
+    """
+
+    part: str
+    name: str
+    seed: int
+    ticks: int = 0
+
+
+def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
+    """Run all parts, print their tables and return the result of the contract.
+
+    Raises:
+        ConfigurationError: An unknown robot, or rows of other settings in `out`.
+    """
+    warm_robot(options.robot_config)
+    store = RowStore(
+        options.out / f'bench_safety-{Path(options.robot_config).stem}', options.settings(),
+        resume=options.resume, key=_key)
+    wanted = _tasks(options)
+    left = [task for task in wanted if (task.part, task.name, task.seed) not in store.rows]
+    run = partial(run_task, options.robot_config)
+    timed = [task for task in left if task.part == TIMING]
+    others = [task for task in left if task.part != TIMING]
+    for tasks, jobs in ((timed, 1), (others, options.jobs)):
+        for row in run_tasks(run, tasks, jobs, 'bench safety', 'runs'):
+            store.add([row])
+    rows = [store.rows[task.part, task.name, task.seed] for task in wanted]
+    result: dict[str, Any] = finite(result_of(
+        rows, commit=options.commit, command=options.command, quick=options.quick))
+    print_result(result)
+    store.write_result(result)
+    return result
+
+
+def _key(row: dict[str, Any]) -> Hashable:
+    return row['part'], row['name'], row['seed']
+
+
+def _tasks(options: BenchSafetyOptions) -> list[Task]:
+    amount = options.amount()
+    first = options.seed
+    tasks = [Task(TIMING, name, 0, amount.ticks) for name in ('8', '8 paced', '2', '32')]
+    for arrangement, count in amount.episodes.items():
+        tasks += [Task(ADVERSARIAL, arrangement, first + k) for k in range(count)]
+    for k in range(amount.goals):
+        tasks += [Task(GOAL, name, GOAL_SEED + first + k) for name in (EXPERT, OFF, ON)]
+    return tasks
+
+
+def run_task(robot_config: str, task: Task) -> dict[str, Any]:
+    """Return the row of one task."""
+    robot = warm_robot(robot_config)
+    named = {'part': task.part, 'name': task.name, 'seed': task.seed}
+    if task.part == ADVERSARIAL:
+        return {**named, **run_adversarial(robot, task.seed, task.name).row()}
+    if task.part == GOAL:
+        return {**named, **_goal(robot_config, task)}
+    count, _, paced = task.name.partition(' ')
+    timing = time_monitor(
+        robot, ticks=task.ticks, obstacles=int(count), paced=bool(paced), seed=task.seed)
+    return {**named, **_percentiles(timing)}
+
+
+def _goal(robot_config: str, task: Task) -> dict[str, Any]:
+    """Run an easy scene with the monitor on or off, or with the expert."""
+    robot = warm_robot(robot_config)
+    scene = generate_scene(robot, task.seed, 'easy')
+    planner = EXPERT if task.name == EXPERT else 'training_free'
+    loop = ClosedLoop(robot, scene, planner, LoopOptions(safety=task.name == ON))
+    loop.run()
+    counters = loop.decision.counters if loop.decision is not None else None
+    return {
+        'success': loop.done, 'time_s': loop.reached_s[-1] if loop.done else None,
+        'moved_s': loop.now_s - 10.0,
+        'fallback_ticks': counters.fallback_ticks if counters else 0,
+        'ticks': counters.ticks if counters else round(loop.now_s / TICK_S)}
+
+
+def _percentiles(timing: Timing) -> dict[str, Any]:
+    values: dict[str, Any] = {'actions': timing.actions, 'ticks': len(timing.step_s)}
+    for name in ('filter_s', 'full_s', 'step_s'):
+        samples: Sequence[float] = getattr(timing, name)
+        values |= {f'{name[:-2]}_p{p:g}_s': float(np.percentile(samples, p)) for p in PERCENTILES}
+    return values
