@@ -42,6 +42,7 @@ $(VENV)/.installed: $(VENV)/.dependencies $(TOOLS) $(SOURCES)
 	@rm -rf build/lib build/bdist.*
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	$(RUN) -m diffusion_control.robots.warm_up
+	$(RUN) -m diffusion_control.safety.warm_up
 	@touch $@
 
 $(VENV)/.dev: setup.py $(VENV)/.dependencies

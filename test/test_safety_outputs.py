@@ -15,9 +15,10 @@ from diffusion_control import robots, safety
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots import RobotState
 from diffusion_control.safety.committed import at, stand
-from diffusion_control.safety.follow import REMEMBERED_TICKS, Follower, nearest_on_polyline
+from diffusion_control.safety.follow import REMEMBERED_TICKS, Follower
 from diffusion_control.safety.outputs import make_output
 from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.polyline import nearest_on_polyline
 
 Array = NDArray[np.float64]
 
@@ -127,9 +128,9 @@ def test_nearest_on_polyline_is_the_nearest() -> None:
                        for s in np.linspace(0, 1, 400)[:, None]])
     for _ in range(30):
         point = corners[rng.integers(8)] + rng.normal(size=3)
-        found = np.linalg.norm(nearest_on_polyline(corners, point) - point)
+        found = np.linalg.norm(nearest_on_polyline(corners, point)[0] - point)
         assert found == pytest.approx(np.linalg.norm(dense - point, axis=1).min(), abs=1e-2)
-    np.testing.assert_array_equal(nearest_on_polyline(corners[:1], corners[3]), corners[0])
+    np.testing.assert_array_equal(nearest_on_polyline(corners[:1], corners[3])[0], corners[0])
 
 
 def followed(follower: Follower, seconds: float) -> float:

@@ -34,17 +34,14 @@ from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
 from diffusion_control.nodes.taps import Taps
-from diffusion_control.robots.protocol import Robot
-from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.decision import SafetyDecision
 from diffusion_control.safety.health import Health
-from diffusion_control.trajectory.trajectory import Trajectory
+from diffusion_control.safety.warm_up import exercise
 
 STATUS_TICKS = 10
 SEND_AFTER_S = 0.003  # after the deadline of the tick; a decision takes 1 to 3 ms
 DISARM_S = 3.0
 DEAF_S = 0.1
-EXERCISE_TICKS = 30
 MONITOR_PARAMETERS = frozenset(field.name for field in fields(safety.SafetyParameters))
 
 
@@ -268,22 +265,6 @@ class SafetyNode(ControlNode):
         response.success = True
         response.message = 'paused' if request.data else 'going on'
         return response
-
-
-def exercise(monitor: safety.SafetyMonitor, robot: Robot) -> None:
-    """Run a monitor through arming, following and braking, so that no later tick is a first."""
-    home = np.asarray(robot.home_rad, dtype=float)
-    still = np.zeros_like(home)
-    for tick in range(EXERCISE_TICKS):
-        now_s = 1.0 + tick / 100.0
-        moved = home + 1e-4 * tick
-        motion = Trajectory(
-            now_s + 0.02, np.array([0.0, 0.2]), np.stack([moved, moved]),
-            np.stack([still, still]), np.zeros((2, len(home))), robot.joint_names,
-            robot.base_frame)
-        monitor.step(
-            RobotState(home, still, now_s), motion if tick < EXERCISE_TICKS - 5 else None, (),
-            now_s)
 
 
 def without_losses(health: Health) -> Health:

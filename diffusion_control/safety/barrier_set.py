@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -94,10 +93,10 @@ class BarrierSet:
         parameters = self._parameters
         near = self.near(step)
         found = [joint_torque.barrier(step, self._arm, TORQUE_SHARE)]
-        own = near.obstacle == OWN
-        found.append(link_link.barrier(step, _take(near, own), parameters.own_margin_m, SELF))
-        others = _take(near, ~own)
-        if len(others.distance_m):
+        outer = int(np.count_nonzero(near.obstacle != OWN))
+        own, others = _take(near, slice(outer, None)), _take(near, slice(outer))
+        found.append(link_link.barrier(step, own, parameters.own_margin_m, SELF))
+        if outer:
             found.append(link_obstacle.barrier(
                 step, others, parameters.margin_m, self._movers, standing=STANDING,
                 moving=MOVING))
@@ -109,7 +108,7 @@ class BarrierSet:
                       for name in ('slope', 'floor', 'softness', 'h')))
 
     def near(self, step: Step) -> Nearest:
-        """Return the nearest pairs, at most `NEAREST_ROWS` of them, in their fixed order."""
+        """Return the nearest pairs, at most `NEAREST_ROWS` of them: obstacles, then own links."""
         obstacles = step.obstacles
         late = np.where(obstacles.may_move, step.late_s, 0.0)
         near = self._robot.collision.nearest(step.position, obstacles, late)
@@ -131,7 +130,7 @@ class BarrierSet:
         return found
 
 
-def _take(near: Nearest, which: NDArray[np.bool_] | NDArray[np.int64]) -> Nearest:
+def _take(near: Nearest, which: slice | NDArray[np.int64]) -> Nearest:
     """Return some of the pairs."""
-    return replace(near, distance_m=near.distance_m[which], slope=near.slope[which],
-                   normal=near.normal[which], obstacle=near.obstacle[which])
+    return Nearest(near.distance_m[which], near.slope[which], near.normal[which],
+                   near.obstacle[which])

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.safety.committed import Piece, at, cut, join, splice, thin
+from diffusion_control.safety.committed import (
+    Piece,
+    at,
+    cut,
+    join,
+    joining_refusal,
+    splice,
+    thin,
+)
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.stop import Ramp, Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -45,6 +53,12 @@ class Candidates:
         self._velocity_jump = limits.acceleration_rad_s2 / parameters.rate_hz
         self._stopper = Stopper(gentle, period_s=STOP_PERIOD_S)
         self._hardest = Stopper(_share(limits, HARDEST), period_s=STOP_PERIOD_S)
+
+    def refusal(self, committed: Trajectory, motion: Trajectory, now_s: float) -> str:
+        """Return why the motion cannot be joined to C, as a reason code; empty if it can."""
+        return joining_refusal(
+            committed, motion, now_s, position_jump=self._position_jump,
+            velocity_jump=self._velocity_jump)
 
     def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory | str:
         """Return C, then `lead_s` of the tracker's motion, then a stop; or a reason code."""

@@ -108,9 +108,9 @@ class Chooser:
         """
         if motion is None:
             return replace(self.keep(committed, now_s, around), refusal='no_motion')
-        full = self._candidates.full(committed, motion, now_s)
-        if isinstance(full, str):
-            return replace(self.keep(committed, now_s, around), refusal=full, stepped=False)
+        refusal = self._candidates.refusal(committed, motion, now_s)
+        if refusal:
+            return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False)
         ahead_s = self._candidates.ahead_s(motion, now_s)
         asked = at(motion, now_s + ahead_s)[1]
         filtered = unfiltered(asked)
@@ -120,7 +120,7 @@ class Chooser:
             kept = self.keep(committed, now_s, around)
             return replace(kept, refusal=f'filter_{filtered.status}', stepped=False)
         refusal = BARRIER if filtered.changed else ''
-        for action, candidate in self._steps(committed, full, filtered, now_s, ahead_s):
+        for action, candidate in self._steps(committed, motion, filtered, now_s, ahead_s):
             check = self._verifier.verify(candidate, around)
             if check.ok:
                 return Choice(
@@ -166,7 +166,7 @@ class Chooser:
         return Choice(motion, check, BRAKE) if check.ok else self.keep(committed, now_s, around)
 
     def _steps(
-        self, committed: Trajectory, full: Trajectory, filtered: Filtered, now_s: float,
+        self, committed: Trajectory, motion: Trajectory, filtered: Filtered, now_s: float,
         ahead_s: float,
     ) -> Iterator[tuple[str, Trajectory]]:
         velocity = filtered.velocity
@@ -175,6 +175,8 @@ class Chooser:
             yield FILTERED, self._candidates.towards(
                 committed, velocity, now_s, ahead_s, gently=True)
         else:
+            full = self._candidates.full(committed, motion, now_s)
+            assert not isinstance(full, str)
             yield FOLLOWED, full
         for share in SLOWER:
             yield SLOWED, self._candidates.towards(committed, share * velocity, now_s, ahead_s)

@@ -132,6 +132,21 @@ def refusal(motion: Trajectory, committed: Trajectory, now_s: float) -> str:
     return ''
 
 
+def joining_refusal(
+    committed: Trajectory, motion: Trajectory, now_s: float, *, position_jump: float,
+    velocity_jump: Array,
+) -> str:
+    """Return why a motion cannot be joined to C now, as a reason code; see `splice`."""
+    code = refusal(motion, committed, now_s)
+    if code:
+        return code
+    start_s = max(now_s, motion.start_s)
+    (q, v, _), (motion_q, motion_v, _) = at(committed, start_s), at(motion, start_s)
+    if np.abs(q - motion_q).max() > position_jump or (np.abs(v - motion_v) > velocity_jump).any():
+        return 'discontinuous'
+    return ''
+
+
 def splice(
     committed: Trajectory, motion: Trajectory, now_s: float, lead_s: float, *,
     position_jump: float, velocity_jump: Array,
@@ -146,7 +161,8 @@ def splice(
         position_jump: Largest accepted |M(s) - C(s)| of a joint [rad].
         velocity_jump: Largest accepted |v_M(s) - v_C(s)| of each joint [rad/s], shape [n].
     """
-    code = refusal(motion, committed, now_s)
+    code = joining_refusal(
+        committed, motion, now_s, position_jump=position_jump, velocity_jump=velocity_jump)
     if code:
         return code
     start_s = max(now_s, motion.start_s)
@@ -154,8 +170,6 @@ def splice(
     body = cut(motion, now_s, start_s, start_s + lead_s)
     offset = head.position[-1] - body.position[0]
     drift = head.velocity[-1] - body.velocity[0]
-    if np.abs(offset).max() > position_jump or (np.abs(drift) > velocity_jump).any():
-        return 'discontinuous'
     since = (body.times_s - body.times_s[0])[:, None]
     shifted = Piece(body.times_s, body.position + offset + drift * since, body.velocity + drift,
                     body.acceleration)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.safety.polyline import nearest_on_polyline
+
 Array = NDArray[np.float64]
 
 LONGEST_S = 0.1
@@ -83,16 +85,11 @@ def nearest_delay(times: Array, rows: Array, position: Array, time_s: float) -> 
     corners, at_s = rows[first:last], times[first:last]
     if len(corners) < 2:
         return None
-    step, width = np.diff(corners, axis=0), np.diff(at_s)
-    square = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
-    share = np.einsum('ij,ij->i', position - corners[:-1], step) / square
-    share = np.clip(share, 0.0, 1.0)
-    away = position - corners[:-1] - share[:, None] * step
-    distance = np.einsum('ij,ij->i', away, away)
-    best = int(np.argmin(distance))
-    speed = float(np.sqrt(square[best])) / float(width[best])
-    if distance[best] > NEAR_RAD**2 or speed < LEAST_SPEED_RAD_S:
+    _, k, share, distance = nearest_on_polyline(corners, position)
+    width = float(at_s[k + 1] - at_s[k])
+    speed = float(np.linalg.norm(corners[k + 1] - corners[k])) / width
+    if distance > NEAR_RAD or speed < LEAST_SPEED_RAD_S:
         return None
-    if share[best] in (0.0, 1.0) and best in (0, len(step) - 1):
+    if (share == 0.0 and k == 0) or (share == 1.0 and k == len(corners) - 2):
         return None
-    return float(time_s - at_s[best] - share[best] * width[best])
+    return float(time_s - at_s[k] - share * width)

@@ -19,6 +19,7 @@ from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.committed import at
 from diffusion_control.safety.delay import DelayMeter, DelayRange
+from diffusion_control.safety.polyline import nearest_on_polyline
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ class Follower:
         self._measured = state
         times, rows = self._recent()
         expected = _linear(times, rows, state.stamp_s - self._delay_s)
-        nearest = nearest_on_polyline(rows, state.position)
+        nearest = nearest_on_polyline(rows, state.position)[0]
         apart = self._collision.centres(state.position) - self._collision.centres(nearest)
         deviation = float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max()))
         self._last = Following(
@@ -126,16 +127,3 @@ def _linear(times: Array, rows: Array, time_s: float) -> Array:
         return np.asarray(rows[min(later, len(times) - 1)]).copy()
     share = (time_s - times[later - 1]) / (times[later] - times[later - 1])
     return np.asarray(rows[later - 1] + share * (rows[later] - rows[later - 1]))
-
-
-def nearest_on_polyline(corners: Array, point: Array) -> Array:
-    """Return the point of a polyline with corners [k, n] that is nearest to a point [n]."""
-    if len(corners) == 1:
-        return np.asarray(corners[0]).copy()
-    start, step = corners[:-1], corners[1:] - corners[:-1]
-    length = np.maximum(np.einsum('ij,ij->i', step, step), 1e-18)
-    share = np.einsum('ij,ij->i', point - start, step) / length
-    share = np.minimum(np.maximum(share, 0.0), 1.0)
-    foot = start + share[:, None] * step
-    away = point - foot
-    return np.asarray(foot[int(np.argmin(np.einsum('ij,ij->i', away, away)))])

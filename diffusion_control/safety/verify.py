@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.robots.protocol import Robot
+from diffusion_control.safety import cubic
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.delay import DelayRange
 from diffusion_control.safety.parameters import SafetyParameters
@@ -119,6 +120,7 @@ class Verifier:
         self._parameters = parameters
         inner = limits.inset(DROOP_RAD)
         self._lower, self._upper = inner.lower_rad, inner.upper_rad
+        self._slowest = np.zeros(len(limits.velocity_rad_s))
         self._velocity = limits.velocity_rad_s * (1.0 + RELATIVE_TOLERANCE)
         self._acceleration = limits.acceleration_rad_s2 * (1.0 + RELATIVE_TOLERANCE)
 
@@ -162,16 +164,17 @@ class Verifier:
             return 'not_at_rest', len(motion.times_s) - 1
         low = np.minimum(self._lower, motion.position[0] - 1e-6)
         high = np.maximum(self._upper, motion.position[0] + 1e-6)
-        for rows in (motion.position, dense):
-            if not ((rows >= low) & (rows <= high)).all():
-                return 'position_limit', int(np.argmin(((rows >= low) & (rows <= high)).all(1)))
         start, end, top = segment_extremes(motion)
-        fast = top <= self._velocity
-        if not fast.all():
-            return 'velocity_limit', int(np.argmin(fast.all(axis=1)))
-        gentle = np.maximum(np.abs(start), np.abs(end)) <= self._acceleration
-        if not gentle.all():
-            return 'acceleration_limit', int(np.argmin(gentle.all(axis=1)))
+        for code, rows, least, most in (
+            ('position_limit', motion.position, low, high),
+            ('position_limit', dense, low, high),
+            ('velocity_limit', top, self._slowest, self._velocity),
+            ('acceleration_limit', start, -self._acceleration, self._acceleration),
+            ('acceleration_limit', end, -self._acceleration, self._acceleration),
+        ):
+            index = cubic.first_outside(rows, least, most)
+            if index >= 0:
+                return code, index
         return '', 0
 
     def _distances(self, grid: Array, position: Array, around: Surroundings, moving_s: float
@@ -187,11 +190,7 @@ class Verifier:
 
 def moving_until(motion: Trajectory) -> float:
     """Return the time after the stamp from which the motion stands [s]; 0 if it never moves."""
-    position, velocity = motion.position, motion.velocity
-    moves = np.abs(position[1:] - position[:-1]).max(axis=1) > 1e-12
-    moves |= np.abs(velocity[:-1]).max(axis=1) > 1e-9
-    last = moves.nonzero()[0]
-    return float(motion.times_s[last[-1] + 1]) if len(last) else 0.0
+    return float(cubic.moving_end(motion.times_s, motion.position, motion.velocity))
 
 
 def on_grid(motion: Trajectory, until_s: float) -> tuple[Array, Array]:
@@ -199,35 +198,15 @@ def on_grid(motion: Trajectory, until_s: float) -> tuple[Array, Array]:
     count = math.ceil(until_s / GRID_S - 1e-9)
     grid: Array = np.arange(count + 1, dtype=np.float64) * GRID_S
     grid[-1] = until_s
-    times, position, velocity = motion.times_s, motion.position, motion.velocity
-    if len(times) == 1:
-        return grid, position[:1].repeat(count + 1, axis=0)
-    k = np.minimum(times[1:-1].searchsorted(grid, side='right'), len(times) - 2)
-    width = times[k + 1] - times[k]
-    s = ((grid - times[k]) / width)[:, None]
-    q0, m0 = position[k], width[:, None] * velocity[k]
-    m1, step = width[:, None] * velocity[k + 1], position[k + 1] - q0
-    return grid, q0 + s * (m0 + s * ((3.0 * step - 2.0 * m0 - m1) + s * (m0 + m1 - 2.0 * step)))
+    return grid, cubic.sample(motion.times_s, motion.position, motion.velocity, grid)
 
 
 def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:
     """Return accelerations at both ends of, and the largest speed in, each cubic segment.
 
-    With h the width and d the step of a segment, q''(0) = (6 d - 4 h v0 - 2 h v1) / h^2 and
-    q''(1) = (2 h v0 + 4 h v1 - 6 d) / h^2. The speed is extreme at the ends or where the
-    acceleration crosses zero, there v = v0 + h a0^2 / (2 (a0 - a1)). Each of shape [T - 1, n].
+    Each of shape [T - 1, n]; see `cubic.extremes`.
     """
-    width = (motion.times_s[1:] - motion.times_s[:-1])[:, None]
-    step = motion.position[1:] - motion.position[:-1]
-    v0, v1 = motion.velocity[:-1], motion.velocity[1:]
-    start = (6 * step / width - 4 * v0 - 2 * v1) / width
-    end = (2 * v0 + 4 * v1 - 6 * step / width) / width
-    top = np.maximum(np.abs(v0), np.abs(v1))
-    crossing = start * end < 0
-    if crossing.any():
-        spread = np.where(crossing, start - end, 1.0)
-        inside = np.abs(v0 + width * start**2 / (2 * spread))
-        top = np.where(crossing, np.maximum(top, inside), top)
+    start, end, top = cubic.extremes(motion.times_s, motion.position, motion.velocity)
     return start, end, top
 
 

@@ -15,6 +15,7 @@ Target States", Robotics: Science and Systems 2021 (Ruckig).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 
 import numpy as np
@@ -87,6 +88,10 @@ class Stopper:
         self._input.max_acceleration = limits.acceleration_rad_s2.tolist()
         self._input.max_jerk = limits.jerk_rad_s3.tolist()
         self._input.target_acceleration = [0.0] * count
+        self._lowest = np.stack([
+            limits.lower_rad, -limits.velocity_rad_s, -limits.acceleration_rad_s2])
+        self._highest = np.stack([
+            limits.upper_rad, limits.velocity_rad_s, limits.acceleration_rad_s2])
 
     def stop(self, position: Array, velocity: Array, acceleration: Array) -> Ramp:
         """Return the motion from a state to rest; knots at 0, every switch, and the end.
@@ -143,26 +148,22 @@ class Stopper:
 
     def _load(self, position: Array, velocity: Array, acceleration: Array, target: Array
               ) -> tuple[str, ...]:
-        rows = [np.asarray(row, dtype=float) for row in (position, velocity, acceleration, target)]
         count = len(self.limits.lower_rad)
-        if any(row.shape != (count,) or not np.isfinite(row).all() for row in rows):
+        rows = (position, velocity, acceleration, target)
+        if any(np.shape(row) != (count,) for row in rows) or not np.isfinite(rows).all():
             raise ConfigurationError(
                 'the start of a stop must be finite', where='position, velocity, acceleration',
-                value=[row.tolist() for row in rows], allowed=f'{count} finite numbers each')
-        state = np.array(rows)
-        self._input.current_position = state[0].tolist()
-        self._input.current_velocity = state[1].tolist()
-        self._input.current_acceleration = state[2].tolist()
-        self._input.target_velocity = state[3].tolist()
-        limits = self.limits
-        notes: tuple[str, ...] = ()
-        if (state[0] < limits.lower_rad).any() or (state[0] > limits.upper_rad).any():
-            notes += (OUTSIDE_POSITION,)
-        if (np.abs(state[1]) > limits.velocity_rad_s).any():
-            notes += (OUTSIDE_VELOCITY,)
-        if (np.abs(state[2]) > limits.acceleration_rad_s2).any():
-            notes += (OUTSIDE_ACCELERATION,)
-        return notes
+                value=[np.asarray(row).tolist() for row in rows],
+                allowed=f'{count} finite numbers each')
+        state = np.array(rows, dtype=float)
+        (self._input.current_position, self._input.current_velocity,
+         self._input.current_acceleration, self._input.target_velocity) = state.tolist()
+        beyond = (state[:3] < self._lowest) | (state[:3] > self._highest)
+        if not beyond.any():
+            return ()
+        outside = beyond.any(axis=1)
+        notes = (OUTSIDE_POSITION, OUTSIDE_VELOCITY, OUTSIDE_ACCELERATION)
+        return tuple(note for note, bad in zip(notes, outside.tolist(), strict=True) if bad)
 
     def _calculate(self, synchronise: bool) -> bool:
         """Fill the output; return whether the joints are synchronised."""
@@ -179,11 +180,8 @@ class Stopper:
     def _knot_times(self, end_s: float) -> Array:
         """Return all jerk switches up to the end, and as many knots between as the period asks."""
         switches = {round(self._output.duration / TIME_GRID_S)}
-        for profile in self._output.profiles[0]:
-            at = 0.0
-            for step in (*profile.brake.t, *profile.t):
-                at += step
-                switches.add(round(at / TIME_GRID_S))
+        for steps in {(*each.brake.t, *each.t) for each in self._output.profiles[0]}:
+            switches.update([round(at / TIME_GRID_S) for at in accumulate(steps)])
         gap = round(SMALLEST_GAP_S / TIME_GRID_S)
         last = max(ceil(end_s / TIME_GRID_S - 1e-6), gap)
         kept, knots = 0, [0.0]
