@@ -161,9 +161,9 @@ class Stopper:
         beyond = (state[:3] < self._lowest) | (state[:3] > self._highest)
         if not beyond.any():
             return ()
-        outside = beyond.any(axis=1)
+        outside = [bool(row.any()) for row in beyond]
         notes = (OUTSIDE_POSITION, OUTSIDE_VELOCITY, OUTSIDE_ACCELERATION)
-        return tuple(note for note, bad in zip(notes, outside.tolist(), strict=True) if bad)
+        return tuple(note for note, bad in zip(notes, outside, strict=True) if bad)
 
     def _calculate(self, synchronise: bool) -> bool:
         """Fill the output; return whether the joints are synchronised."""
