@@ -91,6 +91,10 @@ class SafetyNode(ControlNode):
         self.create_timer(1.0, self._count_writers, clock=self.steady_clock)
         apply_to_process(self.real_time_options(), self.warn_once)
 
+    def retune(self, changed: dict[str, Any]) -> None:
+        """Tighten limits; refuse to loosen them."""
+        self.monitor.tighten(changed)
+
     def activate(self) -> None:
         """Arm: from now on commands are sent, the first one is the measured position."""
         self.monitor.disarm()
@@ -129,6 +133,7 @@ class SafetyNode(ControlNode):
         counters = decision.counters
         return level, message, {
             **loop_values(self._loop.statistics()), 'interventions': counters.interventions,
+            'filtered': counters.filtered, 'slack': round(decision.slack, 4),
             'fallback_ticks': counters.fallback_ticks, 'malformed': counters.malformed,
             'tail_invalidated': counters.tail_invalidated, 'errors': counters.errors,
             'late': self._late, 'stranger_plans': self.inputs.plans.strangers,
@@ -224,7 +229,8 @@ class SafetyNode(ControlNode):
             'input_age_s': dict(decision.input_age_s), 'verified': decision.verified,
             'tail_s': decision.tail_s, 'refusal': decision.refusal,
             'reset_refusal': decision.reset_refusal, 'ticks': counters.ticks,
-            'interventions': counters.interventions, 'slowed': counters.slowed,
+            'interventions': counters.interventions, 'filtered': counters.filtered,
+            'slowed': counters.slowed,
             'fallback_ticks': counters.fallback_ticks,
             'tail_invalidated': counters.tail_invalidated,
             'stood_in_contact': counters.stood_in_contact, 'malformed': counters.malformed,

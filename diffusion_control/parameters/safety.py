@@ -14,23 +14,24 @@ SAFETY: tuple[Parameter, ...] = (
     Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 100.0, 500.0),
     Parameter(
         'margin_m', 'float', 0.01, 'Least distance that a verified motion keeps to everything.',
-        'm', 0.0, 0.5),
+        'm', 0.0, 0.5, read_only=False),
     Parameter(
         'braking_fraction', 'float', 0.75,
-        'Share of the acceleration limits that a stop may use.', minimum=0.1, maximum=1.0),
+        'Share of the acceleration limits that a stop may use.', minimum=0.1, maximum=1.0,
+        read_only=False),
     Parameter(
         'class_k_gain', 'float', 15.0,
         'Gain of the class K function of the barriers: at a distance h beyond the margin a link '
-        'approaches at no more than class_k_gain * h.', '1/s', 0.1, 20.0),
+        'approaches at no more than class_k_gain * h.', '1/s', 0.1, 20.0, read_only=False),
     Parameter(
         'filter', 'bool', True,
         'Filter each step by the barriers (CBF-QP); without, motions are only verified.'),
     Parameter(
         'speed_scale', 'float', 1.0, "Share of the joints' speed limits that is used.",
-        minimum=0.01, maximum=1.0),
+        minimum=0.01, maximum=1.0, read_only=False),
     Parameter(
         'tool_speed_max_m_s', 'float', 0.0, 'Highest speed of the tool; 0 for none.', 'm/s',
-        0.0, 10.0),
+        0.0, 10.0, read_only=False),
     Parameter(
         'workspace.lower_m', 'float_array', (-100.0, -100.0, -100.0),
         'Lower corner of the box that the tool stays in, in the base frame; -100 is no side.',
@@ -41,20 +42,23 @@ SAFETY: tuple[Parameter, ...] = (
         'm', -100.0, 100.0),
     Parameter(
         'separation.person_speed_m_s', 'float', 0.0,
-        'Speed and separation monitoring: speed of a person; 0 turns it off.', 'm/s', 0.0, 3.0),
+        'Speed and separation monitoring: speed of a person; 0 turns it off.', 'm/s', 0.0, 3.0,
+        read_only=False),
     Parameter(
         'separation.reaction_s', 'float', 0.1,
-        'Speed and separation monitoring: time until the robot brakes.', 's', 0.0, 1.0),
+        'Speed and separation monitoring: time until the robot brakes.', 's', 0.0, 1.0,
+        read_only=False),
     Parameter(
         'separation.intrusion_m', 'float', 0.1,
-        'Speed and separation monitoring: intrusion distance and uncertainties.', 'm', 0.0, 2.0),
+        'Speed and separation monitoring: intrusion distance and uncertainties.', 'm', 0.0, 2.0,
+        read_only=False),
     Parameter(
         'command_delay_s', 'float', 0.01,
         'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
     Parameter(
         'settle_s', 'float', 0.2,
         'Time after the end of a motion in which the robot creeps to its set-point: until then '
-        'no obstacle may arrive that goes on as it was seen.', 's', 0.0, 0.5),
+        'no obstacle may arrive that goes on as it was seen.', 's', 0.0, 0.5, read_only=False),
     Parameter(
         'command_out_topic', 'string', '',
         "Topic of the command; empty takes the robot file's."),
@@ -111,13 +115,13 @@ SAFETY: tuple[Parameter, ...] = (
         'shadow', 'bool', False, 'Compute everything, send nothing.'),
     Parameter(
         'obstacles.max_speed_m_s', 'float', 0.5, 'Bound on the speed of an obstacle.', 'm/s',
-        0.0, 5.0),
+        0.0, 5.0, read_only=False),
     Parameter(
         'obstacles.max_acceleration_m_s2', 'float', 2.0,
-        'Bound on the acceleration of an obstacle.', 'm/s^2', 0.0, 50.0),
+        'Bound on the acceleration of an obstacle.', 'm/s^2', 0.0, 50.0, read_only=False),
     Parameter(
         'obstacles.velocity_error_m_s', 'float', 0.1,
-        'Error of the velocity that is seen of an obstacle.', 'm/s', 0.0, 5.0),
+        'Error of the velocity that is seen of an obstacle.', 'm/s', 0.0, 5.0, read_only=False),
     Parameter(
         'obstacles.stale_s', 'float', 0.2, 'Obstacles older than this stop the robot.', 's',
         0.02, 1.0),

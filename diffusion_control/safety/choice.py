@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 BARRIER = 'barrier'
 RETREAT_S = 0.06
-AT_WORST_NEAR = ('', 'obstacle', 'self_or_floor')
+AT_WORST_NEAR = ('', 'obstacle', 'self_or_floor', 'workspace', 'tool_speed')
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ raised in here leaves `step`: it becomes EMERGENCY and the stored tail.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +20,9 @@ from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.candidates import Candidates
 from diffusion_control.safety.choice import Choice, Chooser
 from diffusion_control.safety.committed import at, rest_of, stand
+from diffusion_control.safety.counting import counted
 from diffusion_control.safety.decision import (
-    FILTERED,
     FOLLOWED,
-    SLOWED,
     STAND,
     TAIL,
     Counters,
@@ -42,6 +43,7 @@ from diffusion_control.safety.state_machine import (
     time_scale,
 )
 from diffusion_control.safety.step_filter import StepFilter
+from diffusion_control.safety.tighten import tightened
 from diffusion_control.safety.trust import Trust
 from diffusion_control.safety.verify import Surroundings, Verifier, moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -95,10 +97,9 @@ class SafetyMonitor:
         self._robot, self._parameters = robot, parameters
         self._limits = parameters.thresholds
         self._output = make_output(parameters, robot.limits.velocity_rad_s)
-        self._candidates = Candidates(robot.limits, parameters)
-        self._chooser = Chooser(
-            self._candidates, verifier or Verifier(robot, parameters),
-            StepFilter(robot, parameters) if parameters.filter else None)
+        self._verifier = verifier
+        self._chooser = self._make_chooser(parameters)
+        self._tighter: tuple[SafetyParameters, Chooser] | None = None
         self._machine = Machine()
         self._counters = Counters()
         self.disarm()
@@ -112,6 +113,25 @@ class SafetyMonitor:
     def committed(self) -> Trajectory | None:
         """What was last committed; None before the robot was seen at rest."""
         return self._committed
+
+    def tighten(self, changes: Mapping[str, Any]) -> None:
+        """Take over tighter limits with the next tick; from any thread.
+
+        Args:
+            changes: New values by name as in the parameter table; see `tighten.TIGHTENABLE`.
+
+        Raises:
+            ConfigurationError: A limit would become looser, or cannot be changed live.
+        """
+        latest = self._tighter[0] if self._tighter is not None else self._parameters
+        parameters = tightened(latest, changes)
+        self._tighter = parameters, self._make_chooser(parameters)
+
+    def _make_chooser(self, parameters: SafetyParameters) -> Chooser:
+        robot = self._robot
+        return Chooser(
+            Candidates(robot.limits, parameters), self._verifier or Verifier(robot, parameters),
+            StepFilter(robot, parameters) if parameters.filter else None)
 
     def disarm(self) -> None:
         """Forget what was committed: the next command is the position measured then.
@@ -184,6 +204,8 @@ class SafetyMonitor:
     ) -> SafetyDecision:
         if not math.isfinite(now_s):
             raise ValueError(f'now_s is {now_s}')
+        if self._tighter is not None:
+            self._parameters, self._chooser = self._tighter
         jumped = self._catch_up(now_s)
         inputs = self._inputs.read(state, motion, obstacles, now_s, health)
         self._arm(inputs, now_s)
@@ -194,13 +216,13 @@ class SafetyMonitor:
         judged = self._judge(inputs, following, now_s, jumped)
         self._machine = advance(self._machine, judged, inputs.dt_s, self._limits)
         if self._committed is None:
-            self._count(inputs, None, False)
+            self._counters = counted(self._counters, inputs, None, differs=False)
             return self._decision(None, judged, inputs, following, now_s, False)
         self._before = _Before(self._committed, self._moves_until_s, self._braking)
         choice = self._choose(self._committed, inputs, judged, following, now_s)
         differs = self._differs(choice, inputs.motion, now_s)
         self._commit(choice, inputs.dt_s, now_s)
-        self._count(inputs, choice, differs)
+        self._counters = counted(self._counters, inputs, choice, differs=differs)
         return self._decision(choice, judged, inputs, following, now_s, differs)
 
     def _catch_up(self, now_s: float) -> bool:
@@ -307,22 +329,6 @@ class SafetyMonitor:
         return any(
             np.abs(at(choice.motion, time_s)[1] - at(motion, time_s)[1]).max() > INTERVENTION_RAD_S
             for time_s in (start_s, start_s + self._parameters.lead_s))
-
-    def _count(self, inputs: Inputs, choice: Choice | None, differs: bool) -> None:
-        c = self._counters
-        refused = c.refused
-        if choice is not None and choice.refusal and inputs.motion is not None:
-            refused = {**refused, choice.refusal: refused.get(choice.refusal, 0) + 1}
-        contact = choice is not None and choice.verification.reason == 'stands_in_contact'
-        tail = choice is not None and choice.action == TAIL and choice.stepped is False
-        self._counters = Counters(
-            ticks=c.ticks + 1, interventions=c.interventions + differs,
-            filtered=c.filtered + (choice is not None and choice.action == FILTERED),
-            slowed=c.slowed + (choice is not None and choice.action == SLOWED),
-            fallback_ticks=c.fallback_ticks + tail,
-            tail_invalidated=c.tail_invalidated + (choice is not None and choice.invalidated),
-            stood_in_contact=c.stood_in_contact + contact,
-            malformed=c.malformed + len(inputs.malformed), errors=c.errors, refused=refused)
 
     def _decision(
         self, choice: Choice | None, judged: Health, inputs: Inputs, following: Following,

@@ -18,7 +18,8 @@ the obstacles, `delay` the time until the robot moves by a command, measured (`d
 met at the longest, and grown by how far it goes within the spread), `deviation` how far its links
 were measured beside the commanded path. Where the start already violates the margin, the demand
 is `not worse than now`: the arm may leave, never approach. Standing still is always allowed:
-there is nothing better.
+there is nothing better. The tool's speed and box, where they are set, are checked too
+(`tool_check`).
 
 Original: worst-case reachable sets for mobile obstacles, S. Bouraine, T. Fraichard, H. Salhi,
 "Provably safe navigation for mobile robots with limited field-of-views in dynamic environments",
@@ -40,6 +41,7 @@ from diffusion_control.safety import cubic
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.delay import DelayRange
 from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.tool_check import ToolCheck
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -118,6 +120,7 @@ class Verifier:
         limits = robot.limits
         self._collision = robot.collision
         self._parameters = parameters
+        self._tool = ToolCheck(robot, parameters)
         inner = limits.inset(DROOP_RAD)
         self._lower, self._upper = inner.lower_rad, inner.upper_rad
         self._slowest = np.zeros(len(limits.velocity_rad_s))
@@ -139,6 +142,9 @@ class Verifier:
         worst = int(np.argmin(nearest))
         h_min = float(nearest[worst])
         reason, knot = self.limits(motion, position)
+        if not reason:
+            reason, knot = self._tool.refusal(
+                grid, position, self._parameters.margin_m + around.deviation_m)
         if not reason:
             reason, knot = _too_near(obstacle, own)
         return Verification(
