@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 SILENT_PERIODS = 2.5
 FROZEN_S = 0.1
-CATCH_UP = 1.25
+CATCH_UP = 1.05
 CORRECTION_HZ = 1.0
 CORRECTION_SHARE = 0.02
 
@@ -100,17 +100,19 @@ class PositionSample:
     """A receiver that holds the last position it got: silence is an instant stop.
 
     Its drive goes from sample to sample in one period. A sample after a late tick would ask it
-    to make up for the whole delay in that time, so the samples move on along C by at most 1.25
-    periods a tick, and the robot lags a few milliseconds behind C until it has caught up.
+    to make up for the whole delay in that time, so the samples move on along C by at most 1.05
+    periods a tick, and the robot lags a few milliseconds behind C until it has caught up (more
+    than that would ask for accelerations that C does not have).
 
     Args:
         period_s: Time between two samples [s].
         delay_s: Time until the robot moves by a command [s].
+        settle_s: Time in which its drive creeps to a last position [s].
     """
 
-    def __init__(self, period_s: float, delay_s: float) -> None:
-        """Remember period and delay."""
-        self._period_s, self._delay_s = period_s, delay_s
+    def __init__(self, period_s: float, delay_s: float, settle_s: float) -> None:
+        """Remember the times."""
+        self._period_s, self._delay_s, self._settle_s = period_s, delay_s, settle_s
         self._at_s = -math.inf
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
@@ -123,8 +125,8 @@ class PositionSample:
         return CommandSample(position, velocity)
 
     def tail_s(self, moving_s: float) -> float:
-        """Return the time in which the last sample is reached [s]."""
-        return self._period_s + self._delay_s if moving_s > 0.0 else 0.0
+        """Return the time in which the last sample is reached and the drive has settled [s]."""
+        return self._period_s + self._delay_s + self._settle_s if moving_s > 0.0 else 0.0
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
         """Return C, delayed by a silence of over two periods, or standing after a long one."""
@@ -150,7 +152,7 @@ class VelocitySample(PositionSample):
 
     def __init__(self, period_s: float, delay_s: float, limit_rad_s: Array) -> None:
         """Remember what a drift may be corrected with."""
-        super().__init__(period_s, delay_s)
+        super().__init__(period_s, delay_s, 0.0)
         self._limit = limit_rad_s
         self._correction = CORRECTION_SHARE * limit_rad_s
 
@@ -177,7 +179,7 @@ def make_output(parameters: SafetyParameters, velocity_limit: Array) -> Output:
         return WholeTrajectory(delay_s)
     if (parameters.command_out_type, parameters.command_interface) != (
             'float64_multi_array', 'velocity'):
-        return PositionSample(period_s, delay_s)
+        return PositionSample(period_s, delay_s, parameters.settle_s)
     if not parameters.accept_no_timeout:
         raise ConfigurationError(
             'a velocity receiver runs on when nothing more is sent',
