@@ -216,6 +216,41 @@ def faults(
     return console.finish(result, json)
 
 
+@app.command(epilog='Example: diffusion_control mutate --fault no_filter')
+def mutate(
+    robot: Robot = 'arm',
+    fault: Annotated[list[str] | None, typer.Option(
+        '--fault', metavar='NAME', help='A mutant; may be repeated; default all.')] = None,
+    seeds: Annotated[
+        str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')] = '0:1',
+    level: Annotated[
+        str, typer.Option('--level', metavar='inprocess', help='In this process.')] = 'inprocess',
+    jobs: Annotated[
+        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Keep the finished rows of --out.')] = False,
+    seed: Annotated[int | None, typer.Option(
+        '--seed', metavar='N', help='The same as --seeds N:N+1.')] = None,
+    out: Out = RUNS,
+    json: Json = False,
+) -> int:
+    """Take parts of the safety monitor away, and check that it is noticed."""
+    check_choice('--robot', robot, ROBOTS)
+    check_choice('--level', level, ('inprocess',))
+    span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
+    with console.output(json):
+        from diffusion_control.evaluation.host import commit_of_code
+        from diffusion_control.evaluation.mutants import MUTANTS
+        from diffusion_control.evaluation.mutate import MutateOptions
+        from diffusion_control.evaluation.mutate import mutate as run_mutants
+        for name in fault or ():
+            check_choice('--fault', name, tuple(MUTANTS))
+        result = run_mutants(MutateOptions(
+            mutants=tuple(fault or ()), seeds=span, jobs=jobs, resume=resume, out=out,
+            commit=commit_of_code()))
+    return console.finish(result, json)
+
+
 @app.command(epilog='Example: diffusion_control doctor --json')
 def doctor(
     robot_config: RobotConfig = 'panda',

@@ -14,15 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control import safety
 from diffusion_control.evaluation.adversary import KINDS, Adversary
-from diffusion_control.evaluation.commands import Command
-from diffusion_control.evaluation.loop_truth import judge_episode, sent
-from diffusion_control.evaluation.published_obstacles import ObstacleSet
-from diffusion_control.evaluation.pusher import Pusher
+from diffusion_control.evaluation.loop_truth import judge_episode
+from diffusion_control.evaluation.monitor_loop import MonitorLoop
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.robots.arm import Arm
-from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.safety import SafetyMonitor, SafetyParameters
 from diffusion_control.safety.verify import Surroundings, Verification, Verifier
@@ -33,7 +29,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 OFF, FILTER, TAIL, FULL = 'off', 'filter', 'tail', 'full'
 ARRANGEMENTS = (FULL, OFF, FILTER, TAIL)
-START_S, SETTLE_S, DURATION_S, OBSERVE_S = 10.0, 0.5, 5.0, 0.02
+START_S, SETTLE_S, DURATION_S = 10.0, 0.5, 5.0
 MOST_DELAY_S = 0.03
 MOVERS = 2
 
@@ -104,17 +100,6 @@ class Indifferent(Verifier):
         return found
 
 
-def run_adversarial(robot: Arm, seed: int, arrangement: str) -> Adversarial:
-    """Run one episode.
-
-    Args:
-        robot: The nominal robot.
-        seed: Seed of everything.
-        arrangement: One of `ARRANGEMENTS`.
-    """
-    return _Loop(robot, seed, arrangement).run()
-
-
 def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
     """Return a generated scene, easy or hard, with two movers that turn."""
     scene = generate_scene(robot, 700_000 + seed, 'hard' if seed % 3 == 0 else 'easy')
@@ -133,100 +118,65 @@ def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
     return replace(scene, obstacles=(*standing, *movers))
 
 
-class _Loop:
-    """The loop of one episode."""
+def adversarial_loop(robot: Arm, seed: int, arrangement: str) -> tuple[MonitorLoop, Adversary]:
+    """Return the loop of an episode and its adversary.
 
-    def __init__(self, robot: Arm, seed: int, arrangement: str) -> None:
-        random = np.random.default_rng([seed, 0xAD5E])
-        self.robot, self.seed, self.arrangement = robot, seed, arrangement
-        self.rate_hz = 100.0 if seed % 2 == 0 else 200.0
-        self.kind = KINDS[(seed // 2) % len(KINDS)]
-        plant = Plant.default(seed, robot.dof)
-        self.delay_s = round(float(random.uniform(0.0, MOST_DELAY_S)), 3)
-        self.simulation = Simulation(
-            robot, scene=hostile_scene(robot, seed, random),
-            plant=replace(plant, delay_s=self.delay_s), seed=seed, record=True, wander_seed=seed)
-        self.adversary = Adversary(robot, self.kind, random)
-        self.pusher = Pusher(robot.limits, start_after_s=2.0 / self.rate_hz)
-        self.monitor = self._monitor()
-        self.observer = ObstacleObserver()
-        self.commands: list[Command] = []
-        self.seen: list[ObstacleSet] = []
+    Args:
+        robot: The nominal robot.
+        seed: Seed of everything.
+        arrangement: One of `ARRANGEMENTS`.
+    """
+    random = np.random.default_rng([seed, 0xAD5E])
+    rate_hz = 100.0 if seed % 2 == 0 else 200.0
+    delay_s = round(float(random.uniform(0.0, MOST_DELAY_S)), 3)
+    simulation = Simulation(
+        robot, scene=hostile_scene(robot, seed, random),
+        plant=replace(Plant.default(seed, robot.dof), delay_s=delay_s), seed=seed, record=True,
+        wander_seed=seed)
+    adversary = Adversary(robot, KINDS[(seed // 2) % len(KINDS)], random)
+    monitor = _monitor(robot, arrangement, rate_hz)
+    return MonitorLoop(robot, simulation, monitor, rate_hz, START_S - SETTLE_S), adversary
 
-    def _monitor(self) -> SafetyMonitor | None:
-        if self.arrangement == OFF:
-            return None
-        parameters = SafetyParameters(
-            rate_hz=self.rate_hz, filter=self.arrangement in (FILTER, FULL),
-            fallback_type='hold')
-        self.robot.collision.warm_up()
-        judge = Indifferent(self.robot, parameters) if self.arrangement == FILTER else None
-        return SafetyMonitor(self.robot, parameters, judge)
 
-    def run(self) -> Adversarial:
-        """Run all ticks and judge the truth."""
-        dt_s = 1.0 / self.rate_hz
-        now_s = START_S - SETTLE_S
-        state = self.simulation.reset(time_s=now_s, obstacles_move=False)
-        ticks, still = round(DURATION_S / dt_s), round(SETTLE_S / dt_s)
-        committed: Trajectory | None = None
-        seen: tuple[Obstacle, ...] = ()
-        seen_s, interventions, decision = now_s, 0, None
-        for tick in range(-still, ticks):
-            if tick == 0:
-                self.simulation.activate_obstacles()
-            if tick % round(OBSERVE_S / dt_s) == 0:
-                true = self.simulation.obstacles_now()
-                seen, seen_s = self.observer.update(true, now_s), now_s
-                self.seen.append(ObstacleSet(now_s, true))
-            motion = self._motion(committed, state.position, seen, now_s, moves=tick >= 0)
-            command = motion
-            if self.monitor is not None:
-                decision = self.monitor.step(
-                    state, motion, seen, now_s, health=self._health(now_s, state.stamp_s, seen_s))
-                command = decision.command if decision.send else None
-                interventions += decision.intervention
-            committed = command if command is not None else committed
-            if command is not None:
-                self.commands.append(sent(command, now_s))
-            state = self.simulation.step(command, dt_s)
-            now_s = self.simulation.time_s
-        fallback = decision.counters.fallback_ticks if decision is not None else 0
-        return self._judge(interventions / ticks, fallback)
+def _monitor(robot: Arm, arrangement: str, rate_hz: float) -> SafetyMonitor | None:
+    if arrangement == OFF:
+        return None
+    parameters = SafetyParameters(
+        rate_hz=rate_hz, filter=arrangement in (FILTER, FULL), fallback_type='hold')
+    robot.collision.warm_up()
+    judge = Indifferent(robot, parameters) if arrangement == FILTER else None
+    return SafetyMonitor(robot, parameters, judge)
 
-    def _motion(
-        self, committed: Trajectory | None, position: Any, seen: tuple[Obstacle, ...],
-        now_s: float, *, moves: bool,
-    ) -> Trajectory | None:
-        if committed is None:
-            if self.monitor is not None:
-                return None
-            still = np.zeros((2, self.robot.dof))
-            committed = Trajectory(
-                now_s, np.array([0.0, 0.1]), np.stack([position, position]), still, still.copy(),
-                tuple(self.robot.joint_names), self.robot.base_frame)
-        place = committed.sample(now_s + 2.0 / self.rate_hz).position
-        velocity = np.zeros(self.robot.dof)
-        if moves:
-            velocity = self.adversary.velocity(place, seen, now_s)
-        return self.pusher.motion(committed, now_s, velocity)
 
-    def _health(self, now_s: float, state_s: float, seen_s: float) -> safety.Health:
-        return safety.Health(
-            state_age_s=now_s - state_s, motion_age_s=0.0, obstacles_age_s=now_s - seen_s,
-            accepted_plan_age_s=0.0, confidence=1.0, planner_alive=True, fallback_alive=True,
-            fallback_plan_age_s=0.0, own_gap_s=1.0 / self.rate_hz)
+def run_adversarial(robot: Arm, seed: int, arrangement: str) -> Adversarial:
+    """Run one episode; the arguments are those of `adversarial_loop`."""
+    loop, adversary = adversarial_loop(robot, seed, arrangement)
+    ticks, still = round(DURATION_S * loop.rate_hz), round(SETTLE_S * loop.rate_hz)
+    rest = np.zeros(robot.dof)
+    for tick in range(-still, ticks):
+        if tick == 0:
+            loop.simulation.activate_obstacles()
+        loop.observe()
+        asked = rest
+        if tick >= 0:
+            asked = adversary.velocity(loop.reference(), loop.obstacles, loop.now_s)
+        loop.tick(asked)
+    return _judge(loop, seed, arrangement, adversary.kind, loop.interventions / ticks)
 
-    def _judge(self, interventions: float, fallback_ticks: int) -> Adversarial:
-        recorder = self.simulation.recorder
-        assert recorder is not None
-        arrays = recorder.arrays()
-        judged = judge_episode(
-            self.robot, arrays, None if self.monitor is None else self.commands, self.seen)
-        violations = dict(judged.violations)
-        unverified = violations.pop('unverified_command', 0)
-        moved = float(np.abs(np.diff(arrays['q'], axis=0)).sum(axis=0).max())
-        return Adversarial(
-            self.seed, self.arrangement, self.kind, self.rate_hz, self.delay_s,
-            judged.contact_moving, judged.contacts_at_rest, violations, unverified, moved,
-            interventions, fallback_ticks, judged.clearance_min_m)
+
+def _judge(
+    loop: MonitorLoop, seed: int, arrangement: str, kind: str, interventions: float
+) -> Adversarial:
+    recorder = loop.simulation.recorder
+    assert recorder is not None
+    arrays = recorder.arrays()
+    judged = judge_episode(
+        loop.robot, arrays, None if loop.monitor is None else loop.commands, loop.seen)
+    violations = {name: int(count) for name, count in judged.violations.items()}
+    unverified = violations.pop('unverified_command', 0)
+    decision = loop.decision
+    return Adversarial(
+        seed, arrangement, kind, loop.rate_hz, loop.simulation.plant.delay_s,
+        judged.contact_moving, judged.contacts_at_rest, violations, unverified,
+        float(np.abs(np.diff(arrays['q'], axis=0)).sum(axis=0).max()), interventions,
+        decision.counters.fallback_ticks if decision is not None else 0, judged.clearance_min_m)

@@ -44,7 +44,7 @@ class Adversary:
         self, robot: Arm, kind: str, random: np.random.Generator, share: float = 0.9
     ) -> None:
         """Begin without a target."""
-        self._robot, self._kind, self._random = robot, kind, random
+        self._robot, self.kind, self._random = robot, kind, random
         self._top = share * robot.limits.velocity_rad_s
         self._deceleration = 0.8 * share * robot.limits.acceleration_rad_s2
         inner = robot.limits.inset(DROOP_RAD + CLEAR_RAD)
@@ -58,7 +58,7 @@ class Adversary:
     ) -> Array:
         """Return the velocity [n] to go for from a commanded position [n]."""
         packed = ObstacleArrays.pack(obstacles)
-        if self._kind == 'push':
+        if self.kind == 'push':
             asked = self._push(position, packed)
         else:
             if now_s >= self._until_s:
@@ -68,13 +68,13 @@ class Adversary:
         return self._inside(position, asked)
 
     def _choose(self, position: Array, obstacles: ObstacleArrays, now_s: float) -> None:
-        self._until_s = now_s + (ANEW_S if self._kind == 'random' else SEARCH_ANEW_S)
+        self._until_s = now_s + (ANEW_S if self.kind == 'random' else SEARCH_ANEW_S)
         self._target = None
-        if self._kind == 'limits':
+        if self.kind == 'limits':
             ends = np.stack([self._lower, self._upper])
             pick = self._random.integers(0, 2, self._robot.dof)
             self._target = ends[pick, np.arange(self._robot.dof)]
-        elif self._kind in ('search', 'own'):
+        elif self.kind in ('search', 'own'):
             self._target = self._search(position, obstacles)
         if self._target is None:
             self._velocity = self._top * self._random.choice([-1.0, 1.0], self._robot.dof)
@@ -109,7 +109,7 @@ class Adversary:
     def _descend(self, position: Array, obstacles: ObstacleArrays) -> Array | None:
         q = position
         for _ in range(STEPS):
-            near = self._near(q, obstacles, self._kind == 'own')
+            near = self._near(q, obstacles, self.kind == 'own')
             if not len(near.distance_m):
                 return None
             least = int(np.argmin(near.distance_m))

@@ -30,6 +30,8 @@ SELF, STANDING, WORKSPACE, MOVING, SEPARATION = range(5)
 SLACK_WEIGHTS = np.array([1e6, 1e5, 1e5, 1e4, 1e3])
 """Cost of a slack squared: own links before what stands, before what moves, before people."""
 NEAREST_ROWS = 40
+EARLIER_M = 0.005
+"""By how much barriers begin before the margin of the verification, which is to stay silent."""
 TORQUE_SHARE = 0.8
 """Of the torque limits: the robot may be heavier and stiffer to move than its model says."""
 
@@ -95,11 +97,11 @@ class BarrierSet:
         found = [joint_torque.barrier(step, self._arm, TORQUE_SHARE)]
         outer = int(np.count_nonzero(near.obstacle != OWN))
         own, others = _take(near, slice(outer, None)), _take(near, slice(outer))
-        found.append(link_link.barrier(step, own, parameters.own_margin_m, SELF))
+        found.append(link_link.barrier(step, own, parameters.own_margin_m + EARLIER_M, SELF))
         if outer:
             found.append(link_obstacle.barrier(
-                step, others, parameters.margin_m, self._movers, standing=STANDING,
-                moving=MOVING))
+                step, others, parameters.margin_m + EARLIER_M, self._movers,
+                standing=STANDING, moving=MOVING))
             if parameters.separation_person_speed_m_s > 0.0:
                 found.append(separation.barrier(step, others, self._separation, SEPARATION))
         if self._uses_tool:

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 LONGEST_S = 0.1
 LEAST_SPEED_RAD_S = 0.3
 NEAR_RAD = 0.01
+ALONG = 0.9
 SETTLING = 0.998
 """Share of the distance to the parameter that is kept from one measurement to the next."""
 
@@ -56,17 +57,20 @@ class DelayMeter:
         self._expected_s = expected_s
         self.range = DelayRange(expected_s, expected_s)
 
-    def measure(self, times: Array, rows: Array, position: Array, time_s: float) -> DelayRange:
+    def measure(
+        self, times: Array, rows: Array, position: Array, velocity: Array, time_s: float
+    ) -> DelayRange:
         """Return the range after one more measurement.
 
         Args:
             times: Times at which C was remembered, ascending, shape [k] [s].
             rows: C there, shape [k, n] [rad].
             position: Measured, shape [n] [rad].
+            velocity: Measured, shape [n] [rad/s].
             time_s: When it was measured [s].
         """
         least, most = self.range.least_s, self.range.most_s
-        found = nearest_delay(times, rows, position, time_s)
+        found = nearest_delay(times, rows, position, velocity, time_s)
         if found is not None:
             least, most = min(least, found), max(most, found)
         self.range = DelayRange(
@@ -75,10 +79,13 @@ class DelayMeter:
         return self.range
 
 
-def nearest_delay(times: Array, rows: Array, position: Array, time_s: float) -> float | None:
+def nearest_delay(
+    times: Array, rows: Array, position: Array, velocity: Array, time_s: float
+) -> float | None:
     """Return t - t* for the nearest point of a polyline in time [s], or None if it tells nothing.
 
-    It tells nothing where C was slow there, or the robot is not on it.
+    It tells nothing where C was slow there, the robot is not on it, or it moves the other way (C
+    has turned round, and passes the same point twice).
     """
     first = int(times.searchsorted(time_s - LONGEST_S))
     last = int(times.searchsorted(time_s, side='right'))
@@ -86,9 +93,11 @@ def nearest_delay(times: Array, rows: Array, position: Array, time_s: float) -> 
     if len(corners) < 2:
         return None
     _, k, share, distance = nearest_on_polyline(corners, position)
-    width = float(at_s[k + 1] - at_s[k])
-    speed = float(np.linalg.norm(corners[k + 1] - corners[k])) / width
-    if distance > NEAR_RAD or speed < LEAST_SPEED_RAD_S:
+    width, step = float(at_s[k + 1] - at_s[k]), corners[k + 1] - corners[k]
+    speed = float(np.linalg.norm(step)) / width
+    size = float(np.linalg.norm(step) * np.linalg.norm(velocity))
+    along = float(step @ velocity) >= ALONG * size
+    if distance > NEAR_RAD or speed < LEAST_SPEED_RAD_S or not along:
         return None
     if (share == 0.0 and k == 0) or (share == 1.0 and k == len(corners) - 2):
         return None

@@ -4,7 +4,7 @@
 Let C be what was committed and q the position measured at time t. The robot *follows* if
 max_i |q_i - C_i(t - delay)| is small. Its links deviate from the commanded *path* by the largest
 distance of a link's sphere between q and the nearest recent point of C; the verification grows
-its margin by that.
+its margin by what exceeds 0.5 mm of that, so that noise does not move it from tick to tick.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 
 REMEMBERED_TICKS = 64
 DECAY = 0.9
+NOISE_M = 5e-4
 STAND_RAD_S = 0.1
 
 
@@ -43,7 +44,8 @@ class Following:
 
     Attributes:
         error_rad: Largest |q - C(t - delay)| of a joint [rad].
-        deviation_m: Largest distance of a link from the commanded path, slowly forgotten [m].
+        deviation_m: Largest distance of a link from the commanded path beyond what the encoders'
+            noise makes of it, slowly forgotten [m].
         stands: The measured speeds are those of a robot that stands.
         expected: C(t - delay), shape [n] [rad]; None before anything was committed.
         delay: The delays that the robot may have; None before anything was committed.
@@ -111,12 +113,13 @@ class Follower:
         expected = _linear(times, rows, state.stamp_s - self._delay_s)
         nearest = nearest_on_polyline(rows, state.position)[0]
         apart = self._collision.centres(state.position) - self._collision.centres(nearest)
-        deviation = float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max()))
+        deviation = float(np.sqrt(np.einsum('ij,ij->i', apart, apart).max())) - NOISE_M
         self._last = Following(
             float(np.abs(state.position - expected).max()),
-            max(deviation, DECAY * self._last.deviation_m),
+            max(deviation, DECAY * self._last.deviation_m, 0.0),
             bool(np.abs(state.velocity).max() < STAND_RAD_S), expected,
-            self._meter.measure(times, rows, state.position, state.stamp_s))
+            self._meter.measure(
+                times, rows, state.position, state.velocity, state.stamp_s))
         return self._last
 
 

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adversarial episodes and `bench safety`, on a small scale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffusion_control import robots
+from diffusion_control.evaluation import bench_safety as bench
+from diffusion_control.evaluation.adversarial_episode import (
+    ARRANGEMENTS,
+    FILTER,
+    FULL,
+    OFF,
+    TAIL,
+    Adversarial,
+    hostile_scene,
+    run_adversarial,
+)
+from diffusion_control.evaluation.adversary import KINDS, Adversary
+from diffusion_control.evaluation.bench_safety_checks import REQUIRED, result_of
+from diffusion_control.robots import Obstacle
+from diffusion_control.simulation.wanderer import SEGMENT_S, Wanderer
+
+ARM = robots.load('panda')
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_a_wanderer_keeps_to_the_published_bounds(seed: int) -> None:
+    start = Obstacle('sphere', (0.1,), np.array([0.5, 0.0, 0.5]),
+                     velocity_m_s=np.array([0.0, 0.5, 0.0]))
+    wanderer = Wanderer.of(start, np.random.default_rng(seed))
+    times = np.arange(0.0, 20.0, 0.004)
+    states = [wanderer.at(time) for time in times]
+    position, velocity = (np.array([state[k] for state in states]) for k in (0, 1))
+    assert np.linalg.norm(velocity, axis=1).max() <= 0.5 + 1e-9
+    change = np.linalg.norm(np.diff(velocity, axis=0), axis=1) / 0.004
+    assert change.max() <= 2.0 and change.max() > 1.5
+    np.testing.assert_allclose(
+        np.diff(position, axis=0), 0.004 * (velocity[1:] + velocity[:-1]) / 2, atol=1e-5)
+    assert SEGMENT_S * len(wanderer.position_m) > 20.0
+    again = Wanderer.of(start, np.random.default_rng(seed))
+    np.testing.assert_array_equal(again.position_m, wanderer.position_m)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_an_adversary_stays_within_the_joint_limits(kind: str) -> None:
+    random = np.random.default_rng(3)
+    scene = hostile_scene(ARM, 3, random)
+    adversary = Adversary(ARM, kind, random)
+    q = np.array(scene.start_rad)
+    for tick in range(500):
+        velocity = adversary.velocity(q, scene.obstacles, 0.01 * tick)
+        assert (np.abs(velocity) <= 0.9 * ARM.limits.velocity_rad_s + 1e-9).all()
+        q = q + 0.01 * velocity
+        assert (q >= ARM.limits.lower_rad).all() and (q <= ARM.limits.upper_rad).all()
+    assert np.abs(q - np.array(scene.start_rad)).max() > 0.02
+
+
+def test_a_hostile_scene_has_movers_within_their_bounds() -> None:
+    for seed in range(5):
+        scene = hostile_scene(ARM, seed, np.random.default_rng(seed))
+        speeds = [float(np.linalg.norm(o.velocity_m_s)) for o in scene.obstacles]
+        assert sum(speed > 0 for speed in speeds) == 2 and max(speeds) <= 0.5
+
+
+def test_an_unfiltered_robot_touches_things_and_a_filtered_one_does_not() -> None:
+    off, full = run_adversarial(ARM, 2, OFF), run_adversarial(ARM, 2, FULL)
+    assert off.touched and off.violation_count > 0
+    assert full.violation_count == 0 and full.moved_rad > 0.3
+    assert (off.kind, off.rate_hz, off.delay_s) == (full.kind, full.rate_hz, full.delay_s)
+
+
+def test_the_same_seed_gives_the_same_episode() -> None:
+    assert run_adversarial(ARM, 5, FULL) == run_adversarial(ARM, 5, FULL)
+
+
+def test_bench_safety_runs_all_parts_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = bench.Amount({FULL: 1, OFF: 1, FILTER: 1, TAIL: 1}, 1, 30)
+    monkeypatch.setattr(bench, 'QUICK', small)
+    options = bench.BenchSafetyOptions(quick=True, out=tmp_path, commit='abc')
+    result = bench.bench_safety(options)
+    assert {check['name'] for check in result['checks']} >= set(REQUIRED)
+    assert result['failed'] == [] and len(result['rows']) == 4 + 4 + 3
+    printed = capsys.readouterr().out
+    assert 'filter and verification' in printed and 'thread time (us)' in printed
+    monkeypatch.setattr(bench, 'run_task', lambda *args: pytest.fail('nothing is left to run'))
+    again = bench.bench_safety(
+        bench.BenchSafetyOptions(quick=True, out=tmp_path, commit='abc', resume=True))
+    assert json.loads(json.dumps(again['rows'])) == json.loads(json.dumps(result['rows']))
+
+
+def row(arrangement: str, seed: int, **values: Any) -> dict[str, Any]:
+    episode = Adversarial(seed, arrangement, 'push', 100.0, 0.01, 0, 0)
+    return {'part': 'adversarial', 'name': arrangement, **episode.row(), **values}
+
+
+@pytest.mark.parametrize(('values', 'name'), [
+    ({'contact_moving': 1}, 'violations_filter_on'),
+    ({'violations': {'torque': 1}}, 'violations_filter_on'),
+    ({'unverified_command': 2}, 'violations_filter_on')])
+def test_one_violation_in_a_thousand_fails(values: dict[str, Any], name: str) -> None:
+    rows = [row(FULL, k) for k in range(999)] + [row(FULL, 999, **values)]
+    rows += [row(OFF, k, contact_moving=int(k % 2 == 0)) for k in range(1000)]
+    result = result_of(rows, commit='', command='', quick=True)
+    assert name in result['failed'] and 'contact_share_filter_off' not in result['failed']
+
+
+def test_an_adversary_that_hits_nothing_proves_nothing() -> None:
+    rows = [row(OFF, k, contact_moving=int(k < 290)) for k in range(1000)]
+    result = result_of(rows, commit='', command='', quick=True)
+    assert 'contact_share_filter_off' in result['failed']
+
+
+def test_times_are_judged_by_a_complete_run_only() -> None:
+    timing = {'part': 'timing', 'name': '8', 'seed': 0, 'ticks': 6000, 'filter_p99_s': 1.0,
+              'full_p99_s': 1.0, 'step_p99_s': 1.0}
+    for quick in (True, False):
+        result = result_of([timing], commit='', command='', quick=quick)
+        assert ('tick_filter_p99_s' in result['failed']) is not quick
+
+
+def test_all_arrangements_have_a_name() -> None:
+    from diffusion_control.evaluation.bench_safety_table import ARRANGEMENT_NAMES
+    assert set(ARRANGEMENT_NAMES) == set(ARRANGEMENTS)
