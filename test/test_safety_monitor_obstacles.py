@@ -38,8 +38,8 @@ def moving_contact(w: World, obstacles: tuple[Obstacle, ...]) -> float:
         rows[1:][moved], np.zeros(int(moved.sum())), arrays)[0].min())
 
 
-def test_an_obstacle_ahead_is_approached_slower_and_not_touched() -> None:
-    w = world()
+def test_an_obstacle_ahead_is_approached_slower_and_not_touched_without_the_filter_too() -> None:
+    w = world(filter=False)
     obstacle = ahead(w, 0.9)
     w.standing = (obstacle,)
     w.observed = w.observe()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.safety import cubic
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -56,19 +57,9 @@ def at(motion: Trajectory, time_s: float) -> tuple[Array, Array, Array]:
 
     The same as `Trajectory.sample`, several times faster for one instant.
     """
-    times = motion.times_s
-    rel = time_s - motion.stamp_s
-    if rel < times[0] or rel > times[-1] or len(times) == 1:
-        row = motion.position[0 if rel < times[0] else -1]
-        return row, np.zeros_like(row), np.zeros_like(row)
-    k = min(int(times.searchsorted(rel, side='right')), len(times) - 1) - 1
-    width = float(times[k + 1] - times[k])
-    t = (rel - float(times[k])) / width
-    q0, m0, m1 = motion.position[k], width * motion.velocity[k], width * motion.velocity[k + 1]
-    step = motion.position[k + 1] - q0
-    b, c = 3.0 * step - 2.0 * m0 - m1, m0 + m1 - 2.0 * step
-    return (q0 + t * (m0 + t * (b + t * c)), (m0 + t * (2.0 * b + (3.0 * t) * c)) / width,
-            (2.0 * b + (6.0 * t) * c) / width**2)
+    rows = cubic.state(
+        motion.times_s, motion.position, motion.velocity, time_s - motion.stamp_s)
+    return rows[0], rows[1], rows[2]
 
 
 def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece:
@@ -83,18 +74,10 @@ def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece
         start_s: ROS time of the first knot [s].
         end_s: ROS time of the last knot [s], at least `start_s`.
     """
-    first = at(motion, start_s)
-    if end_s <= start_s:
-        return Piece(np.array([start_s - now_s]), *(row[None] for row in first))
-    last = at(motion, end_s)
-    knots = motion.times_s + (motion.stamp_s - now_s)
-    low, high = knots.searchsorted(
-        (start_s - now_s + LEAST_GAP_S, end_s - now_s - LEAST_GAP_S)).tolist()
-    times = np.concatenate(([start_s - now_s], knots[low:high], [end_s - now_s]))
-    inner = (motion.position, motion.velocity, motion.acceleration)
-    return Piece(times, *(
-        np.concatenate((a[None], rows[low:high], b[None]))
-        for a, rows, b in zip(first, inner, last, strict=True)))
+    times, rows = cubic.stretch(
+        motion.times_s, motion.position, motion.velocity, motion.acceleration,
+        start_s - motion.stamp_s, end_s - motion.stamp_s, LEAST_GAP_S)
+    return Piece(times + (motion.stamp_s - now_s), rows[0], rows[1], rows[2])
 
 
 def rest_of(committed: Trajectory, now_s: float) -> Trajectory:
@@ -178,9 +161,9 @@ def splice(
 
 def join(first: Piece, second: Piece, least_gap_s: float = TAIL_GAP_S) -> Piece:
     """Return two pieces as one; the second begins where the first ends and its knot is kept."""
-    keep = first.times_s < second.times_s[0] - least_gap_s
+    kept = int(first.times_s.searchsorted(second.times_s[0] - least_gap_s))
     return Piece(*(
-        np.concatenate([a[keep], b]) for a, b in (
+        np.concatenate([a[:kept], b]) for a, b in (
             (first.times_s, second.times_s), (first.position, second.position),
             (first.velocity, second.velocity), (first.acceleration, second.acceleration))))
 

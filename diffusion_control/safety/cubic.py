@@ -81,3 +81,68 @@ def first_outside(rows: Any, low: Any, high: Any) -> int:
             if not low[j] <= rows[i, j] <= high[j]:
                 return i
     return -1
+
+
+@kernel()
+def fill_state(times: Any, position: Any, velocity: Any, rel: float, out: Any) -> None:
+    """Write position, velocity and acceleration [3, n] at one time; it stands beyond its ends."""
+    last = len(times) - 1
+    for j in range(position.shape[1]):
+        out[1, j] = out[2, j] = 0.0
+    if rel < times[0] or rel > times[last] or last == 0:
+        row = 0 if rel < times[0] else last
+        for j in range(position.shape[1]):
+            out[0, j] = position[row, j]
+        return
+    k = 0
+    while k < last - 1 and rel >= times[k + 1]:
+        k += 1
+    h = times[k + 1] - times[k]
+    s = (rel - times[k]) / h
+    for j in range(position.shape[1]):
+        m0, m1 = h * velocity[k, j], h * velocity[k + 1, j]
+        d = position[k + 1, j] - position[k, j]
+        b, c = 3.0 * d - 2.0 * m0 - m1, m0 + m1 - 2.0 * d
+        out[0, j] = position[k, j] + s * (m0 + s * (b + s * c))
+        out[1, j] = (m0 + s * (2.0 * b + 3.0 * s * c)) / h
+        out[2, j] = (2.0 * b + 6.0 * s * c) / (h * h)
+
+
+@kernel()
+def state(times: Any, position: Any, velocity: Any, rel: float) -> Any:
+    """Return position, velocity and acceleration at one time, shape [3, n]."""
+    out = np.empty((3, position.shape[1]))
+    fill_state(times, position, velocity, rel, out)
+    return out
+
+
+@kernel()
+def stretch(
+    times: Any, position: Any, velocity: Any, acceleration: Any, start: float, end: float,
+    gap: float,
+) -> Any:
+    """Return times [T] and rows [3, T, n] of a motion from `start` to `end`.
+
+    Knots nearer than `gap` to the ends are left out; with end <= start there is one row.
+    """
+    if end <= start:
+        one = np.empty((3, 1, position.shape[1]))
+        fill_state(times, position, velocity, start, one[:, 0])
+        return np.full(1, start), one
+    low, high = 0, 0
+    while low < len(times) and times[low] < start + gap:
+        low += 1
+    high = low
+    while high < len(times) and times[high] < end - gap:
+        high += 1
+    count = high - low + 2
+    at = np.empty(count)
+    rows = np.empty((3, count, position.shape[1]))
+    at[0], at[count - 1] = start, end
+    fill_state(times, position, velocity, start, rows[:, 0])
+    fill_state(times, position, velocity, end, rows[:, count - 1])
+    for k in range(low, high):
+        i = k - low + 1
+        at[i] = times[k]
+        rows[0, i], rows[1, i], rows[2, i] = position[k], velocity[k], acceleration[k]
+    return at, rows

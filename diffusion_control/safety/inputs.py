@@ -58,6 +58,8 @@ class InputFilter:
         self._motion: Trajectory | None = None
         self._packed = ObstacleArrays.pack(())
         self._packed_from: object = None
+        self._converted_from: object = None
+        self._converted: Trajectory | None = None
         self._missing_s = {'state': NEVER, 'motion': NEVER, 'obstacles': NEVER}
         self._last_s: float | None = None
 
@@ -76,7 +78,7 @@ class InputFilter:
         """
         dt_s = self._step_s(now_s, health)
         good_state = check_state(state, len(self._names), now_s)
-        good_motion = check_motion(motion, self._names)
+        good_motion = self._plain(check_motion(motion, self._names))
         good_obstacles = self._pack(obstacles)
         given = {'state': (state, good_state), 'motion': (motion, good_motion),
                  'obstacles': (obstacles, good_obstacles)}
@@ -92,6 +94,18 @@ class InputFilter:
                           if raw is not None and good is None)
         return Inputs(self._state, good_motion, self._packed,
                       self._aged(health, now_s, dt_s), dt_s, malformed)
+
+    def _plain(self, motion: Trajectory | None) -> Trajectory | None:
+        """Return the motion with arrays as the kernels were compiled for; the same one once."""
+        if motion is None or is_plain(
+                motion.times_s, motion.position, motion.velocity, motion.acceleration):
+            return motion
+        if motion is not self._converted_from:
+            self._converted_from = motion
+            self._converted = replace(
+                motion, times_s=plain(motion.times_s), position=plain(motion.position),
+                velocity=plain(motion.velocity), acceleration=plain(motion.acceleration))
+        return self._converted
 
     def _step_s(self, now_s: float, health: Health | None) -> float:
         last_s, self._last_s = self._last_s, now_s
@@ -131,6 +145,20 @@ class InputFilter:
         return packed
 
 
+def is_plain(*arrays: Array) -> bool:
+    """Tell whether arrays are float64, contiguous and writeable.
+
+    For any others a kernel would be compiled anew, inside the control loop.
+    """
+    return all(array.dtype == np.float64 and array.flags.c_contiguous and array.flags.writeable
+               for array in arrays)
+
+
+def plain(array: Array) -> Array:
+    """Return an array as float64, contiguous and writeable, without a copy where it is."""
+    return np.require(array, np.float64, ['C', 'W'])
+
+
 def worst(age_s: float | None, missing_s: float) -> float:
     """Return the larger age [s]; what is not a number counts as never received."""
     if age_s is None or math.isnan(age_s):
@@ -148,7 +176,9 @@ def check_state(state: object, count: int, now_s: float) -> RobotState | None:
             return None
     if not math.isfinite(state.stamp_s) or state.stamp_s > now_s + FUTURE_S:
         return None
-    return state
+    if is_plain(state.position, state.velocity):
+        return state
+    return replace(state, position=plain(state.position), velocity=plain(state.velocity))
 
 
 def check_motion(motion: object, names: tuple[str, ...]) -> Trajectory | None:

@@ -144,7 +144,8 @@ class Stopper:
                 'bad duration of a ramp', where='duration_s', value=duration_s, allowed='> 0 s')
         times = self._knot_times(end_s)
         samples = np.array([self._output.at_time(time) for time in times.tolist()])
-        return Ramp(times, samples[:, 0], samples[:, 1], samples[:, 2], notes)
+        rows = np.ascontiguousarray(samples.transpose(1, 0, 2))
+        return Ramp(times, rows[0], rows[1], rows[2], notes)
 
     def _load(self, position: Array, velocity: Array, acceleration: Array, target: Array
               ) -> tuple[str, ...]:
