@@ -35,6 +35,7 @@ TEST = [
     'pytest==8.3.5',  # 9 and 8.4 clash with launch_testing and launch_pytest
     'pytest-timeout>=2.4,<3',
     'hypothesis>=6.100,<7',
+    'pin-pink>=4.4,<5',  # its barriers, to compare ours with
 ]
 DEV = [
     *TEST,

@@ -16,7 +16,7 @@ from diffusion_control import robots
 from diffusion_control.robots import Obstacle, ObstacleArrays
 from diffusion_control.robots.distance import NOTHING_M
 from diffusion_control.robots.limits import DROOP_RAD
-from diffusion_control.robots.nearest import OWN
+from diffusion_control.robots.nearest import OWN, NearestRows
 from diffusion_control.safety.barrier_set import MOVING, STANDING, BarrierSet
 from diffusion_control.safety.barriers import (
     joint_acceleration,
@@ -256,3 +256,43 @@ def test_workspace_rows_point_inwards() -> None:
     assert len(rows.floor) == 3
     out = np.linalg.lstsq(jacobian, np.array([0.5, 0.0, 0.0]), rcond=None)[0]
     assert (rows.slope @ out < rows.floor).any() and (rows.slope @ -out >= rows.floor).all()
+
+
+# --- beside pink --------------------------------------------------------------------------
+
+def pinks(q: Array) -> tuple[Any, Any]:
+    """Return pink's barriers and its configuration of the arm."""
+    barriers = pytest.importorskip('pink.barriers', reason='pin-pink is not installed')
+    from pink import Configuration
+    return barriers, Configuration(ARM.model, ARM.model.createData(), q)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_workspace_rows_are_pinks_position_barrier(seed: int) -> None:
+    q = spread(list(0.8 * np.random.default_rng(seed).uniform(-1, 1, 7)))
+    barriers, configuration = pinks(q)
+    lower, upper = np.array([-1.0, -0.8, -0.2]), np.array([0.9, 1.0, 1.3])
+    theirs = barriers.PositionBarrier('diffusion_control_tool', p_min=lower, p_max=upper)
+    ours = workspace_box.barrier(
+        step(q), ARM.tool_pose(q)[0], ARM.tool_jacobian(q)[:3], lower, upper, 0.0, 2)
+    np.testing.assert_allclose(ours.h, theirs.compute_barrier(configuration), atol=1e-9)
+    np.testing.assert_allclose(ours.slope, theirs.compute_jacobian(configuration), atol=1e-9)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_link_rows_are_pinks_body_spherical_barrier(seed: int) -> None:
+    """|p|^2 - d^2 there is (h + 2 r)^2 - d^2 here, and its slope 2 |p| times ours."""
+    q = spread(list(0.8 * np.random.default_rng(seed).uniform(-1, 1, 7)))
+    barriers, configuration = pinks(q)
+    frames, joints, radius = ('panda_joint2', 'panda_joint5'), np.array([2, 5]), 0.05
+    theirs = barriers.BodySphericalBarrier(frames, d_min=0.2)
+    rows = NearestRows(
+        ARM.chain.placements, np.searchsorted(joints, np.arange(8), side='right'),
+        np.array([[0.0, 0.0, 0.0, radius]] * 2), np.array([0, 1]), joints, np.array([[0, 1]]),
+        floor_m=-9.0, floor_first=0, obstacle_first=0)
+    empty = ObstacleArrays.pack(())
+    found = rows.find(q, empty.code, empty.centre_m, empty.rotation, empty.half_m)
+    apart = found.distance_m[0] + 2 * radius
+    assert theirs.compute_barrier(configuration)[0] == pytest.approx(apart**2 - 0.04)
+    np.testing.assert_allclose(
+        2 * apart * found.slope[0], theirs.compute_jacobian(configuration), atol=1e-9)
