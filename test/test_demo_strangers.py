@@ -39,6 +39,26 @@ while time.monotonic() < end:
     count += 1
     time.sleep(0.01)
 """
+TUNER = """
+import sys, time
+import rclpy
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+rclpy.init()
+node = rclpy.create_node('tuner')
+client = node.create_client(SetParameters, '/safety/set_parameters')
+if not client.wait_for_service(60.0):
+    sys.exit('no service')
+time.sleep(6.0)
+for name, value in (('margin_m', 0.02), ('margin_m', 0.005), ('speed_scale', 0.5),
+                    ('speed_scale', 0.9), ('state.stale_s', 0.2)):
+    request = SetParameters.Request()
+    request.parameters = [Parameter(name, value=value).to_parameter_msg()]
+    future = client.call_async(request)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=10.0)
+    result = future.result().results[0]
+    print(name, value, result.successful, result.reason.splitlines()[0:1], flush=True)
+"""
 SCENE = {'seed': 0, 'obstacles': [], 'start_rad': [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785],
          'goals': [{'position_m': [0.5, 0.0, 0.4], 'quaternion': [1.0, 0.0, 0.0, 0.0]}]}
 
@@ -57,6 +77,23 @@ def test_a_flood_of_broken_plans_changes_nothing_but_counters(tmp_path: Path) ->
     latched = [event['cause'] for event in run.events if event['to'] == 'EMERGENCY']
     assert all('lost for' in cause for cause in latched), 'a slow machine may be late, no more'
     assert sum(run.summary['plan']['rejected'].values()) > 50
+
+
+@pytest.mark.process
+def test_limits_of_a_moving_robot_are_tightened_and_never_loosened(tmp_path: Path) -> None:
+    tuner = subprocess.Popen(
+        [sys.executable, '-c', TUNER], env=environment(123), stdout=subprocess.PIPE, text=True)
+    try:
+        run = run_demo(tmp_path, 123, '--duration-s', '14')
+        printed, _ = tuner.communicate(timeout=20)
+    finally:
+        tuner.kill()
+        tuner.wait()
+    assert run.summary is not None, run.text
+    assert harm(run.summary) == {}
+    lines = printed.splitlines()
+    assert [line.split()[2] for line in lines] == ['True', 'False', 'True', 'False', 'False']
+    assert 'loosened' in lines[1] and 'loosened' in lines[3]
 
 
 @pytest.mark.process
