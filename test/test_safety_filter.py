@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safety_world import ARM, SPIN, drive, spinning, world
+from safety_world import ARM, GOOD, SPIN, drive, spinning, world
 from test_safety_barriers import SCENE, UNITS, spread, step
 
 from diffusion_control.errors import ConfigurationError
@@ -247,3 +247,14 @@ def test_a_scene_full_of_things_is_solved_alike_twice() -> None:
     first, again = FILTER.filter(now, asked), FILTER.filter(now, asked)
     assert first.velocity is not None and again.velocity is not None
     np.testing.assert_array_equal(first.velocity, again.velocity)
+
+
+def test_after_a_filtered_step_the_stop_is_no_longer_than_it_need_be() -> None:
+    """The tracker's path goes on at full speed where the filter has slowed the arm."""
+    w = world(speed_scale=0.3)
+    drive(w, 1.0, SPIN)
+    speed = float(np.abs(w.dq).max())
+    decision = drive(w, 0.01, SPIN, health=replace(GOOD, emergency_stop=True))[-1]
+    assert decision.state == 'EMERGENCY' and decision.action == 'brake'
+    top, jerk = 0.75 * ARM.limits.acceleration_rad_s2[0], 0.75 * ARM.limits.jerk_rad_s3[0]
+    assert decision.tail_s <= speed / top + top / jerk + 0.06

@@ -378,3 +378,17 @@ def test_every_candidate_is_complete_and_legal(
         np.testing.assert_allclose(motion.velocity[0], at(committed, now_s)[1], atol=1e-6)
         reason, _ = verifier.limits(motion, on_grid(motion, moving_until(motion))[1])
         assert reason in ('', 'position_limit')
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_a_check_that_gives_up_early_says_the_same(arm: Arm, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    motion = swing(arm, rng.uniform(-0.9, 0.9, 7) * arm.limits.velocity_rad_s, hold_s=0.3)
+    tool = arm.tool_pose(on_grid(motion, moving_until(motion))[1][len(motion.times_s)])[0]
+    ball = Obstacle('sphere', (0.06,), tool + rng.normal(size=3) * 0.06)
+    around = Surroundings(ObstacleArrays.pack((ball,)), 0.0)
+    verifier = Verifier(arm, PARAMETERS)
+    whole, short = verifier.verify(motion, around), verifier.verify(motion, around, complete=False)
+    assert (whole.ok, whole.clearance_m, whole.moving_s) == (
+        short.ok, short.clearance_m, short.moving_s)
+    assert short.h_min >= whole.h_min and (not whole.ok or short.h_min == whole.h_min)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 AT_REST = 'AT_REST'
 OBSTACLE_PERIOD_S = 0.04
-LAST_PLAN_S = 0.02
+LAST_PLAN_S = 0.03
 """A plan that is under way when the planner dies still arrives, and the next tick notices."""
 
 

@@ -49,8 +49,8 @@ class Mutant:
 
 
 def _all_pass(verify: Callable[..., Any]) -> Callable[..., Any]:
-    def always(self: Verifier, motion: Any, around: Any) -> Any:
-        return replace(verify(self, motion, around), ok=True, reason='')
+    def always(self: Verifier, motion: Any, around: Any, **options: Any) -> Any:
+        return replace(verify(self, motion, around, **options), ok=True, reason='')
     return always
 
 

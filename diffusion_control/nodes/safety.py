@@ -34,7 +34,7 @@ from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
 from diffusion_control.nodes.taps import Taps
-from diffusion_control.safety.decision import SafetyDecision
+from diffusion_control.safety.decision import BRAKE, SafetyDecision
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.warm_up import exercise
 
@@ -145,7 +145,8 @@ class SafetyNode(ControlNode):
     def _tick(self) -> None:
         cpu = time.thread_time()
         decision = self._decide()
-        self._loop.wait_until(SEND_AFTER_S)
+        if decision is None or decision.action != BRAKE:  # a brake leaves at once
+            self._loop.wait_until(SEND_AFTER_S)
         while decision is not None and self._too_late():  # never twice in a row
             self._late += 1
             decision = self._decide()

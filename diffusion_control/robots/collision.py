@@ -150,6 +150,7 @@ class CollisionModel:
         self, positions: Array, times_s: Array, obstacles: ObstacleArrays, *,
         speed_m_s: float = 0.5, acceleration_m_s2: float = 2.0, velocity_error_m_s: float,
         turning_s: float = math.inf, spread_s: float = 0.0,
+        give_up_m: tuple[float, float, float] = (-math.inf, -math.inf, 0.0),
     ) -> tuple[Array, Array]:
         """Return lower bounds of the distances between knots to all that movers can reach.
 
@@ -166,6 +167,9 @@ class CollisionModel:
             turning_s: Time after the obstacles were seen until which a mover may accelerate; from
                 then on it is taken to go on as it was seen [s].
             spread_s: By how much the times may be too late: a mover is grown by its way in it [s].
+            give_up_m: Distances to obstacles and to self and floor below which the rest is not
+                computed, but repeats what was found; the first knot itself, less the third entry,
+                is never too near [m].
 
         Returns:
             To obstacles, and to self and floor, each of shape [L] [m].
@@ -176,8 +180,8 @@ class CollisionModel:
             _vector(positions), _vector(times_s), self._placements, self.first, self.spheres,
             self.pairs, self.floor_m, self.floor_first, self.obstacle_first, self._lever_m,
             o.code, o.centre_m, o.rotation, o.half_m, o.velocity_m_s, o.may_move,
-            np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s, turning_s, spread_s]),
-            obstacle, own)
+            np.array([speed_m_s, acceleration_m_s2, velocity_error_m_s, turning_s, spread_s,
+                      *give_up_m]), obstacle, own)
         return obstacle, own
 
     def nearest(self, position: Array, obstacles: ObstacleArrays, times_s: Array) -> Nearest:

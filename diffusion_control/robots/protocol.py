@@ -37,6 +37,7 @@ class Collision(Protocol):
         self, positions: Array, times_s: Array, obstacles: ObstacleArrays, *,
         speed_m_s: float = 0.5, acceleration_m_s2: float = 2.0, velocity_error_m_s: float,
         turning_s: float = ..., spread_s: float = ...,
+        give_up_m: tuple[float, float, float] = ...,
     ) -> tuple[Array, Array]:
         """Return lower bounds of both distances [m] to whatever a bounded mover can reach."""
         ...

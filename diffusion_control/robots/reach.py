@@ -131,8 +131,9 @@ def reach_clearance(
         lever_m: Longest possible distance from a joint to a sphere beyond it [m].
         may_move: False where an obstacle stands still, shape [k].
         bounds: Speed [m/s], acceleration [m/s^2], velocity error [m/s] of a mover, and the time
-            until which it may change its velocity [s], and by how much the times may be too late
-            [s], shape [5].
+            until which it may change its velocity [s], by how much the times may be too late [s],
+            and below which distances to obstacles and to self and floor the rest is given up
+            unless the first knot was as near but for the last entry [m], shape [8].
     """
     count = spheres.shape[0]
     now, before = np.empty((count, 3)), np.empty((count, 3))
@@ -159,3 +160,8 @@ def reach_clearance(
             now, before, spheres, obstacle_first, seen, moved,
             code, centre, rotation, half, velocity, still, may_move, times_s[i], step_s, bounds)
         obstacle_out[i] = near - sag_m if near < NOTHING_M else near
+        if i > 0 and (obstacle_out[i] < min(bounds[5], obstacle_out[0] - bounds[7])
+                      or own_out[i] < min(bounds[6], own_out[0] - bounds[7])):
+            obstacle_out[i + 1:] = obstacle_out[i]
+            own_out[i + 1:] = own_out[i]
+            return

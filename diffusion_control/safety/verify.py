@@ -127,11 +127,21 @@ class Verifier:
         self._velocity = limits.velocity_rad_s * (1.0 + RELATIVE_TOLERANCE)
         self._acceleration = limits.acceleration_rad_s2 * (1.0 + RELATIVE_TOLERANCE)
 
-    def verify(self, motion: Trajectory, around: Surroundings) -> Verification:
-        """Return whether a motion that begins now may be sent, against everything."""
+    def verify(
+        self, motion: Trajectory, around: Surroundings, *, complete: bool = True
+    ) -> Verification:
+        """Return whether a motion that begins now may be sent, against everything.
+
+        Args:
+            motion: The motion.
+            around: What to check against.
+            complete: Find the least distance also where the motion is refused; else the first
+                distance that is too small is enough.
+        """
         moving_s = moving_until(motion)
         grid, position = on_grid(motion, moving_s)
-        obstacle, own = self._distances(*self._settling(grid, position), around, moving_s)
+        obstacle, own = self._distances(
+            *self._settling(grid, position), around, moving_s, complete)
         clearance = float(min(obstacle[0], own[0]))
         obstacle -= self._parameters.margin_m + around.deviation_m
         own -= self._parameters.own_margin_m + around.deviation_m
@@ -183,15 +193,20 @@ class Verifier:
                 return code, index
         return '', 0
 
-    def _distances(self, grid: Array, position: Array, around: Surroundings, moving_s: float
-                   ) -> tuple[Array, Array]:
+    def _distances(
+        self, grid: Array, position: Array, around: Surroundings, moving_s: float, complete: bool
+    ) -> tuple[Array, Array]:
         bounds = self._parameters
+        give_up_m = (-math.inf, -math.inf, 0.0) if complete else (
+            bounds.margin_m + around.deviation_m, bounds.own_margin_m + around.deviation_m,
+            NOT_WORSE_M)
         late_s, spread_s = around.late(bounds.command_delay_s)
         return self._collision.reach_clearance(
             position, grid + late_s, around.obstacles, turning_s=moving_s + late_s,
             speed_m_s=bounds.obstacles_max_speed_m_s,
             acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
-            velocity_error_m_s=bounds.obstacles_velocity_error_m_s, spread_s=spread_s)
+            velocity_error_m_s=bounds.obstacles_velocity_error_m_s, spread_s=spread_s,
+            give_up_m=give_up_m)
 
 
 def moving_until(motion: Trajectory) -> float:
