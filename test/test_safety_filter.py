@@ -18,6 +18,7 @@ from diffusion_control.evaluation.mutants import MUTANTS
 from diffusion_control.evaluation.mutate import run_mutant
 from diffusion_control.robots import Obstacle, ObstacleArrays
 from diffusion_control.safety import SafetyParameters
+from diffusion_control.safety.barriers import link_link
 from diffusion_control.safety.delay import DelayMeter
 from diffusion_control.safety.filter import BarrierFilter, Filtered
 from diffusion_control.safety.step_filter import StepFilter
@@ -101,6 +102,24 @@ def test_an_answer_that_is_not_exact_is_not_used(
     decisions = drive(w, 0.08, SPIN)  # more than the scale admits, so that the solver is asked
     assert decisions[-1].refusal == f'filter_{status}' and decisions[-1].action == 'tail'
     assert decisions[-1].verified
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('field', ['slope', 'floor'])
+def test_a_barrier_that_is_not_finite_never_lets_anything_pass(
+    bad: float, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    barrier = link_link.barrier
+
+    def broken(*args: Any) -> Any:
+        rows = barrier(*args)
+        getattr(rows, field)[0] = bad
+        return rows
+
+    monkeypatch.setattr(link_link, 'barrier', broken)
+    found = FILTER.filter(step(obstacles=NOWHERE), np.full(7, 0.05))
+    harmless = field == 'floor' and bad == -np.inf
+    assert (found.velocity is not None) is harmless
 
 
 def test_an_error_in_the_filter_ends_in_emergency_and_the_stored_tail(

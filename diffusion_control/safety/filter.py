@@ -29,7 +29,7 @@ from diffusion_control.safety.barrier_set import NEAREST_ROWS, SLACK_WEIGHTS, Ba
 from diffusion_control.safety.barriers.step import Rows, Step
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.solvers.daqp import DaqpSolver
-from diffusion_control.solvers.protocol import SOLVED, QuadraticProgram
+from diffusion_control.solvers.protocol import FAILED, SOLVED, QuadraticProgram
 
 Array = NDArray[np.float64]
 
@@ -46,7 +46,6 @@ class Filtered:
         velocity: v, shape [n]; None if there is none that may be used.
         changed: v differs from the nominal velocity by more than 1e-3 rad/s.
         slack: The largest slack, 0 where every barrier holds.
-        h_min: Least value of a distance barrier now, `inf` without any.
         active: Number of rows that hold with equality.
         status: `solved`, or why the answer was not used.
     """
@@ -54,7 +53,6 @@ class Filtered:
     velocity: Array | None
     changed: bool
     slack: float
-    h_min: float
     active: int
     status: str
 
@@ -82,8 +80,8 @@ class BarrierFilter:
         """Return the velocity after the step that is nearest to `nominal` [n]."""
         bounds = self._barriers.bounds(step)
         rows = self._barriers.rows(step, nominal)
-        wanted = rows.softness >= 0
-        h_min = float(rows.h[wanted].min(initial=np.inf))
+        if not np.isfinite(rows.slope).all():
+            return Filtered(None, True, 0.0, 0, FAILED)
         lower = np.full(self._size + self._count, -np.inf)
         upper = np.full(self._size + self._count, np.inf)
         lower[:self._dof], upper[:self._dof] = bounds.lower, bounds.upper
@@ -92,16 +90,16 @@ class BarrierFilter:
         matrix = self._matrix(rows)
         linear = np.concatenate((-nominal, np.zeros(self._classes)))
         if _admits(matrix, nominal, lower, upper):
-            return Filtered(nominal, False, 0.0, h_min, 0, SOLVED)
+            return unfiltered(nominal)
         self._solver.replace_rows(matrix)
         solution = self._solver.solve(linear, lower, upper)
         if solution.status != SOLVED:
-            return Filtered(None, True, 0.0, h_min, 0, solution.status)
+            return Filtered(None, True, 0.0, 0, solution.status)
         velocity = solution.x[:self._dof]
         changed = bool(np.abs(velocity - nominal).max() > UNCHANGED_RAD_S)
         active = int((np.abs(solution.multipliers[self._size:]) > 1e-9).sum())
         return Filtered(
-            velocity, changed, float(solution.x[self._dof:].max()), h_min, active, SOLVED)
+            velocity, changed, float(solution.x[self._dof:].max()), active, SOLVED)
 
     def _matrix(self, rows: Rows) -> Array:
         """Return A with a column for each class of slack, empty rows at the end."""
@@ -115,7 +113,7 @@ class BarrierFilter:
 
 def unfiltered(velocity: Array) -> Filtered:
     """Return the answer that leaves a velocity [n] as it is."""
-    return Filtered(velocity, False, 0.0, np.inf, 0, SOLVED)
+    return Filtered(velocity, False, 0.0, 0, SOLVED)
 
 
 def _admits(matrix: Array, nominal: Array, lower: Array, upper: Array) -> bool:

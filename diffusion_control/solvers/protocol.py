@@ -112,7 +112,8 @@ def judge(
     gradient = program.hessian @ x + linear + multipliers[:count]
     gradient = gradient + program.rows.T @ multipliers[count:]
     dual = float(np.abs(gradient).max() / max(1.0, float(np.abs(linear).max())))
-    if status == SOLVED and (primal > primal_tolerance or dual > dual_tolerance):
+    exact = primal <= primal_tolerance and dual <= dual_tolerance  # NaN is not
+    if status == SOLVED and not exact:
         status = INACCURATE
     if status == ITERATION_LIMIT and primal <= primal_tolerance:
         status = SUBOPTIMAL
