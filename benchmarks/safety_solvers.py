@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,16 +82,14 @@ def collected(count: int) -> list[tuple[Programme, int]]:
         found.append((Programme(linear, lower, upper, rows[-1].copy()), active))
         return solution
 
-    DaqpSolver.solve, DaqpSolver.replace_rows = keep, keep_rows  # type: ignore[method-assign]
-    try:
+    with (patch.object(DaqpSolver, 'solve', keep),
+          patch.object(DaqpSolver, 'replace_rows', keep_rows)):
         robot = robots.load('panda')
         for seed in range(0, 200, 2):
             run_adversarial(robot, seed, FULL)
             if all(sum(hard == (active >= HARD) for _, active in found) >= count
                    for hard in (False, True)):
                 break
-    finally:
-        DaqpSolver.solve, DaqpSolver.replace_rows = solve, replace_rows  # type: ignore[method-assign]
     return found
 
 

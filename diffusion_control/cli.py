@@ -37,6 +37,12 @@ RobotConfig = Annotated[str, typer.Option(
 Planner = Annotated[str, typer.Option('--planner', metavar='NAME', help='Planner by name.')]
 Plant = Annotated[str, typer.Option(
     '--plant', metavar='default|nominal|FILE', help='Plant that the simulator draws or reads.')]
+Jobs = Annotated[
+    int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')]
+Resume = Annotated[bool, typer.Option('--resume', help='Keep the finished rows of --out.')]
+Seeds = Annotated[str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')]
+OneSeed = Annotated[int | None, typer.Option(
+    '--seed', metavar='N', help='The same as --seeds N:N+1.')]
 RUNS = Path('runs')
 TASKS = ('arm',)
 BENCHES = ('safety',)
@@ -112,8 +118,7 @@ def evaluate(
         str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'hold',
     episodes: Annotated[
         int, typer.Option('--episodes', metavar='N', min=1, help='Number of scenes.')] = 100,
-    jobs: Annotated[
-        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
+    jobs: Jobs = 1,
     resume: Annotated[
         bool, typer.Option('--resume', help='Keep the finished episodes of --out.')] = False,
     scenes: Annotated[
@@ -162,10 +167,8 @@ def bench(
     robot_config: RobotConfig = 'panda',
     quick: Annotated[
         bool, typer.Option('--quick', help='Less of everything, under three minutes.')] = False,
-    resume: Annotated[
-        bool, typer.Option('--resume', help='Keep the finished rows of --out.')] = False,
-    jobs: Annotated[
-        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
+    resume: Resume = False,
+    jobs: Jobs = 1,
     episodes: Annotated[int | None, typer.Option(
         '--episodes', metavar='N', min=1,
         help='Adversarial episodes of each arrangement; default 1000 and 300.')] = None,
@@ -190,16 +193,14 @@ def faults(
     robot: Robot = 'arm',
     fault: Annotated[list[str] | None, typer.Option(
         '--fault', metavar='NAME', help='An inject name; may be repeated; default all.')] = None,
-    seeds: Annotated[
-        str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')] = '0:10',
+    seeds: Seeds = '0:10',
     level: Annotated[
         str, typer.Option('--level', metavar='process', help='Real processes.')] = 'process',
     jobs: Annotated[int, typer.Option(
         '--jobs', metavar='N', min=1, help='Level process runs one at a time all the same.')] = 1,
     resume: Annotated[
         bool, typer.Option('--resume', help='Keep the finished runs of --out.')] = False,
-    seed: Annotated[int | None, typer.Option(
-        '--seed', metavar='N', help='The same as --seeds N:N+1.')] = None,
+    seed: OneSeed = None,
     out: Out = RUNS,
     json: Json = False,
 ) -> int:
@@ -221,16 +222,12 @@ def mutate(
     robot: Robot = 'arm',
     fault: Annotated[list[str] | None, typer.Option(
         '--fault', metavar='NAME', help='A mutant; may be repeated; default all.')] = None,
-    seeds: Annotated[
-        str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')] = '0:1',
+    seeds: Seeds = '0:1',
     level: Annotated[
         str, typer.Option('--level', metavar='inprocess', help='In this process.')] = 'inprocess',
-    jobs: Annotated[
-        int, typer.Option('--jobs', metavar='N', min=1, help='Processes side by side.')] = 1,
-    resume: Annotated[
-        bool, typer.Option('--resume', help='Keep the finished rows of --out.')] = False,
-    seed: Annotated[int | None, typer.Option(
-        '--seed', metavar='N', help='The same as --seeds N:N+1.')] = None,
+    jobs: Jobs = 1,
+    resume: Resume = False,
+    seed: OneSeed = None,
     out: Out = RUNS,
     json: Json = False,
 ) -> int:

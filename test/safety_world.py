@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import robots, safety
-from diffusion_control.evaluation.pusher import Pusher
 from diffusion_control.robots import Arm, Obstacle, ObstacleArrays, RobotState
 from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
+from diffusion_control.trajectory.pusher import Pusher
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
+from test_safety_verify import swing
 
 from diffusion_control import robots
 from diffusion_control.robots import Obstacle, ObstacleArrays
@@ -22,7 +23,6 @@ from diffusion_control.safety.verify import Surroundings, Verifier
 from diffusion_control.simulation.contacts import ContactSense, ObstacleDistance
 from diffusion_control.simulation.model import build_model
 from diffusion_control.simulation.plant import Plant
-from diffusion_control.trajectory.stop import Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -98,14 +98,8 @@ def scene(rng: np.random.Generator, start: Array) -> tuple[Obstacle, ...]:
 
 def random_motion(rng: np.random.Generator, start: Array) -> Trajectory:
     """Return a ramp to a random velocity, and a stop."""
-    stopper, still = Stopper(ARM.limits.scaled(0.9), period_s=0.05), np.zeros(7)
     velocity = rng.uniform(-0.9, 0.9, 7) * ARM.limits.velocity_rad_s
-    ramp = stopper.ramp(start, still, still, velocity, duration_s=rng.uniform(0.05, 0.3))
-    stop = stopper.stop(ramp.position[-1], ramp.velocity[-1], ramp.acceleration[-1])
-    rows = [np.concatenate([getattr(ramp, name), getattr(stop, name)[1:]])
-            for name in ('position', 'velocity', 'acceleration')]
-    times = np.concatenate([ramp.times_s, ramp.times_s[-1] + stop.times_s[1:]])
-    return Trajectory(0.0, times, rows[0], rows[1], rows[2], tuple(ARM.joint_names), '')
+    return swing(ARM, velocity, start=start, stamp_s=0.0, hold_s=rng.uniform(0.05, 0.3))
 
 
 @pytest.mark.parametrize('seed', range(12))

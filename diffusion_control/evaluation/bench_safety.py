@@ -178,7 +178,6 @@ def _goal(robot_config: str, task: Task) -> dict[str, Any]:
     counters = loop.decision.counters if loop.decision is not None else None
     return {
         'success': loop.done, 'time_s': loop.reached_s[-1] if loop.done else None,
-        'moved_s': loop.now_s - 10.0,
         'fallback_ticks': counters.fallback_ticks if counters else 0,
         'ticks': counters.ticks if counters else round(loop.now_s / TICK_S)}
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_truth import sent
 from diffusion_control.evaluation.published_obstacles import ObstacleSet
-from diffusion_control.evaluation.pusher import Pusher
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
 from diffusion_control.simulation.simulation import Simulation
+from diffusion_control.trajectory.pusher import Pusher
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]

@@ -13,17 +13,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import safety
-from diffusion_control.evaluation.pusher import Pusher
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.choice import Chooser
 from diffusion_control.safety.step_filter import StepFilter
+from diffusion_control.trajectory.pusher import Pusher
 
 Array = NDArray[np.float64]
 KINDS: tuple[tuple[Shape, tuple[float, ...]], ...] = (
@@ -92,14 +93,10 @@ def time_monitor(
     inner, whole = _Clocked(StepFilter.filter), _Clocked(Chooser.follow)
     step = _Clocked(monitor.step)
     actions: dict[str, int] = {}
-    originals = StepFilter.filter, Chooser.follow
-    StepFilter.filter = lambda *args: inner(*args)  # type: ignore[method-assign]
-    Chooser.follow = lambda *args: whole(*args)  # type: ignore[method-assign]
-    try:
+    with (patch.object(StepFilter, 'filter', lambda *args: inner(*args)),
+          patch.object(Chooser, 'follow', lambda *args: whole(*args))):
         for action in _drive(robot, step, monitor, ticks + WARM_TICKS, obstacles, paced, seed):
             actions[action] = actions.get(action, 0) + 1
-    finally:
-        StepFilter.filter, Chooser.follow = originals  # type: ignore[method-assign]
     return Timing(
         np.array(inner.spent_s[WARM_TICKS:]), np.array(whole.spent_s[WARM_TICKS:]),
         np.array(step.spent_s[WARM_TICKS:]), actions)

@@ -22,7 +22,7 @@ from diffusion_control.safety.barriers import (
     workspace_box,
 )
 from diffusion_control.safety.barriers.step import Bounds, Rows, Step
-from diffusion_control.safety.parameters import NO_SIDE_M, SafetyParameters
+from diffusion_control.safety.parameters import SafetyParameters
 
 Array = NDArray[np.float64]
 
@@ -66,10 +66,7 @@ class BarrierSet:
         self._separation = separation.Separation(
             parameters.separation_person_speed_m_s, parameters.separation_reaction_s,
             parameters.separation_intrusion_m)
-        lower = np.array(parameters.workspace_lower_m)
-        upper = np.array(parameters.workspace_upper_m)
-        self._lower = np.where(lower <= -NO_SIDE_M, -np.inf, lower)
-        self._upper = np.where(upper >= NO_SIDE_M, np.inf, upper)
+        self._lower, self._upper = parameters.workspace
 
     @property
     def _uses_tool(self) -> bool:

@@ -18,6 +18,7 @@ from diffusion_control.safety.committed import (
     at,
     cut,
     join,
+    joined,
     joining_refusal,
     splice,
     thin,
@@ -60,14 +61,10 @@ class Candidates:
             committed, motion, now_s, position_jump=self._position_jump,
             velocity_jump=self._velocity_jump)
 
-    def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory | str:
-        """Return C, then `lead_s` of the tracker's motion, then a stop; or a reason code."""
-        piece = splice(
-            committed, motion, now_s, self._lead_s, position_jump=self._position_jump,
-            velocity_jump=self._velocity_jump)
-        if isinstance(piece, str):
-            return piece
-        return self._stopped(piece, committed, now_s)
+    def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory:
+        """Return C, then `lead_s` of a motion that `refusal` leaves, then a stop."""
+        return self._stopped(
+            joined(committed, motion, now_s, self._lead_s), committed, now_s)
 
     def ahead_s(self, motion: Trajectory, now_s: float) -> float:
         """Return the time from now until the stop begins: the duration of a step [s]."""

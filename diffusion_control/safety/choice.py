@@ -141,9 +141,10 @@ class Chooser:
         """Return whether the tracker's motion would verify, and why not; None if there is none."""
         if motion is None:
             return None, 'no_motion'
+        refusal = self._candidates.refusal(committed, motion, now_s)
+        if refusal:
+            return False, refusal
         candidate = self._candidates.full(committed, motion, now_s)
-        if isinstance(candidate, str):
-            return False, candidate
         check = self._verifier.verify(candidate, around)
         return check.ok, check.reason
 
@@ -184,8 +185,6 @@ class Chooser:
             yield FILTERED, self._candidates.towards(
                 committed, velocity, now_s, ahead_s, gently=True)
         else:
-            full = self._candidates.full(committed, motion, now_s)
-            assert not isinstance(full, str)
-            yield FOLLOWED, full
+            yield FOLLOWED, self._candidates.full(committed, motion, now_s)
         for share in SLOWER:
             yield SLOWED, self._candidates.towards(committed, share * velocity, now_s, ahead_s)

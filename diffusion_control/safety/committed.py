@@ -146,8 +146,11 @@ def splice(
     """
     code = joining_refusal(
         committed, motion, now_s, position_jump=position_jump, velocity_jump=velocity_jump)
-    if code:
-        return code
+    return code or joined(committed, motion, now_s, lead_s)
+
+
+def joined(committed: Trajectory, motion: Trajectory, now_s: float, lead_s: float) -> Piece:
+    """Return the splice of a motion that `joining_refusal` has nothing against."""
     start_s = max(now_s, motion.start_s)
     head = cut(committed, now_s, now_s, start_s)
     body = cut(motion, now_s, start_s, start_s + lead_s)

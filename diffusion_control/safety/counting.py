@@ -19,8 +19,8 @@ def counted(before: Counters, inputs: Inputs, choice: Choice | None, *, differs:
         choice: What was chosen; None before the robot was armed.
         differs: The command is not the tracker's.
     """
-    c = before
-    c = replace(c, ticks=c.ticks + 1, malformed=c.malformed + len(inputs.malformed))
+    c = replace(
+        before, ticks=before.ticks + 1, malformed=before.malformed + len(inputs.malformed))
     if choice is None:
         return c
     refused = c.refused

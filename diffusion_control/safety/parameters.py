@@ -6,8 +6,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.safety.health import Thresholds
+
+Array = NDArray[np.float64]
 
 DOTTED = ('obstacles.max_speed_m_s', 'obstacles.max_acceleration_m_s2',
           'obstacles.velocity_error_m_s', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s',
@@ -168,6 +173,13 @@ class SafetyParameters:
                 f'unknown parameter {unknown[0]}', where='safety.make', value=unknown,
                 allowed=', '.join(sorted(_shown(name) for name in known)))
         return cls(**{**values, 'rate_hz': rate_hz})  # type: ignore[arg-type]
+
+    @property
+    def workspace(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the tool's box, infinite where there is no side [3] [m]."""
+        lower, upper = np.array(self.workspace_lower_m), np.array(self.workspace_upper_m)
+        return (np.where(lower > -NO_SIDE_M, lower, -np.inf),
+                np.where(upper < NO_SIDE_M, upper, np.inf))
 
     @property
     def thresholds(self) -> Thresholds:

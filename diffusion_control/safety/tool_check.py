@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.protocol import Robot
-from diffusion_control.safety.parameters import NO_SIDE_M, SafetyParameters
+from diffusion_control.safety.parameters import SafetyParameters
 
 Array = NDArray[np.float64]
 
@@ -47,11 +47,8 @@ class ToolCheck:
         """Take over the limits."""
         self._robot = cast(HasToolPositions, robot)
         self._top_m_s = parameters.tool_speed_max_m_s
-        lower = np.array(parameters.workspace_lower_m)
-        upper = np.array(parameters.workspace_upper_m)
-        self._boxed = bool((lower > -NO_SIDE_M).any() or (upper < NO_SIDE_M).any())
-        self._lower = np.where(lower > -NO_SIDE_M, lower, -np.inf)
-        self._upper = np.where(upper < NO_SIDE_M, upper, np.inf)
+        self._lower, self._upper = parameters.workspace
+        self._boxed = bool(np.isfinite([self._lower, self._upper]).any())
 
     def refusal(self, grid: Array, position: Array, margin_m: float) -> tuple[str, int]:
         """Return the code and the index of what is broken, or ('', 0).

@@ -20,7 +20,7 @@ from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.tool_check import ToolCheck
 from diffusion_control.safety.verify import Surroundings
-from diffusion_control.trajectory.stop import Stopper
+from diffusion_control.trajectory.pusher import Pusher
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ def exercise(monitor: safety.SafetyMonitor, robot: Robot) -> None:
         monitor: Is used up by this.
         robot: The robot.
     """
-    stopper = Stopper(robot.limits.scaled(0.5), period_s=0.05)
+    pusher = Pusher(robot.limits, share=0.5)
     velocity = SLOW * robot.limits.velocity_rad_s
     home = np.asarray(robot.home_rad, dtype=float)
     for tick in range(EXERCISE_TICKS):
@@ -54,7 +54,7 @@ def exercise(monitor: safety.SafetyMonitor, robot: Robot) -> None:
         if committed is not None:
             at = committed.sample(now_s)
             state = RobotState(at.position, at.velocity, now_s)
-            motion = _push(stopper, committed, now_s + 0.02, velocity)
+            motion = pusher.motion(committed, now_s, velocity)
         health = Health(
             state_age_s=0.0, motion_age_s=0.0, obstacles_age_s=0.0, accepted_plan_age_s=0.0,
             planner_alive=True, fallback_alive=True, own_gap_s=0.01,
@@ -62,18 +62,6 @@ def exercise(monitor: safety.SafetyMonitor, robot: Robot) -> None:
         monitor.step(
             state, motion if tick < LOST_TICK else None, AROUND, now_s, health=health)
     _ask_every_barrier(robot, home)
-
-
-def _push(stopper: Stopper, committed: Trajectory, start_s: float, velocity: Array) -> Trajectory:
-    """Return a motion from C to a velocity, and a stop."""
-    at = committed.sample(start_s)
-    ramp = stopper.ramp(at.position, at.velocity, at.acceleration, velocity, duration_s=0.1)
-    stop = stopper.stop(ramp.position[-1], ramp.velocity[-1], ramp.acceleration[-1])
-    rows = [np.concatenate([getattr(ramp, name), getattr(stop, name)[1:]])
-            for name in ('position', 'velocity', 'acceleration')]
-    times = np.concatenate([ramp.times_s, ramp.times_s[-1] + stop.times_s[1:]])
-    return Trajectory(start_s, times, rows[0], rows[1], rows[2], committed.names,
-                      committed.frame_id)
 
 
 def _ask_every_barrier(robot: Robot, home: Array) -> None:
