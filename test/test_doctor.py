@@ -49,6 +49,9 @@ def test_this_machine() -> None:
 
 def test_missing_permissions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.os, 'geteuid', lambda: 1000)
+    def refuse(*_: object) -> None:
+        raise PermissionError('Operation not permitted')
+    monkeypatch.setattr(host.os, 'sched_setscheduler', refuse)
     monkeypatch.setattr(host.resource, 'getrlimit', lambda which: (0, 0))
     found = by_check(host._real_time())
     assert found['SCHED_FIFO'].level == found['mlockall'].level == 'warn'

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.nodes import loop as loop_module
 from diffusion_control.nodes.loop import PeriodicLoop
-from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_thread, fifo_permitted
+from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_thread
 
 PERIOD_S = 0.01
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from diffusion_control import parameters, planners, robots, simulation
 from diffusion_control.demo.options import DemoOptions
+from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
-from diffusion_control.nodes.real_time import fifo_permitted
 from diffusion_control.parameters.nodes import closest
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant

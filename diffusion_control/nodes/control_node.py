@@ -33,7 +33,7 @@ from diffusion_control.nodes.clocks import Clocks
 from diffusion_control.nodes.declare import declare_parameters, read_parameters
 from diffusion_control.nodes.loop import LoopStatistics, PeriodicLoop
 from diffusion_control.nodes.qos import STANDARD
-from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_thread
+from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_process, apply_to_thread
 from diffusion_control.parameters import check_arguments
 
 PARENT_POLL_S = 0.1
@@ -82,10 +82,11 @@ class ControlNode(LifecycleNode):
         """Take over changed dynamic parameters; raise a DiffusionControlError to refuse."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and configure; refuse with the reason in the log."""
+        """Read the parameters, configure, then ask for real time; a refusal is logged."""
         def configure() -> None:
             self.settings = read_parameters(self, self.table_name)
             self.configure()
+            apply_to_process(self.real_time_options(), self.warn_once)
         return self._attempt('configure', configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -29,7 +29,6 @@ from diffusion_control.nodes.inputs import (
 )
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
@@ -71,7 +70,6 @@ class FallbackNode(ControlNode):
         self._motion = MotionInput(
             self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
         """Stand by."""

@@ -26,7 +26,6 @@ from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
@@ -76,7 +75,6 @@ class PlannerNode(ControlNode):
             self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
         taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
         """Start planning."""

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import gc
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,16 +29,6 @@ class RealTimeOptions:
     lock_memory: bool = False
     freeze_gc: bool = True
     nice: int = 0
-
-
-def fifo_permitted(priority: int) -> bool:
-    """Tell whether a thread of this process may have this SCHED_FIFO priority, by trying it."""
-    refusals: list[str] = []
-    probe = threading.Thread(
-        target=apply_to_thread, args=(RealTimeOptions(fifo_priority=priority), refusals.append))
-    probe.start()
-    probe.join()
-    return not refusals
 
 
 def apply_to_process(options: RealTimeOptions, warn: Callable[[str], None]) -> None:

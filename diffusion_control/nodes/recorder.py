@@ -17,7 +17,6 @@ from diffusion_control.evaluation.mcap_writer import McapWriter
 from diffusion_control.nodes.control_node import ControlNode, leave, run
 from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
 from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.taps import Arrival, Taps
 
 LATCHED_TOPICS = ('safety/state', 'safety/mode', 'robot_description')
@@ -84,7 +83,6 @@ class RecorderNode(ControlNode):
                     allowed=', '.join(topics))
             self._subscribe(name, topics[name])
         self._command = command
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
         """Begin to write."""

@@ -30,7 +30,6 @@ from diffusion_control.nodes.control_node import (
 from diffusion_control.nodes.convert import to_time
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
 from diffusion_control.nodes.taps import Taps
@@ -89,7 +88,6 @@ class SafetyNode(ControlNode):
         self.create_service(Trigger, 'safety/reset', self._on_reset)
         self.create_service(SetBool, 'safety/pause', self._on_pause)
         self.create_timer(1.0, self._count_writers, clock=self.steady_clock)
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def retune(self, changed: dict[str, Any]) -> None:
         """Tighten limits; refuse to loosen them."""

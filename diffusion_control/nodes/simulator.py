@@ -35,7 +35,6 @@ from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_
 from diffusion_control.nodes.goal_sequence import GoalSequence
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.arm import Arm
@@ -100,7 +99,6 @@ class SimulatorNode(ControlNode):
         self._clock_out = (
             self.create_publisher(Clock, '/clock', STANDARD)
             if settings['publish_clock'] else None)
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
         """Let time run."""

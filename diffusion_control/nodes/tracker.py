@@ -27,7 +27,6 @@ from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput, read_plan
 from diffusion_control.nodes.qos import LATCHED, STANDARD
-from diffusion_control.nodes.real_time import apply_to_process
 from diffusion_control.nodes.reports import read_object
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
@@ -86,7 +85,6 @@ class TrackerNode(ControlNode):
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
         taps.subscribe(String, 'safety/status', self._on_status, STANDARD)
         self._warm_up()
-        apply_to_process(self.real_time_options(), self.warn_once)
 
     def activate(self) -> None:
         """Start tracking."""
