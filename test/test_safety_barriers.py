@@ -112,6 +112,18 @@ def test_the_same_query_gives_the_same_bits_whatever_came_before() -> None:
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
 
 
+@pytest.mark.parametrize('limit', [1, 7, 40])
+def test_the_nearest_rows_are_those_of_a_stable_sort(limit: int) -> None:
+    packed, q = ObstacleArrays.pack(SCENE), np.asarray(ARM.home_rad, dtype=float)
+    every = ARM.collision.nearest(q, packed, np.zeros(3))
+    found = ARM.collision.nearest(q, packed, np.zeros(3), limit=limit)
+    order = np.sort(np.argsort(every.distance_m, kind='stable')[:limit])
+    for name in ('distance_m', 'slope', 'normal', 'obstacle'):
+        np.testing.assert_array_equal(getattr(found, name), getattr(every, name)[order])
+    assert found.outer == np.count_nonzero(found.obstacle >= 0)
+    assert every.outer == np.count_nonzero(every.obstacle >= 0)
+
+
 # --- the sampled-data condition -----------------------------------------------------------
 
 @settings(max_examples=300, deadline=None)
@@ -120,9 +132,7 @@ def test_after_an_admitted_step_a_stop_still_fits(
     distance: float, now: float, acceleration: float, settle_s: float
 ) -> None:
     duration_s = 0.06
-    speed = float(approach_speed(
-        np.array([distance]), np.array([now]), duration_s, np.array([acceleration]),
-        np.array([settle_s]), 1e6)[0])
+    speed = approach_speed(distance, now, duration_s, acceleration, settle_s, 1e6)
     used = duration_s * max(speed, 0.0) + duration_s * max(now - speed, 0.0) / 2
     used += max(speed, 0.0)**2 / (2 * acceleration) + max(speed, 0.0) * settle_s / 2
     if speed > 0.0 and (now <= speed or speed < now):
@@ -130,16 +140,14 @@ def test_after_an_admitted_step_a_stop_still_fits(
 
 
 def test_inside_the_margin_the_answer_is_a_retreat() -> None:
-    one = np.ones(1)
-    assert approach_speed(-0.02 * one, 0 * one, 0.06, one, 0.01 * one, 15.0)[0] == -0.04
-    assert approach_speed(0 * one, 0 * one, 0.06, one, 0.01 * one, 15.0)[0] == 0.0
+    assert approach_speed(-0.02, 0.0, 0.06, 1.0, 0.01, 15.0) == -0.04
+    assert approach_speed(0.0, 0.0, 0.06, 1.0, 0.01, 15.0) == 0.0
 
 
 def test_the_gain_bounds_the_approach() -> None:
-    distance = np.linspace(0.0, 0.5, 20)
-    ones = np.ones(20)
-    slow = approach_speed(distance, 0 * ones, 0.06, 20 * ones, 0.002 * ones, 2.0)
-    assert (slow <= 2.0 * distance + 1e-12).all()
+    for distance in np.linspace(0.0, 0.5, 20):
+        slow = approach_speed(float(distance), 0.0, 0.06, 20.0, 0.002, 2.0)
+        assert slow <= 2.0 * distance + 1e-12
 
 
 # --- joints -------------------------------------------------------------------------------
@@ -207,9 +215,7 @@ def test_torque_rows_say_what_inverse_dynamics_says(seed: int) -> None:
 
 def rows_of(now: Step, **params: Any) -> link_obstacle.Rows:
     near = ARM.collision.nearest(now.position, now.obstacles, np.zeros(len(now.obstacles.code)))
-    outer = int((near.obstacle != OWN).sum())
-    others = type(near)(near.distance_m[:outer], near.slope[:outer], near.normal[:outer],
-                        near.obstacle[:outer])
+    others = near.take(near.obstacle != OWN)
     return link_obstacle.barrier(
         now, others, 0.01, link_obstacle.MoverBounds(0.5, 2.0, 0.1), standing=STANDING,
         moving=MOVING, **params)
@@ -231,9 +237,7 @@ def test_a_person_slows_the_robot() -> None:
     obstacle = replace(SCENE[2], position_m=np.array([0.4, 0.6, 0.5]))
     now = step(obstacles=ObstacleArrays.pack((obstacle,)))
     near = ARM.collision.nearest(now.position, now.obstacles, np.zeros(1))
-    outer = int((near.obstacle != OWN).sum())
-    others = type(near)(near.distance_m[:outer], near.slope[:outer], near.normal[:outer],
-                        near.obstacle[:outer])
+    others = near.take(near.obstacle != OWN)
     speeds = [-separation.barrier(
         now, others, separation.Separation(person, 0.1, 0.05), 4).floor for person in (0.2, 1.6)]
     assert (speeds[1] <= speeds[0]).all() and speeds[1].min() < 0.01 < 0.1 < speeds[0].max()

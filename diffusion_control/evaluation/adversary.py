@@ -84,8 +84,7 @@ class Adversary:
         moves = np.abs(near.slope).sum(axis=1) > LEAST_SLOPE
         if own is not None:
             moves &= (near.obstacle == OWN) == own
-        return Nearest(near.distance_m[moves], near.slope[moves], near.normal[moves],
-                       near.obstacle[moves])
+        return near.take(moves)
 
     def _push(self, position: Array, obstacles: ObstacleArrays) -> Array:
         near = self._near(position, obstacles, None)

@@ -169,7 +169,7 @@ class Arm:
     def mass_matrix(self, position: Array) -> Array:
         """Return the joint-space inertia M(q), shape [n, n] [kg m^2], symmetric."""
         upper = pin.crba(self.model, self._data, position)
-        return np.asarray(np.where(self._lower, upper.T, upper))
+        return np.ascontiguousarray(np.where(self._lower, upper.T, upper))
 
     def inverse_dynamics(self, position: Array, velocity: Array, acceleration: Array) -> Array:
         """Return M(q) a + C(q, v) v + g(q), shape [n] [Nm]."""

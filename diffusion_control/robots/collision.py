@@ -13,7 +13,7 @@ from diffusion_control.robots import batch_cost, distance, reach
 from diffusion_control.robots.chain import Chain
 from diffusion_control.robots.forward_kinematics import sphere_centres
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.robots.nearest import Nearest, NearestRows
+from diffusion_control.robots.nearest import ALL_ROWS, Nearest, NearestRows
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.robots.self_pairs import candidate_pairs, reachable_pairs
 from diffusion_control.robots.shape import LinkShape
@@ -154,8 +154,8 @@ class CollisionModel:
     ) -> tuple[Array, Array]:
         """Return lower bounds of the distances between knots to all that movers can reach.
 
-        Entry i holds between knots i - 1 and i; entry 0 holds at knot 0. A bound is positive only
-        if nothing can touch the robot there, see `reach`. Between knots the joints move linearly.
+        Entry i holds from knot 0 to knot i. A bound is positive only if nothing can touch the
+        robot until then, see `reach`. Between knots the joints move linearly.
 
         Args:
             positions: Shape [L, n] [rad].
@@ -184,7 +184,10 @@ class CollisionModel:
                       *give_up_m]), obstacle, own)
         return obstacle, own
 
-    def nearest(self, position: Array, obstacles: ObstacleArrays, times_s: Array) -> Nearest:
+    def nearest(
+        self, position: Array, obstacles: ObstacleArrays, times_s: Array, *,
+        limit: int = ALL_ROWS,
+    ) -> Nearest:
         """Return the nearest points of each link to obstacles, own links and the floor.
 
         Not for several threads at once: the workspace is kept.
@@ -193,10 +196,12 @@ class CollisionModel:
             position: Shape [n] [rad].
             obstacles: Obstacles at time 0.
             times_s: Time for which each obstacle is moved on at its velocity, shape [k] [s].
+            limit: At most so many, the nearest.
         """
         o = obstacles
         moved = o.centre_m + o.velocity_m_s * times_s[:, None]
-        return self._nearest.find(_vector(position), o.code, moved, o.rotation, o.half_m)
+        return self._nearest.find(
+            _vector(position), o.code, moved, o.rotation, o.half_m, limit)
 
     def cost(
         self, positions: Array | Array32, times_s: Array | Array32, obstacles: ObstacleArrays,
@@ -235,7 +240,7 @@ class CollisionModel:
         self.centres(positions[0])
         self.clearance(positions[0], obstacles)
         self.reach_clearance(positions, times, obstacles, velocity_error_m_s=0.1)
-        self.nearest(positions[0], obstacles, np.zeros(3))
+        self.nearest(positions[0], obstacles, np.zeros(3), limit=2)
         for wanted in (False, True):
             self.cost(positions, times, obstacles, 0.02, 0.01, wanted)
 

@@ -28,6 +28,7 @@ from diffusion_control.robots.slope import distance_slope
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 OWN = -1
+ALL_ROWS = 2**31
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class Nearest:
     slope: Array
     normal: Array
     obstacle: Indices
+
+    @property
+    def outer(self) -> int:
+        """Number of the first pairs, which are those with obstacles."""
+        return int(np.count_nonzero(self.obstacle != OWN))
+
+    def take(self, which: slice | NDArray[np.bool_]) -> Nearest:
+        """Return some of the pairs."""
+        return Nearest(self.distance_m[which], self.slope[which], self.normal[which],
+                       self.obstacle[which])
 
 
 @kernel()
@@ -136,6 +147,34 @@ def own_rows(
         add_slope(axes, joint[best], centres[best], normal[row], 1.0, slope[row])
 
 
+@kernel()
+def nearest_rows(
+    distance: Any, slope: Any, normal: Any, limit: int, outer: int, obstacles: int
+) -> Any:
+    """Return the `limit` nearest rows in their order, the first `outer` with their obstacle.
+
+    Of rows that are equally far the first ones are taken.
+    """
+    last = np.partition(distance, limit - 1)[limit - 1]
+    spare = limit
+    for k in range(len(distance)):
+        if distance[k] < last:
+            spare -= 1
+    near, slopes = np.empty(limit), np.empty((limit, slope.shape[1]))
+    normals, obstacle = np.empty((limit, 3)), np.full(limit, OWN, dtype=np.int64)
+    row = 0
+    for k in range(len(distance)):
+        if distance[k] > last or (distance[k] == last and spare == 0):
+            continue
+        if distance[k] == last:
+            spare -= 1
+        near[row], slopes[row], normals[row] = distance[k], slope[k], normal[k]
+        if k < outer:
+            obstacle[row] = k % obstacles
+        row += 1
+    return near, slopes, normals, obstacle
+
+
 class NearestRows:
     """Find the nearest points of one robot.
 
@@ -170,9 +209,10 @@ class NearestRows:
         self._axes = np.empty((len(placements), 6))
 
     def find(
-        self, position: Array, code: Indices, centre: Array, rotation: Array, half: Array
+        self, position: Array, code: Indices, centre: Array, rotation: Array, half: Array,
+        limit: int = ALL_ROWS,
     ) -> Nearest:
-        """Return all rows: links by obstacles, links by links, links by the floor."""
+        """Return the nearest rows: links by obstacles, links by links, links by the floor."""
         sphere_centres(position, self._placements, self._first, self._spheres, self._centres)
         joint_axes(position, self._placements, self._axes)
         outer = len(self._blocks) * len(code)
@@ -185,6 +225,9 @@ class NearestRows:
         own_rows(
             self._centres, self._axes, self._radius, self._joint, self._pairs, self._groups,
             self._floor_blocks, self._floor_m, distance[outer:], slope[outer:], normal[outer:])
+        if count > limit:
+            return Nearest(*nearest_rows(
+                distance, slope, normal, limit, outer, max(len(code), 1)))
         obstacle = np.full(count, OWN, dtype=np.int64)
         obstacle[:outer] = np.tile(np.arange(len(code)), len(self._blocks))
         return Nearest(distance, slope, normal, obstacle)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.robots.nearest import Nearest
+from diffusion_control.robots.nearest import ALL_ROWS, Nearest
 from diffusion_control.robots.obstacles import ObstacleArrays
 
 Array = NDArray[np.float64]
@@ -42,7 +42,9 @@ class Collision(Protocol):
         """Return lower bounds of both distances [m] to whatever a bounded mover can reach."""
         ...
 
-    def nearest(self, position: Array, obstacles: ObstacleArrays, times_s: Array) -> Nearest:
+    def nearest(
+        self, position: Array, obstacles: ObstacleArrays, times_s: Array, *, limit: int = ALL_ROWS,
+    ) -> Nearest:
         """Return the nearest points of each link to obstacles, own links and the floor."""
         ...
 

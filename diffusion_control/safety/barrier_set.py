@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.robots.nearest import OWN, Nearest
+from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.nearest import Nearest
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.barriers import (
     joint_acceleration,
@@ -82,18 +83,18 @@ class BarrierSet:
         reach = joint_acceleration.bounds(step, self._robot.limits)
         speed = joint_velocity.bounds(step, self._parameters.speed_scale)
         place = joint_position.bounds(step)
-        lower = np.clip(np.maximum(speed.lower, place.lower), reach.lower, reach.upper)
-        upper = np.clip(np.minimum(speed.upper, place.upper), reach.lower, reach.upper)
-        return Bounds(np.minimum(np.minimum(lower, upper), step.stopping),
-                      np.maximum(np.maximum(lower, upper), step.stopping))
+        lower, upper = _common(
+            reach.lower, reach.upper, speed.lower, speed.upper, place.lower, place.upper,
+            step.stopping)
+        return Bounds(lower, upper)
 
     def rows(self, step: Step, nominal: Array) -> Rows:
         """Return the rows of everything else: the nearest pairs, torque, tool and people."""
         parameters = self._parameters
         near = self.near(step)
         found = [joint_torque.barrier(step, self._arm, TORQUE_SHARE)]
-        outer = int(np.count_nonzero(near.obstacle != OWN))
-        own, others = _take(near, slice(outer, None)), _take(near, slice(outer))
+        outer = near.outer
+        own, others = near.take(slice(outer, None)), near.take(slice(outer))
         found.append(link_link.barrier(step, own, parameters.own_margin_m + EARLIER_M, SELF))
         if outer:
             found.append(link_obstacle.barrier(
@@ -108,13 +109,9 @@ class BarrierSet:
 
     def near(self, step: Step) -> Nearest:
         """Return the nearest pairs, at most `NEAREST_ROWS` of them: obstacles, then own links."""
-        obstacles = step.obstacles
-        late = np.where(obstacles.may_move, step.late_s, 0.0)
-        near = self._robot.collision.nearest(step.position, obstacles, late)
-        if len(near.distance_m) <= NEAREST_ROWS:
-            return near
-        order = np.argsort(near.distance_m, kind='stable')[:NEAREST_ROWS]
-        return _take(near, np.sort(order))
+        late = step.late_s * step.obstacles.may_move.astype(np.float64)
+        return self._robot.collision.nearest(
+            step.position, step.obstacles, late, limit=NEAREST_ROWS)
 
     def _tool_rows(self, step: Step, nominal: Array) -> list[Rows]:
         parameters = self._parameters
@@ -129,7 +126,15 @@ class BarrierSet:
         return found
 
 
-def _take(near: Nearest, which: slice | NDArray[np.int64]) -> Nearest:
-    """Return some of the pairs."""
-    return Nearest(near.distance_m[which], near.slope[which], near.normal[which],
-                   near.obstacle[which])
+@kernel()
+def _common(
+    least: Any, most: Any, slow: Any, fast: Any, low: Any, high: Any, stopping: Any
+) -> Any:
+    """Return the bounds of speed and place, moved into reach, widened to `stopping`, [2, n]."""
+    found = np.empty((2, len(stopping)))
+    for i in range(len(stopping)):
+        lower = min(max(slow[i], low[i], least[i]), most[i])
+        upper = max(min(fast[i], high[i], most[i]), least[i])
+        found[0, i] = min(lower, upper, stopping[i])
+        found[1, i] = max(lower, upper, stopping[i])
+    return found

@@ -19,11 +19,14 @@ Programs for Safety Critical Systems", IEEE Transactions on Automatic Control 62
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.barrier_set import NEAREST_ROWS, SLACK_WEIGHTS, BarrierSet
 from diffusion_control.safety.barriers.step import Rows, Step
@@ -80,6 +83,8 @@ class BarrierFilter:
         """Return the velocity after the step that is nearest to `nominal` [n]."""
         bounds = self._barriers.bounds(step)
         rows = self._barriers.rows(step, nominal)
+        if _admits(rows.slope, rows.floor, bounds.lower, bounds.upper, nominal):
+            return unfiltered(nominal)
         if not np.isfinite(rows.slope).all():
             return Filtered(None, True, 0.0, 0, FAILED)
         lower = np.full(self._size + self._count, -np.inf)
@@ -87,11 +92,8 @@ class BarrierFilter:
         lower[:self._dof], upper[:self._dof] = bounds.lower, bounds.upper
         lower[self._dof:self._size] = 0.0
         lower[self._size:self._size + len(rows.floor)] = rows.floor
-        matrix = self._matrix(rows)
         linear = np.concatenate((-nominal, np.zeros(self._classes)))
-        if _admits(matrix, nominal, lower, upper):
-            return unfiltered(nominal)
-        self._solver.replace_rows(matrix)
+        self._solver.replace_rows(self._matrix(rows))
         solution = self._solver.solve(linear, lower, upper)
         if solution.status != SOLVED:
             return Filtered(None, True, 0.0, 0, solution.status)
@@ -116,9 +118,19 @@ def unfiltered(velocity: Array) -> Filtered:
     return Filtered(velocity, False, 0.0, 0, SOLVED)
 
 
-def _admits(matrix: Array, nominal: Array, lower: Array, upper: Array) -> bool:
-    """Tell whether the nominal velocity satisfies everything without slack, so is optimal."""
-    dof = len(nominal)
-    if not ((nominal >= lower[:dof]) & (nominal <= upper[:dof])).all():
-        return False
-    return bool((matrix[:, :dof] @ nominal >= lower[matrix.shape[1]:]).all())
+@kernel()
+def _admits(slope: Any, floor: Any, lower: Any, upper: Any, nominal: Any) -> bool:
+    """Tell whether the nominal velocity satisfies everything without slack, so is optimal.
+
+    What is not finite satisfies nothing.
+    """
+    for i in range(len(nominal)):
+        if not lower[i] <= nominal[i] <= upper[i]:
+            return False
+    for k in range(len(floor)):
+        value = 0.0
+        for i in range(len(nominal)):
+            value += slope[k, i] * nominal[i]
+        if not floor[k] <= value < math.inf:
+            return False
+    return True

@@ -12,8 +12,11 @@ contradict each other.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.safety.barriers.step import Bounds, Step
 
@@ -25,9 +28,21 @@ def bounds(step: Step, limits: JointLimits) -> Bounds:
         step: The step; the limits in it are those of stops, and are not used.
         limits: All that the joints can do.
     """
-    duration_s = step.duration_s
-    a, j = limits.acceleration_rad_s2, limits.jerk_rad_s3
-    change = np.where(duration_s >= 2 * a / j, a * (duration_s - a / j), j * duration_s**2 / 4)
-    drift = step.acceleration * np.abs(step.acceleration) / (2 * j)
-    middle = step.velocity + drift
-    return Bounds(middle - change, middle + change)
+    lower, upper = _bounds(
+        step.velocity, step.acceleration, limits.acceleration_rad_s2, limits.jerk_rad_s3,
+        step.duration_s)
+    return Bounds(lower, upper)
+
+
+@kernel()
+def _bounds(velocity: Any, now: Any, most: Any, jerk: Any, duration_s: float) -> Any:
+    """Return both bounds, shape [2, n]."""
+    found = np.empty((2, len(velocity)))
+    for i in range(len(velocity)):
+        a, j = most[i], jerk[i]
+        change = j * duration_s * duration_s / 4
+        if duration_s >= 2 * a / j:
+            change = a * (duration_s - a / j)
+        middle = velocity[i] + now[i] * abs(now[i]) / (2 * j)
+        found[0, i], found[1, i] = middle - change, middle + change
+    return found

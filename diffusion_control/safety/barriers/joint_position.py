@@ -14,6 +14,11 @@ Automation Letters 3(1), 2018.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from diffusion_control.robots.jit import kernel
 from diffusion_control.safety.barriers.step import Bounds, Step, approach_speed
 
 CLEAR_RAD = 1e-3
@@ -22,11 +27,25 @@ CLEAR_RAD = 1e-3
 def bounds(step: Step) -> Bounds:
     """Return the bounds of v that keep each joint able to stop inside its range."""
     limits = step.limits
-    acceleration = limits.acceleration_rad_s2
-    settle = acceleration / limits.jerk_rad_s3
-    found = []
-    for room, now in ((limits.upper_rad - step.position - CLEAR_RAD, step.velocity),
-                      (step.position - limits.lower_rad - CLEAR_RAD, -step.velocity)):
-        found.append(approach_speed(
-            room, now, step.duration_s, acceleration, settle, step.class_k_gain))
-    return Bounds(-found[1], found[0])
+    lower, upper = _bounds(
+        step.position, step.velocity, limits.lower_rad, limits.upper_rad,
+        limits.acceleration_rad_s2, limits.jerk_rad_s3, step.duration_s, step.class_k_gain)
+    return Bounds(lower, upper)
+
+
+@kernel()
+def _bounds(
+    position: Any, velocity: Any, lowest: Any, highest: Any, acceleration: Any, jerk: Any,
+    duration_s: float, gain: float,
+) -> Any:
+    """Return both bounds, shape [2, n]."""
+    found = np.empty((2, len(position)))
+    for i in range(len(position)):
+        settle_s = acceleration[i] / jerk[i]
+        found[0, i] = -approach_speed(
+            position[i] - lowest[i] - CLEAR_RAD, -velocity[i], duration_s, acceleration[i],
+            settle_s, gain)
+        found[1, i] = approach_speed(
+            highest[i] - position[i] - CLEAR_RAD, velocity[i], duration_s, acceleration[i],
+            settle_s, gain)
+    return found

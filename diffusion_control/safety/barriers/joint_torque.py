@@ -8,11 +8,12 @@ velocity, so that they never contradict the bounds of the joints.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.safety.barriers.step import Rows, Step, rows
 
 Array = NDArray[np.float64]
@@ -32,11 +33,28 @@ class Dynamics(Protocol):
 
 def barrier(step: Step, dynamics: Dynamics, share: float) -> Rows:
     """Return two rows for each joint, for the upper and for the lower torque limit."""
-    per_speed = dynamics.mass_matrix(step.position) / step.duration_s
-    bias = dynamics.bias(step.position, step.velocity) - per_speed @ step.velocity
-    top = share * step.limits.torque_nm
-    torque = per_speed @ step.stopping + bias
-    top = np.maximum(top, np.abs(torque))
-    slope = np.concatenate((-per_speed, per_speed))
-    floor = np.concatenate((bias - top, -top - bias))
-    return rows(slope, floor, -1, slope @ step.velocity - floor)
+    slope, rest = _rows(
+        dynamics.mass_matrix(step.position), dynamics.bias(step.position, step.velocity),
+        step.velocity, step.stopping, step.limits.torque_nm, step.duration_s, share)
+    return rows(slope, rest[0], -1, rest[1])
+
+
+@kernel()
+def _rows(
+    mass: Any, bias: Any, velocity: Any, stopping: Any, most: Any, duration_s: float, share: float
+) -> Any:
+    """Return slope [2 n, n], and floor and h [2, 2 n]."""
+    count = len(velocity)
+    slope, rest = np.empty((2 * count, count)), np.empty((2, 2 * count))
+    for i in range(count):
+        now, ending = 0.0, 0.0
+        for j in range(count):
+            per_speed = mass[i, j] / duration_s
+            slope[i, j], slope[count + i, j] = -per_speed, per_speed
+            now += per_speed * velocity[j]
+            ending += per_speed * stopping[j]
+        constant = bias[i] - now
+        top = max(share * most[i], abs(ending + constant))
+        rest[0, i], rest[0, count + i] = constant - top, -top - constant
+        rest[1, i], rest[1, count + i] = top - constant - now, now + top + constant
+    return slope, rest

@@ -8,13 +8,15 @@ D = d - margin - deviation, as in `link_obstacle`. Nothing there moves by itself
 
 from __future__ import annotations
 
+import numpy as np
+
 from diffusion_control.robots.nearest import Nearest
-from diffusion_control.safety.barriers.link_obstacle import link_speed
+from diffusion_control.safety.barriers.link_obstacle import link_floor
 from diffusion_control.safety.barriers.step import Rows, Step, rows
 
 
 def barrier(step: Step, near: Nearest, margin_m: float, softness: int) -> Rows:
     """Return a row for each pair in `near`, of one class of slack."""
     room = near.distance_m - margin_m - step.deviation_m
-    speed = link_speed(step, near.slope, room, -(near.slope @ step.velocity))
-    return rows(near.slope, -speed, softness, room)
+    floor = link_floor(step, near.slope, room, np.zeros(len(room)))
+    return rows(near.slope, floor, softness, room)

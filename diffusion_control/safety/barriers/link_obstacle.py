@@ -19,16 +19,18 @@ stands. What is lost here is caught by the verification of the whole stop.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.nearest import Nearest
 from diffusion_control.safety.barriers.step import Rows, Step, approach_speed
 
 Array = NDArray[np.float64]
 
-KAPPA = 0.25
+KAPPA, LEAST_M_S2 = 0.25, 1e-3
 
 
 @dataclass(frozen=True)
@@ -59,36 +61,72 @@ def barrier(
         standing: Class of slack of obstacles that stand.
         moving: Class of slack of obstacles that move.
     """
-    obstacles = step.obstacles
-    moves = obstacles.may_move[near.obstacle]
-    towards = np.einsum('ij,ij->i', near.normal, obstacles.velocity_m_s[near.obstacle]) * moves
-    stop_s = stopping_time_s(step)
-    free = movers.acceleration_m_s2 * stop_s**2 / 2 + movers.velocity_error_m_s * stop_s
-    growth = np.minimum(free, np.maximum(movers.speed_m_s - towards, 0.0) * stop_s) * moves
-    room = near.distance_m - margin_m - step.deviation_m - growth
-    rate = near.slope @ step.velocity - towards
-    speed = link_speed(step, near.slope, room, -rate)
-    return Rows(
-        near.slope, towards - speed, np.where(moves, moving, standing).astype(np.int64), room)
+    obstacles, limits = step.obstacles, step.limits
+    softness, towards, room = _rooms(
+        near.distance_m, near.normal, near.obstacle, obstacles.velocity_m_s, obstacles.may_move,
+        margin_m + step.deviation_m,
+        stopping_time_s(
+            step.velocity, limits.acceleration_rad_s2, limits.jerk_rad_s3, step.duration_s),
+        movers.speed_m_s, movers.acceleration_m_s2, movers.velocity_error_m_s, standing, moving)
+    return Rows(near.slope, link_floor(step, near.slope, room, towards), softness, room)
 
 
-def stopping_time_s(step: Step) -> float:
+@kernel()
+def _rooms(
+    distance: Any, normal: Any, obstacle: Any, velocity: Any, may_move: Any, keep_m: float,
+    stop_s: float, speed: float, acceleration: float, error: float, standing: int, moving: int,
+) -> Any:
+    """Return the class of slack, n' v_o and D of each pair, shape [K] each."""
+    count = len(distance)
+    softness = np.empty(count, dtype=np.int64)
+    towards, room = np.zeros(count), np.empty(count)
+    free = acceleration * stop_s * stop_s / 2 + error * stop_s
+    for k in range(count):
+        o = obstacle[k]
+        softness[k], growth = standing, 0.0
+        if may_move[o]:
+            softness[k] = moving
+            for i in range(3):
+                towards[k] += normal[k, i] * velocity[o, i]
+            growth = min(free, max(speed - towards[k], 0.0) * stop_s)
+        room[k] = distance[k] - keep_m - growth
+    return softness, towards, room
+
+
+@kernel()
+def stopping_time_s(velocity: Any, acceleration: Any, jerk: Any, duration_s: float) -> float:
     """Return T and the time that the joints' common stop takes from the velocity now [s]."""
+    longest = 0.0
+    for i in range(len(velocity)):
+        own = abs(velocity[i]) / acceleration[i] + acceleration[i] / jerk[i]
+        longest = max(longest, own)
+    return duration_s + longest
+
+
+def link_floor(step: Step, slope: Array, room: Array, towards: Array) -> Array:
+    """Return n' v_o - min(phi(D), gamma D) of links with slopes [K, n] and room D [K]."""
     limits = step.limits
-    own = np.abs(step.velocity) / limits.acceleration_rad_s2
-    return step.duration_s + float((own + limits.acceleration_rad_s2 / limits.jerk_rad_s3).max())
+    floor: Array = _floor(
+        slope, room, towards, step.velocity, limits.acceleration_rad_s2, limits.jerk_rad_s3,
+        step.duration_s, step.class_k_gain)
+    return floor
 
 
-def link_speed(step: Step, slope: Array, room: Array, now: Array) -> Array:
-    """Return min(phi(D), gamma D) of links with slopes [K, n] and room D [K]."""
-    limits = step.limits
-    acceleration = link_deceleration(step, slope)
-    settle = float((limits.acceleration_rad_s2 / limits.jerk_rad_s3).max())
-    speed: Array = approach_speed(
-        room, now, step.duration_s, acceleration, np.full(len(room), settle), step.class_k_gain)
-    return speed
-
-
-def link_deceleration(step: Step, slope: Array) -> Array:
-    """Return a_d = kappa sum_k |(n' J)_k| a_k of links with slopes [K, n], shape [K] [m/s^2]."""
-    return np.maximum(KAPPA * (np.abs(slope) @ step.limits.acceleration_rad_s2), 1e-3)
+@kernel()
+def _floor(
+    slope: Any, room: Any, towards: Any, velocity: Any, acceleration: Any, jerk: Any,
+    duration_s: float, gain: float,
+) -> Any:
+    """Return the floors [K]; a_d = kappa sum_k |(n' J)_k| a_k."""
+    settle_s = 0.0
+    for i in range(len(velocity)):
+        settle_s = max(settle_s, acceleration[i] / jerk[i])
+    floor = np.empty(len(room))
+    for k in range(len(room)):
+        rate, stops = -towards[k], 0.0
+        for i in range(len(velocity)):
+            rate += slope[k, i] * velocity[i]
+            stops += abs(slope[k, i]) * acceleration[i]
+        floor[k] = towards[k] - approach_speed(
+            room[k], -rate, duration_s, max(KAPPA * stops, LEAST_M_S2), settle_s, gain)
+    return floor

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,31 +103,26 @@ def rows(slope: Array, floor: Array, softness: int, h: Array) -> Rows:
     return Rows(slope, floor, np.full(len(floor), softness, dtype=np.int64), h)
 
 
-@kernel()
+@kernel(inline=True)
 def approach_speed(
-    distance: Any, now: Any, duration_s: float, acceleration: Any, settle_s: Any, gain: float
-) -> Any:
+    room: float, now: float, duration_s: float, acceleration: float, settle_s: float, gain: float
+) -> float:
     """Return min(phi(D), gamma D): the largest w after the step that still keeps the barrier.
 
     Args:
-        distance: D [m or rad], shape [K]; below 0 the answer is a retreat, 2 D per second.
-        now: w0, shape [K].
+        room: D [m or rad]; below 0 the answer is a retreat, 2 D per second.
+        now: w0.
         duration_s: T [s].
-        acceleration: a, shape [K].
-        settle_s: a / j, the time in which the deceleration builds up [s], shape [K].
+        acceleration: a.
+        settle_s: a / j, the time in which the deceleration builds up [s].
         gain: gamma [1/s].
     """
-    found = np.empty_like(distance)
-    for k in range(len(distance)):
-        room, a = distance[k], acceleration[k]
-        if room < 0.0:
-            found[k] = RECOVERY_HZ * room
-            continue
-        ab = a * (duration_s + settle_s[k] / 2)
-        speed = -ab + math.sqrt(ab * ab + 2 * a * room)
-        if speed < now[k]:
-            ab = a * (duration_s / 2 + settle_s[k] / 2)
-            left = max(room - duration_s * now[k] / 2, 0.0)
-            speed = min(-ab + math.sqrt(ab * ab + 2 * a * left), now[k])
-        found[k] = min(speed, gain * room)
-    return found
+    if room < 0.0:
+        return RECOVERY_HZ * room
+    ab = acceleration * (duration_s + settle_s / 2)
+    speed = -ab + math.sqrt(ab * ab + 2 * acceleration * room)
+    if speed < now:
+        ab = acceleration * (duration_s / 2 + settle_s / 2)
+        left = max(room - duration_s * now / 2, 0.0)
+        speed = min(-ab + math.sqrt(ab * ab + 2 * acceleration * left), now)
+    return min(speed, gain * room)

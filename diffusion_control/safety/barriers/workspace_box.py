@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.safety.barriers.link_obstacle import link_speed
+from diffusion_control.safety.barriers.link_obstacle import link_floor
 from diffusion_control.safety.barriers.step import Rows, Step, rows
 
 Array = NDArray[np.float64]
@@ -35,5 +35,4 @@ def barrier(
     room = np.concatenate((tool_m - lower_m, upper_m - tool_m)) - margin_m - step.deviation_m
     finite = np.isfinite(room)
     slope, room = slope[finite], room[finite]
-    speed = link_speed(step, slope, room, -(slope @ step.velocity))
-    return rows(slope, -speed, softness, room)
+    return rows(slope, link_floor(step, slope, room, np.zeros(len(room))), softness, room)
