@@ -122,6 +122,22 @@ def test_knots_reproduce_the_cubic_pieces_exactly():
         np.testing.assert_allclose(v[1:-1], fine[2][1:-1], atol=1e-4)
 
 
+@pytest.mark.parametrize('least_s', [None, 0.3])
+@pytest.mark.parametrize('synchronise', [True, False])
+def test_knots_are_the_states_that_ruckig_gives(synchronise, least_s):
+    stopper, rng = Stopper(LIMITS, period_s=0.004), np.random.default_rng(4)
+    for _ in range(20):
+        v, target = (rng.uniform(-1, 1, (2, 7)) * LIMITS.velocity_rad_s)
+        a = 1.2 * rng.uniform(-1, 1, 7) * LIMITS.acceleration_rad_s2
+        ramp = stopper.ramp(
+            MIDDLE, v, a, target, duration_s=0.5, synchronise=synchronise, least_s=least_s)
+        theirs = np.array([stopper._output.at_time(time) for time in ramp.times_s.tolist()])
+        assert len(ramp.times_s) >= 126
+        np.testing.assert_allclose(ramp.position, theirs[:, 0], atol=1e-11)
+        np.testing.assert_allclose(ramp.velocity, theirs[:, 1], atol=1e-9)
+        np.testing.assert_allclose(ramp.acceleration, theirs[:, 2], atol=1e-8)
+
+
 def test_a_state_at_rest_gives_a_valid_trajectory():
     times, q, v, a = stop_trajectory(MIDDLE, np.zeros(7), np.zeros(7), LIMITS)
     motion = Trajectory(0.0, times, q, v, a, NAMES)

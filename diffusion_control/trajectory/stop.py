@@ -15,8 +15,6 @@ Target States", Robotics: Science and Systems 2021 (Ruckig).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
-from math import ceil
 
 import numpy as np
 import ruckig
@@ -24,11 +22,11 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError, DiffusionControlError
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.trajectory.profile import GAP, TIME_GRID_S, knot_times, states_at
 
 Array = NDArray[np.float64]
 Knots = tuple[Array, Array, Array, Array]
-TIME_GRID_S = 1e-6
-SMALLEST_GAP_S = 2e-5
+SMALLEST_GAP_S = GAP * TIME_GRID_S
 OUTSIDE_POSITION = 'starts_outside_position_limits'
 OUTSIDE_VELOCITY = 'starts_outside_velocity_limits'
 OUTSIDE_ACCELERATION = 'starts_outside_acceleration_limits'
@@ -134,7 +132,8 @@ class Stopper:
         Raises:
             ConfigurationError: If an input is not n finite numbers, or the duration is not > 0.
         """
-        notes = self._load(position, velocity, acceleration, target_velocity)
+        state = self._state(position, velocity, acceleration, target_velocity)
+        notes = self._load(state)
         self._input.minimum_duration = least_s
         if not self._calculate(synchronise):
             notes += (NOT_SYNCHRONISED,)
@@ -142,21 +141,27 @@ class Stopper:
         if duration_s is not None and not (np.isfinite(end_s) and end_s > 0):
             raise ConfigurationError(
                 'bad duration of a ramp', where='duration_s', value=duration_s, allowed='> 0 s')
-        times = self._knot_times(end_s)
-        samples = np.array([self._output.at_time(time) for time in times.tolist()])
-        rows = np.ascontiguousarray(samples.transpose(1, 0, 2))
+        durations, jerks = self._phases()
+        times = knot_times(durations, self._output.duration, end_s, self.period_s)
+        rows = states_at(times, state, durations, jerks)
         return Ramp(times, rows[0], rows[1], rows[2], notes)
 
-    def _load(self, position: Array, velocity: Array, acceleration: Array, target: Array
-              ) -> tuple[str, ...]:
+    def _state(self, *rows: Array) -> Array:
+        """Return position, velocity, acceleration and target velocity, shape [4, n], checked."""
         count = len(self.limits.lower_rad)
-        rows = (position, velocity, acceleration, target)
-        if any(np.shape(row) != (count,) for row in rows) or not np.isfinite(rows).all():
+        try:
+            state = np.array(rows, dtype=float)
+        except ValueError:  # of different lengths
+            state = np.empty(0)
+        if state.shape != (4, count) or not np.isfinite(state).all():
             raise ConfigurationError(
                 'the start of a stop must be finite', where='position, velocity, acceleration',
                 value=[np.asarray(row).tolist() for row in rows],
                 allowed=f'{count} finite numbers each')
-        state = np.array(rows, dtype=float)
+        return state
+
+    def _load(self, state: Array) -> tuple[str, ...]:
+        """Hand a state to Ruckig; return what is unusual about it."""
         (self._input.current_position, self._input.current_velocity,
          self._input.current_acceleration, self._input.target_velocity) = state.tolist()
         beyond = (state[:3] < self._lowest) | (state[:3] > self._highest)
@@ -178,23 +183,18 @@ class Stopper:
             'Ruckig found no way to stop', where='trajectory.stop', value=str(result),
             remedy='report this state: every finite state can be stopped')
 
-    def _knot_times(self, end_s: float) -> Array:
-        """Return all jerk switches up to the end, and as many knots between as the period asks."""
-        switches = {round(self._output.duration / TIME_GRID_S)}
-        for steps in {(*each.brake.t, *each.t) for each in self._output.profiles[0]}:
-            switches.update([round(at / TIME_GRID_S) for at in accumulate(steps)])
-        gap = round(SMALLEST_GAP_S / TIME_GRID_S)
-        last = max(ceil(end_s / TIME_GRID_S - 1e-6), gap)
-        kept, knots = 0, [0.0]
-        for switch in (*sorted(at for at in switches if gap <= at <= last - gap), last):
-            if switch != last and switch - kept < gap:
-                continue
-            start, width = kept * TIME_GRID_S, (switch - kept) * TIME_GRID_S
-            parts = max(1, ceil(width / self.period_s - 1e-6))
-            knots.extend([start + width * part / parts for part in range(1, parts)])
-            knots.append(switch * TIME_GRID_S)
-            kept = switch
-        return np.array(knots)
+    def _phases(self) -> tuple[Array, Array]:
+        """Return the durations [n, P] and the jerks [n, P] of the phases that Ruckig found."""
+        durations: list[float] = []
+        jerks: list[float] = []
+        for each in self._output.profiles[0]:
+            brake = each.brake
+            durations += brake.t
+            durations += each.t
+            jerks += brake.j
+            jerks += each.j
+        shape = (len(self.limits.lower_rad), -1)
+        return np.array(durations).reshape(shape), np.array(jerks).reshape(shape)
 
     def _leaves(self, start: Array, ramp: Ramp) -> bool:
         """Return whether a joint that starts inside its position limits ends outside of them."""
