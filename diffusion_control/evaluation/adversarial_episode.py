@@ -120,13 +120,16 @@ def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
     return replace(scene, obstacles=(*standing, *movers))
 
 
-def adversarial_loop(robot: Arm, seed: int, arrangement: str) -> tuple[MonitorLoop, Adversary]:
+def adversarial_loop(
+    robot: Arm, seed: int, arrangement: str, **changes: Any
+) -> tuple[MonitorLoop, Adversary]:
     """Return the loop of an episode and its adversary.
 
     Args:
         robot: The nominal robot.
         seed: Seed of everything.
         arrangement: One of `ARRANGEMENTS`.
+        **changes: Other values of fields of `SafetyParameters`.
     """
     random = np.random.default_rng([seed, 0xAD5E])
     rate_hz = 100.0 if seed % 2 == 0 else 200.0
@@ -136,23 +139,27 @@ def adversarial_loop(robot: Arm, seed: int, arrangement: str) -> tuple[MonitorLo
         plant=replace(Plant.default(seed, robot.dof), delay_s=delay_s), seed=seed, record=True,
         wander_seed=seed)
     adversary = Adversary(robot, KINDS[(seed // 2) % len(KINDS)], random)
-    monitor = _monitor(robot, arrangement, rate_hz)
+    monitor = _monitor(robot, arrangement, rate_hz, changes)
     return MonitorLoop(robot, simulation, monitor, rate_hz, START_S - SETTLE_S), adversary
 
 
-def _monitor(robot: Arm, arrangement: str, rate_hz: float) -> SafetyMonitor | None:
+def _monitor(
+    robot: Arm, arrangement: str, rate_hz: float, changes: dict[str, Any]
+) -> SafetyMonitor | None:
     if arrangement == OFF:
         return None
-    parameters = SafetyParameters(
-        rate_hz=rate_hz, filter=arrangement in (FILTER, FULL), fallback_type='hold')
+    parameters = replace(SafetyParameters(
+        rate_hz=rate_hz, filter=arrangement in (FILTER, FULL), fallback_type='hold'), **changes)
     robot.collision.warm_up()
     judge = Indifferent(robot, parameters) if arrangement == FILTER else None
     return SafetyMonitor(robot, parameters, judge)
 
 
-def run_adversarial(robot: Arm, seed: int, arrangement: str) -> Adversarial:
+def run_adversarial(
+    robot: Arm, seed: int, arrangement: str, **changes: Any
+) -> Adversarial:
     """Run one episode; the arguments are those of `adversarial_loop`."""
-    loop, adversary = adversarial_loop(robot, seed, arrangement)
+    loop, adversary = adversarial_loop(robot, seed, arrangement, **changes)
     ticks, still = round(DURATION_S * loop.rate_hz), round(SETTLE_S * loop.rate_hz)
     rest = np.zeros(robot.dof)
     for tick in range(-still, ticks):

@@ -24,7 +24,7 @@ GAP = 20
 
 @kernel()
 def knot_times(phases: Any, duration_s: float, end_s: float, period_s: float) -> Any:
-    """Return 0, all jerk switches up to the end, as many knots between as the period asks, the end.
+    """Return the times of 0, the jerk switches, the end, and knots between as the period asks.
 
     Args:
         phases: Durations of the phases of each joint, shape [n, P] [s].
