@@ -392,3 +392,19 @@ def test_a_check_that_gives_up_early_says_the_same(arm: Arm, seed: int) -> None:
     assert (whole.ok, whole.clearance_m, whole.moving_s) == (
         short.ok, short.clearance_m, short.moving_s)
     assert short.h_min >= whole.h_min and (not whole.ok or short.h_min == whole.h_min)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_what_is_left_of_the_hardest_stop_keeps_the_limits_whenever_it_is_cut(seed: int) -> None:
+    """A cut just before a switch of the jerk must not leave the switch out."""
+    random = np.random.default_rng(seed)
+    velocity = 0.5 * random.uniform(-1, 1, ARM.dof) * ARM.limits.velocity_rad_s
+    moving = swing(ARM, velocity)
+    stop = Candidates(ARM.limits, PARAMETERS).brake(moving, 100.09, hardest=True)
+    verifier, none = Verifier(ARM, PARAMETERS), np.zeros((0, ARM.dof))
+    assert verifier.limits(stop, none) == ('', 0)
+    switches = stop.times_s[1:-1]
+    for before_s in (3e-4, 1.5e-4, 5e-5, 1e-5, 1e-6, 1e-7):
+        for switch in switches[switches > before_s]:
+            left = rest_of(stop, stop.stamp_s + float(switch) - before_s)
+            assert verifier.limits(left, none) == ('', 0), before_s

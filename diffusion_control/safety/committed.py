@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 MAX_KNOTS = 40
 LEAST_GAP_S = 2e-4
+SWITCH_GAP_S = 1e-6
+"""A switch of the jerk j that is left out costs about j times this in acceleration."""
 TAIL_GAP_S = 2e-5
 STAND_S = 0.1
 AHEAD_S = 0.1
@@ -62,10 +64,13 @@ def at(motion: Trajectory, time_s: float) -> tuple[Array, Array, Array]:
     return rows[0], rows[1], rows[2]
 
 
-def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece:
+def cut(
+    motion: Trajectory, now_s: float, start_s: float, end_s: float,
+    least_gap_s: float = LEAST_GAP_S,
+) -> Piece:
     """Return the stretch [start_s, end_s] of a motion, with times relative to `now_s`.
 
-    Beyond the ends the motion stands, as a receiver does. Inner knots nearer than 0.2 ms to the
+    Beyond the ends the motion stands, as a receiver does. Inner knots too near to the
     ends of the stretch are left out.
 
     Args:
@@ -73,10 +78,11 @@ def cut(motion: Trajectory, now_s: float, start_s: float, end_s: float) -> Piece
         now_s: ROS time that becomes 0 [s].
         start_s: ROS time of the first knot [s].
         end_s: ROS time of the last knot [s], at least `start_s`.
+        least_gap_s: How near inner knots may be to the ends [s].
     """
     times, rows = cubic.stretch(
         motion.times_s, motion.position, motion.velocity, motion.acceleration,
-        start_s - motion.stamp_s, end_s - motion.stamp_s, LEAST_GAP_S)
+        start_s - motion.stamp_s, end_s - motion.stamp_s, least_gap_s)
     return Piece(times + (motion.stamp_s - now_s), rows[0], rows[1], rows[2])
 
 
@@ -84,10 +90,10 @@ def rest_of(committed: Trajectory, now_s: float) -> Trajectory:
     """Return what is left of a committed trajectory from now on, at rest 0.1 s ahead or later.
 
     A receiver ignores a motion that ends in the past, so a motion that has ended is continued by
-    standing.
+    standing. What is left is the same motion: the hardest stop uses all but 0.5 % of the limits.
     """
     end_s = max(committed.end_s, now_s + STAND_S)
-    piece = cut(committed, now_s, now_s, end_s)
+    piece = cut(committed, now_s, now_s, end_s, SWITCH_GAP_S)
     piece.velocity[-1] = 0.0
     piece.acceleration[-1] = 0.0
     return piece.trajectory(now_s, committed.names, committed.frame_id)
