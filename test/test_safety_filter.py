@@ -96,12 +96,42 @@ def test_an_answer_that_is_not_exact_is_not_used(
     def worse(self: DaqpSolver, *args: Any, **kwargs: Any) -> Any:
         return replace(solve(self, *args, **kwargs), status=status)
 
-    w = world(speed_scale=0.3)
-    drive(w, 0.4, 0.1 * SPIN)
+    tool = ARM.tool_pose(np.asarray(ARM.home_rad, dtype=float))[0]
+    ball = Obstacle('sphere', (0.08,), tool + np.array([0.0, 0.35, 0.0]), key='b')
+    w = world(standing=(ball,))
+    drive(w, 0.2, SPIN)
     monkeypatch.setattr(DaqpSolver, 'solve', worse)
-    decisions = drive(w, 0.08, SPIN)  # more than the scale admits, so that the solver is asked
-    assert decisions[-1].refusal == f'filter_{status}' and decisions[-1].action == 'tail'
-    assert decisions[-1].verified
+    decisions = drive(w, 0.3, SPIN)  # nearer than the barrier admits, so that the solver is asked
+    asked = [found for found in decisions if found.refusal == f'filter_{status}']
+    assert asked and all(found.action == 'tail' and found.verified for found in asked[:2])
+
+
+def test_a_velocity_outside_the_box_is_clipped_where_no_row_binds() -> None:
+    """The programme's solution, which no solver is needed for."""
+    now = step(obstacles=NOWHERE)
+    bounds = FILTER._barriers.bounds(now)
+    asked = np.array([2.0, 0.0, -2.0, 0.0, 0.0, 0.0, 2.0])
+    found = FILTER.filter(now, asked)
+    assert found.changed and found.slack == 0.0 and found.active == 0
+    np.testing.assert_allclose(
+        found.velocity, np.minimum(np.maximum(asked, bounds.lower), bounds.upper))
+    rows = FILTER._barriers.rows(now, asked)
+    solved = FILTER._solve(rows, bounds, asked)
+    np.testing.assert_allclose(found.velocity, solved.velocity, atol=1e-7)
+
+
+def test_rows_that_cannot_bind_change_nothing() -> None:
+    random, binding = np.random.default_rng(5), 0
+    for _ in range(60):
+        velocity = 0.4 * random.uniform(-1, 1, 7) * ARM.limits.velocity_rad_s
+        now = step(spread(list(random.uniform(-1, 1, 7))), velocity, stopping=0.8 * velocity)
+        asked = velocity + random.uniform(-1, 1, 7)
+        rows, bounds = FILTER._barriers.rows(now, asked), FILTER._barriers.bounds(now)
+        found, every = FILTER.filter(now, asked), FILTER._solve(rows, bounds, asked)
+        assert found.velocity is not None and every.velocity is not None
+        np.testing.assert_allclose(found.velocity, every.velocity, atol=1e-5)
+        binding += every.active > 0
+    assert binding > 5
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])

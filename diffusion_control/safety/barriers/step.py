@@ -97,6 +97,10 @@ class Rows:
     softness: NDArray[np.int64]
     h: Array
 
+    def take(self, which: NDArray[np.int64]) -> Rows:
+        """Return the rows of some indices."""
+        return Rows(self.slope[which], self.floor[which], self.softness[which], self.h[which])
+
 
 def rows(slope: Array, floor: Array, softness: int, h: Array) -> Rows:
     """Return rows of one class."""
