@@ -75,7 +75,8 @@ class TorchSampler(CheckedSampler):
         if list(inputs) != list(self.card.inputs):
             raise ConfigurationError(
                 'the arguments of the program are not the inputs of its card, in its order',
-                where=self._where, value=list(inputs), allowed=f'expected {list(self.card.inputs)}')
+                where=self._where, value=list(inputs),
+                allowed=f'expected {list(self.card.inputs)}')
         return ({name: _tensor(nodes[name]) for name in inputs},
                 {name: _tensor(nodes[node]) for name, node in zip(promised, outputs, strict=True)})
 
