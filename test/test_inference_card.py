@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from inference_world import card
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.inference.card import KEYS, ModelCard, parse
+from diffusion_control.inference.card import KEYS, OPTIONAL, ModelCard, parse
 
 GOOD = card(b'model')
 JSON = st.recursive(
@@ -32,6 +34,15 @@ def test_a_good_card_says_what_was_written() -> None:
     assert read.state == {'x': 'x_next'} and read.extra == {'note': 'kept'}
     assert read.joint_names == ('a', 'b', 'c') and read.score['untrained'] is None
     assert read.files == {'model.pt2': '0' * 64} and read.rate_hz == 20.0
+
+
+def test_the_documented_card_can_be_read() -> None:
+    page = (Path(__file__).parents[1] / 'docs' / 'inference.md').read_text(encoding='utf-8')
+    (block,) = re.findall(r'```json\n(.*?)```', page, re.DOTALL)
+    table = json.loads(block)
+    assert set(table) == {*KEYS, *OPTIONAL}
+    table |= {'sha256': '0' * 64, 'files': {'model.pt2': '0' * 64}}
+    assert len(parse(json.dumps(table).encode()).joint_names) == 7
 
 
 @pytest.mark.parametrize('key', KEYS)

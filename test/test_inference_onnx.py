@@ -191,6 +191,7 @@ def test_a_missing_gpu_is_refused_with_a_way_out(folder: Path, arguments: dict[s
     assert 'backend_require_gpu: false' in caught.value.remedy
 
 
+@pytest.mark.filterwarnings('ignore:Specified provider')
 def test_a_quiet_fallback_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

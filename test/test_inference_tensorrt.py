@@ -133,6 +133,7 @@ def test_onnxruntime_without_the_provider_is_refused(
         load(write(tmp_path / 'm', graph()), 'tensorrt', cache_dir=str(tmp_path / 'cache'))
 
 
+@pytest.mark.filterwarnings('ignore:Specified provider')
 def test_a_tensorrt_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

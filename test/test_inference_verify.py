@@ -184,6 +184,17 @@ def test_a_reference_without_the_flag_and_the_flag_without_a_reference(model: by
             refuse_external_data(changed.SerializeToString(), 'model.onnx')
 
 
+def test_a_compiled_engine_is_refused(model: bytes) -> None:
+    """Its node would make TensorRT open an engine that no cache vouches for."""
+    changed = onnx.load_model_from_string(model)
+    loop = next(node for node in changed.graph.node if node.op_type == 'Loop')
+    loop.attribute[0].g.node.append(onnx.helper.make_node(
+        'EPContext', [], ['y'], domain='com.microsoft', embed_mode=0, ep_cache_context='x.engine'))
+    with pytest.raises(ConfigurationError, match='data in another file') as caught:
+        refuse_external_data(changed.SerializeToString(), 'model.onnx')
+    assert 'EPContext' in str(caught.value.value)
+
+
 def test_external_data_is_refused_on_the_way_in(tmp_path: Path, model: bytes) -> None:
     changed, tensor = onnx.load_model_from_string(model), _weights()
     _external(tensor, 'weights.bin')

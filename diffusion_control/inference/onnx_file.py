@@ -4,8 +4,9 @@
 A tensor of an ONNX file may keep its numbers in another file, named by the tensor: a way to read
 any file of the machine. An ONNX file is a protobuf message; this walks the few message types that
 can hold a tensor (onnx.proto3: ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto,
-...) and looks at TensorProto's fields 13 (external_data) and 14 (data_location). All other fields
-are skipped by their length.
+...) and looks at TensorProto's fields 13 (external_data) and 14 (data_location), and for nodes of
+the kind EPContext, which name a compiled engine instead. All other fields are skipped by their
+length.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ MESSAGES: dict[str, dict[int, str]] = {
 }
 """Message -> field number -> the message in it, of those that can lead to a tensor."""
 TENSOR_NAME, EXTERNAL_DATA, DATA_LOCATION = 8, 13, 14
+OPERATOR, ENGINE = 4, b'EPContext'
 
 
 def refuse_external_data(data: bytes, where: str) -> None:
@@ -38,8 +40,8 @@ def refuse_external_data(data: bytes, where: str) -> None:
         where: Its path, for messages.
 
     Raises:
-        ConfigurationError: There is external data, or the bytes are no protobuf message (a
-            truncated file), or have no graph.
+        ConfigurationError: There is external data or a compiled engine, or the bytes are no
+            protobuf message (a truncated file), or have no graph.
     """
     found = _model(memoryview(data), where)
     if found:
@@ -61,6 +63,9 @@ def _model(data: memoryview, where: str) -> list[str]:
             raise _broken(where, f'{kind}: {error}') from error
         if kind == 'tensor':
             found += _external(fields)
+        if kind == 'node' and any(number == OPERATOR and isinstance(value, memoryview)
+                                  and bytes(value) == ENGINE for number, value in fields):
+            found.append('EPContext: a compiled engine')
         graphs += kind == 'graph'
         inner = MESSAGES[kind]
         waiting += [(inner[number], value, depth + 1) for number, value in fields
