@@ -37,7 +37,7 @@ MAY_IMPORT = {
     'simulation': BASE,
     'inference': BASE,
     'evaluation': BASE | {'planners', 'tracking', 'safety', 'simulation', 'inference'},
-    'doctor': BASE,
+    'doctor': BASE | {'inference'},
     'middleware': {'share'},
     'launching': BASE,
 }

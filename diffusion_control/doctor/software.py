@@ -10,6 +10,7 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from diffusion_control.doctor.finding import Finding
+from diffusion_control.inference import available_backends
 
 DISTRIBUTION = 'diffusion_control'
 JAZZY_RCLPY = '7.1'
@@ -17,7 +18,6 @@ MESSAGES = (
     'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'nav_msgs', 'rosgraph_msgs',
     'sensor_msgs', 'std_msgs', 'std_srvs', 'trajectory_msgs', 'visualization_msgs')
 INSTALLED_ONLY = ('launch_ros', 'ros2cli', 'tf2_ros', 'control_msgs')
-BACKENDS = {'onnxruntime': 'onnx', 'torch': 'torch', 'tensorrt': 'tensorrt'}
 HIGHEST_DOMAIN, HIGHEST_EASY_DOMAIN = 232, 101
 
 
@@ -31,7 +31,7 @@ def check_software(environment: Mapping[str, str] = os.environ) -> Iterator[Find
     yield _ros(environment)
     yield from _domain(environment)
     yield from _security(environment)
-    yield _backends()
+    yield from _backends()
 
 
 def requirements(text: list[str]) -> list[str]:
@@ -123,7 +123,12 @@ def _security(environment: Mapping[str, str]) -> Iterator[Finding]:
         'use a ROS 2 installation, or unset ROS_SECURITY_ENABLE', code=3)
 
 
-def _backends() -> Finding:
-    found = [name for module, name in BACKENDS.items() if find_spec(module) is not None]
-    detail = ', '.join(found) if found else 'none; the planners of this version need none'
-    return Finding('inference backends', 'ok', detail)
+def _backends() -> Iterator[Finding]:
+    """Yield what runs exported models here, and why the rest does not; none of it is an error."""
+    found = available_backends()
+    usable = [f'{name} ({reason})' for name, (usable, reason) in found.items() if usable]
+    detail = '; '.join(usable) if usable else 'none; the planners of this version need none'
+    yield Finding('inference backends', 'ok', detail)
+    for name, (usable_here, reason) in found.items():
+        if not usable_here:
+            yield Finding(f'  without {name}', 'ok', reason)
