@@ -97,7 +97,7 @@ def linear_schedule(
     first: float = 1e-4, last: float = 0.02, steps: int = STEPS, spacing: str = 'trailing'
 ) -> DiscreteSchedule:
     """Return the schedule of DDPM: variances from `first` to `last` in `steps` equal strides."""
-    signal: Array = np.cumprod(1.0 - np.linspace(first, last, steps))
+    signal = np.cumprod(1.0 - np.linspace(first, last, steps), dtype=np.float64)
     return DiscreteSchedule('linear', signal, spacing)
 
 
