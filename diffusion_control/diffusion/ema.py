@@ -45,5 +45,5 @@ class Ema:
         decay = min(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
         for mean, now in zip(self.model.parameters(), model.parameters(), strict=True):
             mean.lerp_(now, 1.0 - decay)
-        for kept, now in zip(self.model.buffers(), model.buffers(), strict=True):
-            kept.copy_(now)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)

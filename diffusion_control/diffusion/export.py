@@ -9,7 +9,6 @@ metadata of a file says under `diffusion_control` (JSON) what is in it.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -101,13 +100,11 @@ def _to_onnx(
     free: Mapping[str, Any],
 ) -> onnx.ModelProto:
     """Return a module as ONNX with named inputs and outputs, without anything external."""
-    buffer = io.BytesIO()
     with torch.no_grad():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module.eval(), example, input_names=inputs, output_names=outputs, dynamo=True,
-            dynamic_shapes=free, opset_version=OPSET, verbose=False)
-    program.save(buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
+            dynamic_shapes=dict(free), opset_version=OPSET, verbose=False)
+    model: onnx.ModelProto = program.model_proto
     _require_free(model, inputs, free)
     return model
 

@@ -55,6 +55,19 @@ class ResidualBlock(nn.Module):
         return result
 
 
+class BlockPair(nn.Module):
+    """The two residual blocks of a level."""
+
+    def __init__(self, first: ResidualBlock, second: ResidualBlock) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
+        """Return features [B, outputs, H]."""
+        result: Tensor = self.second(self.first(x, embedded), embedded)
+        return result
+
+
 class UNet(nn.Module):
     """A U-Net over time.
 
@@ -82,20 +95,22 @@ class UNet(nn.Module):
                 'width', (width, kernel), f'multiples of {GROUPS}, odd kernel')
         self.embedding = Embedding(condition, width)
 
-        def block(inputs: int, outputs: int) -> ResidualBlock:
-            return ResidualBlock(inputs, outputs, conditioner(width, outputs), kernel)
+        def pair(inputs: int, outputs: int) -> BlockPair:
+            return BlockPair(
+                ResidualBlock(inputs, outputs, conditioner(width, outputs), kernel),
+                ResidualBlock(outputs, outputs, conditioner(width, outputs), kernel))
 
         sizes = [width * factor for factor in factors]
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
         self.up, self.stretch = nn.ModuleList(), nn.ModuleList()
         for i, (inputs, outputs) in enumerate(zip([channels, *sizes], sizes, strict=False)):
-            self.down.append(nn.ModuleList([block(inputs, outputs), block(outputs, outputs)]))
+            self.down.append(pair(inputs, outputs))
             last = i == len(sizes) - 1
             self.halve.append(
                 nn.Identity() if last else nn.Conv1d(outputs, outputs, 3, 2, 1))
-        self.middle = nn.ModuleList([block(sizes[-1], sizes[-1]) for _ in range(2)])
+        self.middle = pair(sizes[-1], sizes[-1])
         for inputs, outputs in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
-            self.up.append(nn.ModuleList([block(2 * inputs, outputs), block(outputs, outputs)]))
+            self.up.append(pair(2 * inputs, outputs))
             self.stretch.append(nn.ConvTranspose1d(outputs, outputs, 4, 2, 1))
         self.last = ConvBlock(2 * sizes[0], sizes[0], kernel)
         self.out = nn.Conv1d(sizes[0], channels, 1)
@@ -104,15 +119,13 @@ class UNet(nn.Module):
         """Return the output [B, H, D] at motions [B, H, D], times [B] or [1], condition [B, C]."""
         embedded = self.embedding(time, condition)
         h, kept = x.transpose(1, 2), []
-        for (first, second), halve in zip(self.down, self.halve, strict=True):
-            h = second(first(h, embedded), embedded)
+        for pair, halve in zip(self.down, self.halve, strict=True):
+            h = pair(h, embedded)
             kept.append(h)
             h = halve(h)
-        for block in self.middle:
-            h = block(h, embedded)
-        for (first, second), stretch in zip(self.up, self.stretch, strict=True):
-            h = torch.cat([h, kept.pop()], dim=1)
-            h = stretch(second(first(h, embedded), embedded))
+        h = self.middle(h, embedded)
+        for pair, stretch in zip(self.up, self.stretch, strict=True):
+            h = stretch(pair(torch.cat([h, kept.pop()], dim=1), embedded))
         h = self.out(self.last(torch.cat([h, kept.pop()], dim=1)))
         result: Tensor = h.transpose(1, 2)
         return result
