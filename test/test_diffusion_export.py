@@ -19,10 +19,10 @@ from diffusion_control.diffusion.conditioning import (  # noqa: E402
     ConditionEncoder,
     ConditionSpec,
 )
-from diffusion_control.diffusion.denoisers import make_denoiser  # noqa: E402
+from diffusion_control.diffusion.denoisers import bind, make_denoiser  # noqa: E402
 from diffusion_control.diffusion.export import export_encoder, export_sampler  # noqa: E402
 from diffusion_control.diffusion.graph_step import SamplerStep, StepSpec  # noqa: E402
-from diffusion_control.diffusion.guidance import CostGuide, classifier_free  # noqa: E402
+from diffusion_control.diffusion.guidance import ClipGuide, CostGuide, classifier_free  # noqa: E402
 from diffusion_control.diffusion.inpainting import Known  # noqa: E402
 from diffusion_control.diffusion.prediction import Prediction  # noqa: E402
 from diffusion_control.diffusion.samplers import SAMPLERS, make_sampler  # noqa: E402
@@ -56,7 +56,11 @@ class Exported:
         self.model = export_sampler(self.step, {'name': name})
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = ort.InferenceSession(
+        self.options = options
+        self.session = self.load(options)
+
+    def load(self, options: Any) -> Any:
+        return ort.InferenceSession(
             self.model.SerializeToString(), options, providers=['CPUExecutionProvider'])
 
     def run(self, rows: Any, fresh: Any, given: dict[str, Any]) -> list[Any]:
@@ -80,6 +84,7 @@ def inputs(spec: StepSpec, batch: int, table: Any, seed: int = 0) -> tuple[dict[
     for name in ('guidance_cap', 'guidance_strength', 'sphere_radius', 'cost_weights'):
         if name in given:
             given[name] = np.abs(given[name])
+    given['clip_bound'] = np.full(1, 1.5, np.float32)
     noise = generator.normal(size=(batch, H, D)).astype(np.float32)
     state = sampling.begin(
         np.float32(table.rows[0, ALPHA]), np.float32(table.rows[0, SIGMA]), noise,
@@ -93,9 +98,8 @@ def eager(exported: Exported, table: Any, given: dict[str, Any], fresh: Any) -> 
     """Return the clean estimates of the loop in torch, put together from its parts."""
     told = {key: torch.as_tensor(value) for key, value in given.items()}
     known = Known(told['mask'], told['known'], exported.step.spec.clean_input)
-    network = exported.step.denoiser
     def with_(key: str) -> Any:
-        return lambda x, t: network(x, torch.tensor([t], dtype=torch.float32), told[key])
+        return bind(exported.step.denoiser, told[key])
     denoise, guide = with_('condition'), None
     if exported.step.spec.classifier_free:
         denoise = classifier_free(denoise, with_('null_condition'), told['guidance_scale'])
@@ -107,6 +111,7 @@ def eager(exported: Exported, table: Any, given: dict[str, Any], fresh: Any) -> 
             return total + told['value_weight'] * value_gradient(
                 exported.value, clean, told['value_condition'])
         guide = CostGuide(gradient, told['guidance_strength'], told['guidance_cap'], known, 2)
+    guide = ClipGuide(1.5, guide)
     with torch.no_grad():
         return [estimate.clean.numpy() for estimate in sampling.run(
             denoise, table, told['start_noise'], fresh=torch.as_tensor(fresh), guide=guide,
@@ -178,6 +183,22 @@ def test_stepwise_is_the_whole_run_bit_for_bit(full: Exported) -> None:
         state = {'x': x, 'base': base, 'clean': clean}
         assert np.array_equal(estimates[0], whole[3][i])
     assert np.array_equal(state['x'], whole[0])
+
+
+def test_a_runtime_may_fix_the_batch(full: Exported) -> None:
+    table = tabulate(make_sampler('euler'), make_schedule('flow'), Prediction('flow'), 3)
+    given, fresh = inputs(FULL, 4, table)
+    free = full.run(table.rows, fresh, without_extras(given))[0]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_free_dimension_override_by_name('batch', 4)
+    session = full.load(options)
+    assert session.get_inputs()[0].shape == [4, H, D]
+    told = {key: value for key, value in without_extras(given).items()
+            if key not in ('row', 'noise')}
+    found = session.run(['x_out'], {
+        **told, 'table': table.rows.astype(np.float32), 'fresh_noise': fresh})[0]
+    assert np.abs(found - free).max() < TOLERANCE
 
 
 def test_guidance_scale_zero_hears_no_condition(full: Exported) -> None:

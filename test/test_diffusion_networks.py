@@ -17,7 +17,7 @@ from diffusion_control.diffusion.conditioning import (  # noqa: E402
     ConditionSpec,
     random_drops,
 )
-from diffusion_control.diffusion.denoisers import DENOISERS, make_denoiser  # noqa: E402
+from diffusion_control.diffusion.denoisers import DENOISERS, bind, make_denoiser  # noqa: E402
 from diffusion_control.diffusion.ema import Ema  # noqa: E402
 from diffusion_control.diffusion.loss import WEIGHTINGS, DiffusionLoss  # noqa: E402
 from diffusion_control.diffusion.prediction import PREDICTIONS, Prediction  # noqa: E402
@@ -254,7 +254,7 @@ def test_a_trained_network_samples_what_it_was_shown() -> None:
     goal = torch.tensor([[-0.8], [-0.2], [0.3], [0.9]])
     with torch.no_grad():
         motions = sampling.sample(
-            lambda x, t: ema.model(x, torch.tensor([t]), goal), table, torch.randn(4, 8, 1))
+            bind(ema.model, goal), table, torch.randn(4, 8, 1))
     assert (motions - line * goal[:, None]).abs().mean() < 0.08
 
 

@@ -202,6 +202,19 @@ def test_clean_estimates_are_clipped_before_they_are_guided() -> None:
     assert np.allclose(then(x, 1.0), np.clip(x, -1.0, 1.0) - 1.0)
 
 
+def test_guidance_may_fade() -> None:
+    """A factor per evaluation: none of them leaves the run alone."""
+    noise, cost = np.random.default_rng(3).normal(size=SHAPE), costs()['spheres']
+    guide = CostGuide(cost.gradient, 0.2, 5.0)
+    plain = sampling.sample(network, a_table(), noise)
+    none = sampling.sample(network, a_table().guided(np.zeros(7)), noise, guide=guide)
+    late = sampling.sample(network, a_table().guided(np.arange(7) > 4.0), noise, guide=guide)
+    full = sampling.sample(network, a_table(), noise, guide=guide)
+    assert np.array_equal(none, plain)
+    assert cost.value(full).sum() < cost.value(plain).sum() > cost.value(late).sum()
+    assert not np.array_equal(late, full)
+
+
 def test_shift_knots() -> None:
     plan = np.array([[0.0, 10.0], [1.0, 20.0], [4.0, 0.0]])
     assert shift_knots(plan, 0.0, 0.1).tolist() == plan.tolist()

@@ -6,7 +6,8 @@ exported file serves every sampler, number of steps, warm start, mask and guidan
 B motions of H knots and D channels; C the length of the condition:
 
     always             x, base, clean [B, H, D] (the state), row [13], noise [B, H, D],
-                       mask, known [B, H, D], condition [B, C]
+                       mask, known [B, H, D], condition [B, C],
+                       clip_bound [1] (of the clean estimate; a large number switches it off)
     classifier_free    null_condition [B, C], guidance_scale [1]
     costs or value     guidance_strength [1], guidance_cap [1]
     costs              cost_weights [N], in the order of `costs`
@@ -37,7 +38,7 @@ from diffusion_control.diffusion.costs import (
     WeightedSum,
     difference_form,
 )
-from diffusion_control.diffusion.guidance import CostGuide
+from diffusion_control.diffusion.guidance import ClipGuide, CostGuide
 from diffusion_control.diffusion.inpainting import Known
 from diffusion_control.diffusion.table import COLUMNS
 from diffusion_control.diffusion.value import TracedGradient
@@ -93,7 +94,7 @@ class StepSpec:
         wide, space = ('batch', self.condition), self.coordinates
         found: dict[str, tuple[int | str, ...]] = {name: motion for name in STATE}
         found |= {'row': (len(COLUMNS),), 'noise': motion, 'mask': motion, 'known': motion,
-                  'condition': wide}
+                  'condition': wide, 'clip_bound': (1,)}
         if self.classifier_free:
             found |= {'null_condition': wide, 'guidance_scale': (1,)}
         if self.costs or self.value:
@@ -166,9 +167,10 @@ class SamplerStep(nn.Module):
         mixed: Tensor = without + given['guidance_scale'] * (with_ - without)
         return mixed
 
-    def _guide(self, given: Mapping[str, Tensor], known: Known) -> CostGuide | None:
+    def _guide(self, given: Mapping[str, Tensor], known: Known) -> ClipGuide:
+        bound = given['clip_bound']
         if not (self.spec.costs or self.spec.value):
-            return None
+            return ClipGuide(bound)
         costs = self._costs(given)
 
         def gradient(clean: Tensor) -> Tensor:
@@ -180,9 +182,9 @@ class SamplerStep(nn.Module):
                     clean, given['value_condition'])
             return total
 
-        return CostGuide(
+        return ClipGuide(bound, CostGuide(
             gradient, given['guidance_strength'], given['guidance_cap'], known,
-            self.spec.repeats)
+            self.spec.repeats))
 
     def _costs(self, given: Mapping[str, Tensor]) -> Sequence[Cost]:
         def make(name: str) -> Cost:

@@ -77,9 +77,14 @@ class CostGuide:
 
 @dataclass(frozen=True)
 class ClipGuide:
-    """Keeps the clean estimate within bounds, then goes on to another guide if there is one."""
+    """Keeps the clean estimate within +- bound, then goes on to another guide if there is one.
 
-    bound: float
+    Where little signal is left (alpha small) an epsilon network's errors are divided by alpha, so
+    that the estimate needs bounds: C. Saharia et al., "Photorealistic Text-to-Image Diffusion
+    Models with Deep Language Understanding", NeurIPS 2022 (section 2.3, static thresholding).
+    """
+
+    bound: Any
     then: Callable[[Array, Any], Array] | None = None
 
     def __call__(self, clean: Array, factor: Any) -> Array:

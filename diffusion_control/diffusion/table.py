@@ -63,6 +63,12 @@ class Table:
         """Return the noise scale of the x that the run starts from."""
         return float(self.rows[0, SIGMA])
 
+    def guided(self, factor: Array) -> Table:
+        """Return the table with another factor on the guidance of each evaluation, shape [K]."""
+        rows = self.rows.copy()
+        rows[:, GUIDE] = factor
+        return Table(rows)
+
     @property
     def draws_noise(self) -> bool:
         """Say whether any row adds fresh noise."""

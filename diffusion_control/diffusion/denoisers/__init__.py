@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from diffusion_control.diffusion.denoisers.film_unet import FilmUNet
 from diffusion_control.diffusion.denoisers.mixer import Mixer
 from diffusion_control.diffusion.denoisers.temporal_unet import TemporalUNet
 from diffusion_control.diffusion.denoisers.transformer import Transformer
+from diffusion_control.diffusion.sampling import Denoise
 from diffusion_control.errors import ConfigurationError
 
 DENOISERS: dict[str, Any] = {
@@ -41,3 +43,11 @@ def make_denoiser(
             'Unknown denoiser.', where='denoiser', value=name, allowed=', '.join(DENOISERS))
     network: nn.Module = DENOISERS[name](horizon, channels, condition, **options)
     return network
+
+
+def bind(network: nn.Module, condition: Tensor) -> Denoise:
+    """Return the network with its conditions [B, C], as `sampling` wants it."""
+    def denoise(x: Tensor, time: float) -> Tensor:
+        out: Tensor = network(x, torch.full((1,), time, dtype=x.dtype, device=x.device), condition)
+        return out
+    return denoise
