@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,16 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffusion_control.diffusion import sampling
+from diffusion_control.diffusion import samplers, sampling, schedules
 from diffusion_control.diffusion.levels import select
 from diffusion_control.diffusion.noise import colour_of, white
-from diffusion_control.diffusion.prediction import Prediction
+from diffusion_control.diffusion.prediction import PREDICTIONS, Prediction
 from diffusion_control.diffusion.samplers.ancestral import Ancestral
 from diffusion_control.diffusion.samplers.ddpm import Ddpm
 from diffusion_control.diffusion.samplers.dpm_solver_pp_2m import DpmSolverPp2M
 from diffusion_control.diffusion.samplers.heun import Heun
 from diffusion_control.diffusion.schedules.flow import FlowSchedule
-from diffusion_control.diffusion.table import tabulate
+from diffusion_control.diffusion.table import COLUMNS, tabulate
 from diffusion_control.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,25 @@ def test_the_core_needs_numpy_only() -> None:
     loaded = set(done.stdout.split())
     assert len(core_modules()) > 20 and 'numpy' in loaded
     assert not loaded & {'torch', 'onnx', 'onnxruntime', 'scipy', 'numba', 'rclpy'}
+
+
+def test_example_of_the_docs_runs() -> None:
+    page = (ROOT / 'docs' / 'diffusion.md').read_text(encoding='utf-8')
+    (code,) = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(code, space)
+    motions, plan = space['motions'], space['plan']
+    assert motions.shape == (16, 32, 7) and motions.dtype == np.float32
+    assert np.abs(motions[:, :3] - plan[:3]).max() <= 1e-6
+
+
+def test_the_page_names_everything() -> None:
+    page = (ROOT / 'docs' / 'diffusion.md').read_text(encoding='utf-8')
+    files = {path.name for path in FOLDER.glob('*.py')}
+    assert {name for name in re.findall(r'`(\w+\.py)`', page)} <= files
+    for name in (*samplers.SAMPLERS, *schedules.SCHEDULES, *PREDICTIONS):
+        assert f'`{name}`' in page, name
+    assert f'[rows, {len(COLUMNS)}]' in page
 
 
 SWAPS: dict[type[ast.operator], ast.operator] = {
