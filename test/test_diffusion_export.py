@@ -20,7 +20,11 @@ from diffusion_control.diffusion.conditioning import (  # noqa: E402
     ConditionSpec,
 )
 from diffusion_control.diffusion.denoisers import bind, make_denoiser  # noqa: E402
-from diffusion_control.diffusion.export import export_encoder, export_sampler  # noqa: E402
+from diffusion_control.diffusion.export import (  # noqa: E402
+    export_encoder,
+    export_sampler,
+    export_step,
+)
 from diffusion_control.diffusion.graph_step import SamplerStep, StepSpec  # noqa: E402
 from diffusion_control.diffusion.guidance import ClipGuide, CostGuide, classifier_free  # noqa: E402
 from diffusion_control.diffusion.inpainting import Known  # noqa: E402
@@ -255,6 +259,43 @@ class FixedBatch(torch.nn.Module):
 
     def forward(self, x: Any, time: Any, condition: Any) -> Any:
         return x.reshape(3, H, D) * time + condition.sum()
+
+
+def test_one_evaluation_as_a_file(full: Exported) -> None:
+    """For runtimes without Scan, and for guidance by a kernel outside of the graph."""
+    exported = Exported('mixer', PLAIN)
+    model = export_step(exported.step)
+    session = ort.InferenceSession(
+        model.SerializeToString(), exported.options, providers=['CPUExecutionProvider'])
+    assert json.loads(model.metadata_props[0].value)['kind'] == 'step'
+    assert [value.name for value in session.get_outputs()] == ['x_out', 'base_out', 'clean_out']
+    table = tabulate(make_sampler('heun'), make_schedule('flow'), Prediction('flow'), 5)
+    given, fresh = inputs(PLAIN, 3, table)
+    told = {key: value for key, value in without_extras(given).items()}
+    whole = exported.run(table.rows, fresh, told)
+    known = Known(given['mask'], given['known'], clean_input=True)
+    guide = CostGuide(lambda x: x - 0.3, 0.5, 1.0, known)
+    for amend in (False, True):
+        state = sampling.State(given['x'], given['base'], given['clean'])
+        for row, noise in zip(table.rows, fresh, strict=True):
+            told |= {'x': state.x, 'base': state.base, 'clean': state.clean,
+                     'row': row.astype(np.float32), 'noise': noise}
+            state = sampling.State(*session.run(None, told))
+            if amend:
+                state = sampling.amended(
+                    state, row.tolist(), known.held(guide(state.clean, 1.0)))
+        if not amend:
+            assert np.abs(state.x - whole[0]).max() < TOLERANCE
+    condition = torch.as_tensor(given['condition'])
+    def torch_guide(clean: Any, factor: Any) -> Any:
+        return torch.as_tensor(guide(clean.clip(-1.5, 1.5).numpy(), factor))
+    held = Known(torch.as_tensor(given['mask']), torch.as_tensor(given['known']), True)
+    with torch.no_grad():
+        expected = sampling.sample(
+            bind(exported.step.denoiser, condition), table,
+            torch.as_tensor(given['start_noise']), guide=torch_guide, known=held)
+    assert np.abs(state.x - expected.numpy()).max() < TOLERANCE
+    assert np.abs(state.x - whole[0]).max() > 0.05
 
 
 def test_what_cannot_be_exported_is_refused() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,19 @@ def test_order_of_convergence(ends: tuple[Array, Array]) -> None:
     assert 0.8 < order('euler') < 1.3
     assert order('heun') > 1.6
     assert order('dpm_solver_pp_2m') > 1.6
+
+
+@pytest.mark.parametrize('name', ['ddim', 'dpm_solver_pp_2m'])
+def test_more_evaluations_are_better(name: str, ends: tuple[Array, Array]) -> None:
+    """A run cut short gets better with its length; a table that was short is better still."""
+    noise, exact = ends
+    table = tabulate(make_sampler(name), make_schedule('edm'), Prediction('sample'), 20)
+    far = [float(np.linalg.norm(found.clean - exact, axis=-1).mean())
+           for found in sampling.run(denoiser('edm'), table, noise)]
+    assert all(later < earlier + 0.003 for earlier, later in pairwise(far))
+    assert far[-1] < 0.1 * far[0]
+    for evaluations in (4, 6, 8):
+        assert error(name, evaluations, ends) < 0.7 * far[evaluations - 1]
 
 
 @pytest.mark.parametrize(('schedule', 'name', 'evaluations', 'share'), [

@@ -303,6 +303,28 @@ def test_bad_settings_are_refused(make: Callable[[], Any]) -> None:
         make()
 
 
+@pytest.mark.parametrize('name', ['ddpm', 'heun', 'dpm_solver_pp_2m'])
+def test_guidance_after_the_step_is_guidance_in_it(name: str) -> None:
+    table, known, cost = a_table(name), a_known(3), costs()['sum']
+    generator = np.random.default_rng(1)
+    noise, fresh = generator.normal(size=SHAPE), generator.normal(size=(7, *SHAPE))
+    guide = CostGuide(cost.gradient, 0.2, 5.0, known)
+    inside = sampling.sample(network, table, noise, fresh=fresh, guide=guide, known=known)
+    state = sampling.begin(table.alpha, table.sigma, noise, known=known)
+    for row, drawn in zip(table.rows, fresh, strict=True):
+        state = sampling.step(state, row, drawn, network, known=known)
+        state = sampling.amended(state, row, known.held(guide(state.clean, 1.0)))
+    assert np.allclose(state.x, inside, atol=1e-12)
+    assert np.abs(inside - sampling.sample(
+        network, table, noise, fresh=fresh, known=known)).max() > 0.05
+
+
+def test_a_fading_prefix_mixes() -> None:
+    known = Known(prefix_mask(16, 2, fade=3), np.ones(SHAPE[1:]))
+    clean = known.held(np.zeros(SHAPE))
+    assert clean[0, :6, 0].tolist() == [1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+
+
 def test_one_row_at_a_time_is_the_whole_run() -> None:
     """State in, state out: what an exported step does."""
     table = a_table('heun')

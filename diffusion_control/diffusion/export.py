@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import onnx
@@ -36,18 +37,30 @@ def export_sampler(step: SamplerStep, about: Mapping[str, Any] | None = None) ->
         step: The network with its guidance.
         about: What else the file shall say of itself, as JSON can.
     """
+    return _signed(scan_over_rows(_step(step)), {**_abilities(step), **(about or {}),
+                                                 'kind': 'sampler'})
+
+
+def export_step(step: SamplerStep, about: Mapping[str, Any] | None = None) -> onnx.ModelProto:
+    """Return one evaluation as an ONNX model, for runtimes that know no Scan.
+
+    Its inputs are those of `graph_step` in place of `table` and `fresh_noise`: `row` [13] and
+    `noise` [batch, H, D]; its outputs `x_out`, `base_out`, `clean_out`.
+    """
+    return _signed(_step(step), {**_abilities(step), **(about or {}), 'kind': 'step'})
+
+
+def _step(step: SamplerStep) -> onnx.ModelProto:
     shapes = step.spec.shapes
     example = tuple(step.spec.example(EXAMPLE_BATCH).values())
     batch = torch.export.Dim('batch', min=1, max=4096)
     free = tuple({0: batch} if shape[0] == 'batch' else None for shape in shapes.values())
-    model = _to_onnx(
-        step, example, list(shapes), [f'{name}_next' for name in STATE], {'inputs': free})
-    return _signed(scan_over_rows(model), {
-        **(about or {}), 'kind': 'sampler', 'columns': COLUMNS, 'horizon': step.spec.horizon,
-        'channels': step.spec.channels, 'condition': step.spec.condition,
-        'classifier_free': step.spec.classifier_free, 'costs': step.spec.costs,
-        'value': step.spec.value, 'clean_input': step.spec.clean_input,
-        'repeats': step.spec.repeats})
+    return _to_onnx(
+        step, example, list(shapes), [f'{name}_out' for name in STATE], {'inputs': free})
+
+
+def _abilities(step: SamplerStep) -> dict[str, Any]:
+    return {'columns': COLUMNS, **asdict(step.spec)}
 
 
 class _NamedEncoder(nn.Module):

@@ -4,7 +4,7 @@
 For each row of the table (see `table`), with out = denoise(c_in x, time):
 
     x0   <- c_x x + c_out out                     the clean estimate,
-    x0   <- guide(x0), then the known values      (`guidance`, `inpainting`),
+    x0   <- the known values in it, guide(x0), the known values again,
     x    <- a x + b x0 + c x0_before + d noise + e base,
     base <- base if the row keeps it, else the new x.
 
@@ -108,13 +108,29 @@ def step(state: State, row: Sequence[Any] | Array, noise: Array, denoise: Denois
     if known is not None:
         seen = known.shown(seen)
     clean = row[C_X] * state.x + row[C_OUT] * denoise(seen, row[TIME])
+    if known is not None:
+        clean = known.held(clean)  # so that costs see the true start of a motion
     if guide is not None:
         clean = guide(clean, row[GUIDE])
-    if known is not None:
-        clean = known.held(clean)
+        clean = clean if known is None else known.held(clean)
     x = (row[A] * state.x + row[B] * clean + row[C] * state.clean + row[D] * noise
          + row[E] * state.base)
     return State(x, row[KEEP] * state.base + (1.0 - row[KEEP]) * x, clean)
+
+
+def amended(after: State, row: Sequence[Any] | Array, clean: Array) -> State:
+    """Return the state after an evaluation as if it had found another clean estimate.
+
+    The move is linear in x0, so guidance may also be computed outside of an exported step, by a
+    compiled kernel: x <- x + b (clean - x0). The caller holds the known values in `clean`.
+
+    Args:
+        after: The state after `step`.
+        row: The row of the table that it was made with.
+        clean: The better clean estimate, shape [B, H, D].
+    """
+    x = after.x + row[B] * (clean - after.clean)
+    return State(x, row[KEEP] * after.base + (1.0 - row[KEEP]) * x, clean)
 
 
 def run(denoise: Denoise, table: Table, noise: Array, *, fresh: Sequence[Array] | None = None,

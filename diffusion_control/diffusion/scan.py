@@ -42,11 +42,15 @@ def scan_over_rows(step: onnx.ModelProto) -> onnx.ModelProto:
     inside = {name: f'step_{name}' for name in (*STATE, *SCANNED)}
     for node in graph.node:
         node.input[:] = [inside.get(name, name) for name in node.input]
-    outputs = [value.name for value in graph.output]
-    nodes = [*graph.node, helper.make_node('Identity', [outputs[2]], ['step_estimate'])]
+    outputs = [f'step_{value.name}' for value in graph.output]
+    nodes = [*graph.node, *(
+        helper.make_node('Identity', [value.name], [name])
+        for value, name in zip(graph.output, outputs, strict=True)),
+        helper.make_node('Identity', [graph.output[2].name], ['step_estimate'])]
     body = helper.make_graph(
         nodes, 'evaluation', [_renamed(inputs[name], inside[name]) for name in inside],
-        [*graph.output, _renamed(graph.output[2], 'step_estimate')])
+        [*(_renamed(value, name) for value, name in zip(graph.output, outputs, strict=True)),
+         _renamed(graph.output[2], 'step_estimate')])
     scan = helper.make_node(
         'Scan', [*STATE, *SCANNED.values()], [*(f'{name}_out' for name in STATE), 'estimates'],
         body=body, num_scan_inputs=len(SCANNED))
