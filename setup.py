@@ -31,6 +31,13 @@ ROS = [  # the Jazzy set; an unpinned ros-* wheel is of another distribution
     'ros-visualization-msgs==5.3.6',
 ]
 SIM = ['mujoco>=4.0,<5']
+TRAIN = [
+    'diffusers>=0.36,<1',  # its schedulers, to compare ours with
+    'onnx>=1.20,<2',
+    'onnxscript>=0.5,<1',
+    'safetensors>=0.5',
+    'torch==2.13.0',
+]
 TEST = [
     'pytest==8.3.5',  # 9 and 8.4 clash with launch_testing and launch_pytest
     'pytest-timeout>=2.4,<3',
@@ -106,7 +113,7 @@ setup(
         'cpu': ['onnxruntime>=1.20'],
         'gpu': ['onnxruntime-gpu>=1.20'],
         'tensorrt': ['tensorrt>=10'],
-        'train': ['torch==2.13.0', 'safetensors>=0.5'],
+        'train': TRAIN,
         'view': ['viser>=1.1,<2'],
         'test': TEST,
         'dev': DEV,

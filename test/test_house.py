@@ -36,6 +36,7 @@ MAY_IMPORT = {
     'safety': BASE,
     'simulation': BASE,
     'inference': BASE,
+    'diffusion': {'errors'},
     'evaluation': BASE | {'planners', 'tracking', 'safety', 'simulation', 'inference'},
     'doctor': BASE | {'inference'},
     'middleware': {'share'},
