@@ -90,6 +90,17 @@ def test_a_text_that_is_no_card_is_refused(text: bytes) -> None:
         parse(text)
 
 
+def test_a_key_that_occurs_twice_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match='bad JSON'):
+        parse(encode()[:-1] + b', "commit": "x"}')
+
+
+def test_deep_nesting_is_refused_also_in_a_key_that_is_not_known() -> None:
+    assert parse(encode(other=json.loads('[' * 15 + ']' * 15))).extra
+    with pytest.raises(ConfigurationError, match='bad nesting'):
+        parse(encode(other=json.loads('[' * 18 + ']' * 18)))
+
+
 @given(st.binary(max_size=200))
 def test_random_bytes_raise_nothing_else(text: bytes) -> None:
     with pytest.raises(ConfigurationError):

@@ -16,7 +16,7 @@ import pytest
 from inference_world import graph, write
 
 from diffusion_control.errors import ConfigurationError, MissingDependencyError
-from diffusion_control.inference import gpu, load
+from diffusion_control.inference import gpu, load, verify
 from diffusion_control.inference.engine_cache import (
     MANIFEST,
     EngineCache,
@@ -77,6 +77,9 @@ def test_engines_that_nobody_vouches_for_are_removed(tmp_path: Path) -> None:
     assert cache.clear_foreign() == ['graph_0.engine', 'graph_2.engine', 'graph_3.engine']
     assert sorted(os.listdir(cache.folder)) == ['graph_1.engine', MANIFEST]
     assert outside.read_bytes() == b'engine'
+    (cache.folder / 'graph_1.engine').unlink()
+    (cache.folder / 'graph_1.engine').symlink_to(outside)  # its bytes could change later
+    assert cache.clear_foreign() == ['graph_1.engine'] and outside.exists()
 
 
 @pytest.mark.parametrize('change', [
@@ -143,6 +146,11 @@ def test_a_tensorrt_that_does_not_start_is_an_error(
     monkeypatch.setattr(gpu, 'gpu_name', lambda: 'NVIDIA Orin')
     monkeypatch.setattr(runtime, 'get_available_providers', lambda: [
         'TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'])
+    folder = write(tmp_path / 'm', graph())
+    key = EngineKey(verify(folder).card.sha256, '10.3.0', 'NVIDIA Orin')
+    foreign = EngineCache(tmp_path / 'cache', key).folder / 'graph.engine'
+    foreign.write_bytes(b'of another machine')
     with pytest.raises(MissingDependencyError, match='quietly fallen back') as caught:
-        load(write(tmp_path / 'm', graph()), 'tensorrt', cache_dir=str(tmp_path / 'cache'))
+        load(folder, 'tensorrt', cache_dir=str(tmp_path / 'cache'))
+    assert not foreign.exists()  # gone before TensorRT was asked to start
     assert caught.value.value == ['CPUExecutionProvider']
