@@ -15,6 +15,7 @@ from diffusion_control.diffusion import sampling  # noqa: E402
 from diffusion_control.diffusion.conditioning import (  # noqa: E402
     ConditionEncoder,
     ConditionSpec,
+    ObstacleSet,
     random_drops,
 )
 from diffusion_control.diffusion.denoisers import DENOISERS, bind, make_denoiser  # noqa: E402
@@ -115,6 +116,16 @@ def test_obstacles_are_a_set() -> None:
         assert torch.equal(encoder(none), encoder(moved))
 
 
+def test_pooling_of_a_set_by_hand() -> None:
+    """The maximum, and the sum / (1 + count), of what the obstacles that are there say."""
+    net = ObstacleSet(1, 4)
+    obstacles, mask = torch.randn(1, 3, 1), torch.tensor([[1.0, 1.0, 0.0]])
+    with torch.no_grad():
+        said = net.each(obstacles)[0, :2]
+        pooled = torch.cat([said.max(0).values, said.sum(0) / 3.0])
+        assert torch.allclose(net(obstacles, mask)[0], net.pooled(pooled), atol=1e-6)
+
+
 def test_parts_left_out_do_not_speak() -> None:
     encoder = ConditionEncoder(SPEC, 16)
     inputs, other = some_inputs(), some_inputs()
@@ -186,12 +197,21 @@ def test_known_values_cost_nothing_and_are_shown() -> None:
     assert torch.equal(seen[0][0][:, :2], motions[:, :2])
     assert (seen[0][0][:, 2:] - motions[:, 2:]).abs().max() > 0.1
     assert seen[0][1].tolist() == time.tolist()
+    t = torch.as_tensor(time / 1000.0, dtype=torch.float32)[:, None, None]
+    assert torch.allclose(
+        seen[0][0][:, 2:], ((1.0 - t) * motions + t * noise)[:, 2:], atol=1e-6)
+    edm, told = DiffusionLoss(EdmSchedule(), Prediction('edm', 0.5)), []
+    edm(lambda x, t: told.append(x) or x, motions, noise, np.full(4, 250.0 * np.log(1.2)))
+    assert torch.allclose(told[0], (motions + 1.2 * noise) / 1.3, atol=1e-5)
     importance = torch.zeros(H, 1)
     importance[5] = 2.0
     def off(x: Any, time: Any) -> Any:
         return noise - motions + torch.arange(H)[:, None]
     found = loss(off, motions, noise, time, mask, importance)
     assert float(found) == pytest.approx(25.0, rel=1e-4)
+    importance[7] = 1.0  # (2 * 25 + 49) / 3
+    found = loss(off, motions, noise, time, mask, importance)
+    assert float(found) == pytest.approx(33.0, rel=1e-4)
 
 
 def test_penalty_on_clean_estimates() -> None:
@@ -217,6 +237,10 @@ def test_average_of_the_weights() -> None:
         mean = decay * mean + (1 - decay) * n
         assert float(ema.model.weight) == pytest.approx(mean, rel=1e-5)
     assert not ema.model.weight.requires_grad and ema.updates == 8
+    plain = Ema(model, 0.0)
+    torch.nn.init.constant_(model.weight, -3.0)
+    plain.update(model)
+    assert float(plain.model.weight) == -3.0
 
 
 def test_traced_slope_is_that_of_autograd() -> None:

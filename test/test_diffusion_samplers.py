@@ -285,6 +285,16 @@ def test_every_prediction_reads_the_true_motion(schedule: str, kind: str) -> Non
     assert np.allclose(estimate, np.broadcast_to(x0, x.shape), atol=1e-9)
 
 
+def test_what_the_network_reads_by_hand() -> None:
+    """c_in keeps x at the scale of the data, and only where noise makes it larger."""
+    alpha, sigma = np.array([1.0, 0.5, 0.6]), np.array([np.sqrt(3.0), 0.5, 0.8])
+    assert Prediction('sample').read(alpha, sigma).c_in == pytest.approx([0.5, 1.0, 1.0])
+    edm = Prediction('edm', 0.5).read(np.array([0.5]), np.array([0.6]))  # s = 1.2, root = 1.3
+    assert edm.c_in == pytest.approx([1.0 / 0.65])
+    assert edm.c_x == pytest.approx([0.25 / (0.5 * 1.69)])
+    assert edm.c_out == pytest.approx([1.2 * 0.5 / 1.3])
+
+
 def test_three_names_of_one_step() -> None:
     """Euler, DDIM and ancestral sampling without noise are one; with noise DDPM joins."""
     for schedule in (linear_schedule(), EdmSchedule(), FlowSchedule()):

@@ -22,7 +22,7 @@ from diffusion_control.diffusion.costs import (
     WeightedSum,
     difference_form,
 )
-from diffusion_control.diffusion.guidance import ClipGuide, CostGuide, capped
+from diffusion_control.diffusion.guidance import ClipGuide, CostGuide, capped, classifier_free
 from diffusion_control.diffusion.inpainting import Known, prefix_knots, prefix_mask
 from diffusion_control.diffusion.prediction import Prediction
 from diffusion_control.diffusion.samplers import SAMPLERS, make_sampler
@@ -165,6 +165,10 @@ def test_costs_by_hand() -> None:
         np.array([[3.5], [0.0]]), np.array([1.5, -5.0]), np.eye(1), np.zeros(1))
     assert spheres.value(x)[0] == pytest.approx(0.5)  # depth 1 at x = 3, the other is off
     assert spheres.gradient(x)[0, :, 0] == pytest.approx([0.0, 0.0, 1.0])
+    moved = SphereObstacles(
+        np.array([[13.5]]), np.array([1.5]), 2.0 * np.eye(1), np.array([7.0]))  # p = 2 x + 7
+    assert moved.value(x)[0] == pytest.approx(0.5)
+    assert moved.gradient(x)[0, :, 0] == pytest.approx([0.0, 0.0, 2.0])
 
 
 @settings(max_examples=50, deadline=None)
@@ -221,6 +225,7 @@ def test_shift_knots() -> None:
     assert np.allclose(shift_knots(plan, 0.1, 0.1), plan[[1, 2, 2]])
     assert np.allclose(shift_knots(plan, 0.05, 0.1), [[0.5, 15.0], [2.5, 10.0], [4.0, 0.0]])
     assert np.allclose(shift_knots(plan[None], 9.0, 0.1), plan[[2, 2, 2]])
+    assert shift_knots(plan[:1], 0.3, 0.1).tolist() == plan[:1].tolist()
     assert candidates(plan, 3).shape == (3, 3, 2)
     assert candidates(np.stack([plan, 2 * plan]), 3)[2].tolist() == plan.tolist()
 
@@ -258,6 +263,7 @@ class FakeClock:
     (0.055, 0.0, [0.01] * 7, 5),
     (0.055, 0.03, [0.01] * 7, 3),  # as long as measured before
     (0.1, 0.0, [0.01, 0.05, 0.01, 0.01, 0.01, 0.01, 0.01], 2),  # a slow one is expected again
+    (0.5, 0.0, [0.125] * 7, 4),  # just in time is in time
     (-1.0, 9.0, [2.0] * 7, 1)])
 def test_sampling_until_a_deadline(
     budget_s: float, expected_s: float, durations: list[float], evaluations: int
@@ -279,6 +285,7 @@ def test_affordable_evaluations() -> None:
     assert [affordable(budget, 0.01, 10) for budget in (0.055, 0.001, -1.0, 9.0, 0.03)] == [
         5, 1, 1, 10, 3]
     assert affordable(float('inf'), 0.01, 4) == 4
+    assert affordable(0.5, 0.01, 1) == 1
 
 
 def test_select_best() -> None:
@@ -289,11 +296,13 @@ def test_select_best() -> None:
     assert chosen.motions[:, 0, 0].tolist() == [1.0, 3.0, 4.0]
     motions[1, 0, 0] = np.inf
     assert select_best(motions, score).index.tolist() == [3]
+    assert select_best(motions, score, 3).index.tolist() == [3, 4, 0]
 
 
 @pytest.mark.parametrize('make', [
     lambda: prefix_mask(4, 5), lambda: prefix_knots(-0.1, 0.1), lambda: prefix_knots(0.1, 0.0),
     lambda: prefix_knots(float('nan'), 0.1), lambda: shift_knots(np.zeros((3, 1)), -1.0, 0.1),
+    lambda: shift_knots(np.zeros((3, 1)), 1.0, 0.0),
     lambda: difference_form(3, 3), lambda: CostGuide(lambda x: x, repeats=0),
     lambda: affordable(1.0, 0.0, 5), lambda: select_best(np.zeros((3, 2, 1)), np.zeros(2)),
     lambda: select_best(np.zeros((3, 2, 1)), np.full(3, np.nan)),
@@ -317,6 +326,24 @@ def test_guidance_after_the_step_is_guidance_in_it(name: str) -> None:
     assert np.allclose(state.x, inside, atol=1e-12)
     assert np.abs(inside - sampling.sample(
         network, table, noise, fresh=fresh, known=known)).max() > 0.05
+
+
+def test_the_start_of_a_run_by_hand() -> None:
+    """Known values 2 on knot 0, a plan of 3 elsewhere, noise 1, at alpha 0.6 and sigma 0.8."""
+    mask = np.zeros((2, 1))
+    mask[0] = 1.0
+    known = Known(mask, np.full((2, 1), 2.0))
+    ones = np.ones((1, 2, 1))
+    state = sampling.begin(0.6, 0.8, ones, 3.0 * ones, known)
+    assert state.x[0, :, 0] == pytest.approx([0.6 * 2.0 + 0.8, 0.6 * 3.0 + 0.8])
+    assert np.array_equal(state.base, state.x) and not state.clean.any()
+    assert sampling.begin(0.6, 0.8, ones).x[0, :, 0] == pytest.approx([0.8, 0.8])
+
+
+def test_classifier_free_guidance_by_hand() -> None:
+    def mixed(scale: float) -> Any:
+        return classifier_free(lambda x, t: 5.0 * x, lambda x, t: 2.0 * x, scale)(1.0, 0.0)
+    assert [mixed(scale) for scale in (0.0, 1.0, 2.0)] == [2.0, 5.0, 8.0]
 
 
 def test_a_fading_prefix_mixes() -> None:
