@@ -73,7 +73,9 @@ def demo(
     fallback: Annotated[
         str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'classical',
     inject: Annotated[list[str] | None, typer.Option(
-        '--inject', metavar='NAME@TIMEs', help='A fault and its time; may be repeated.')] = None,
+        '--inject', metavar='NAME@TIMEs',
+        help='A fault and its earliest time: it waits, at most 10 s, for a joint at half of its '
+        'speed limit; may be repeated.')] = None,
     scene: Annotated[
         Path | None, typer.Option('--scene', metavar='FILE', help='YAML of one scene.')] = None,
     plant: Plant = 'default',

@@ -105,6 +105,7 @@ def test_limits_of_a_moving_robot_are_tightened_and_never_loosened(tmp_path: Pat
      'collision'),
     ({'start_rad': [9.0] * 7}, 'limits'),
     ({'goals': None}, 'goals'),
+    ({'goals': []}, 'no goal'),
 ])
 def test_bad_scenes_are_refused_before_anything_moves(
     tmp_path: Path, change: dict[str, object], words: str

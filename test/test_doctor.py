@@ -14,6 +14,7 @@ import pytest
 
 from diffusion_control import cli
 from diffusion_control.doctor import Finding, check_host, check_software, host, software, summary
+from diffusion_control.doctor.finding import print_findings
 from diffusion_control.doctor.robot import check_robot, joints_finding, movable_joints
 
 URDF = """<robot name="r"><link name="a"/><link name="b"/><link name="c"/><link name="d"/>
@@ -56,6 +57,11 @@ def test_missing_permissions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = by_check(host._real_time())
     assert found['SCHED_FIFO'].level == found['mlockall'].level == 'warn'
     assert 'limits.d' in found['SCHED_FIFO'].remedy
+
+
+def test_the_table_keeps_the_extra_of_a_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    print_findings([Finding('backend', 'warn', 'none', "pip install 'x[cpu]'")])
+    assert "'x[cpu]'" in capsys.readouterr().out
 
 
 def test_full_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def summary(findings: Sequence[Finding]) -> dict[str, Any]:
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print the table; worst findings last, where they are seen."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     colours = {'ok': 'green', 'warn': 'yellow', 'error': 'red'}
@@ -59,7 +60,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     table.add_column('remedy', overflow='fold')
     for finding in sorted(findings, key=lambda found: list(colours).index(found.level)):
         mark = f'[{colours[finding.level]}]{finding.level}[/]'
-        table.add_row(finding.check, mark, finding.detail, finding.remedy)
+        table.add_row(finding.check, mark, escape(finding.detail), escape(finding.remedy))
     console = Console()
     console.print(table)
     counts = ', '.join(
