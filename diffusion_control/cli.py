@@ -77,7 +77,8 @@ def demo(
         help='A fault and its earliest time: it waits, at most 10 s, for a joint at half of its '
         'speed limit; may be repeated.')] = None,
     scene: Annotated[
-        Path | None, typer.Option('--scene', metavar='FILE', help='YAML of one scene.')] = None,
+        Path | None, typer.Option(
+            '--scene', metavar='FILE', help='YAML of one scene, see docs/scenes.md.')] = None,
     plant: Plant = 'default',
     output_type: Annotated[str, typer.Option(
         '--output-type', metavar='TYPE',

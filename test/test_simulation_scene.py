@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffusion_control import robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
@@ -49,6 +52,15 @@ def test_one_scene_or_a_list_and_unknown_keys_are_kept(tmp_path):
         np.testing.assert_array_equal(scene.start_rad, [0, 0.1, 0.2])
         np.testing.assert_array_equal(scene.goals[0].joints_rad, [0, 0, 1])
         np.testing.assert_array_equal(scene.goals[1].quaternion, [1, 0, 0, 0])
+
+
+def test_the_documented_scene_is_one(tmp_path):
+    page = Path(__file__).parent.parent / 'docs' / 'scenes.md'
+    text = page.read_text(encoding='utf-8').split('```yaml\n')[1].split('```')[0]
+    (tmp_path / 'scene.yaml').write_text(text, encoding='utf-8')
+    (scene,) = load_scenes(tmp_path / 'scene.yaml')
+    scene.check(robots.load('panda'))
+    assert len(scene.goals) == 2 and [o.may_move for o in scene.obstacles] == [False, False, True]
 
 
 def test_scenes_survive_writing_and_reading(tmp_path):
