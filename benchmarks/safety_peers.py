@@ -20,23 +20,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-os.environ['XLA_FLAGS'] = '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1'
-os.environ['JAX_ENABLE_X64'] = '1'
-os.environ['JAX_PLATFORMS'] = 'cpu'
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from diffusion_control import robots  # noqa: E402
-from diffusion_control.evaluation.safety_timing import obstacles_around  # noqa: E402
-from diffusion_control.robots.arm import Arm  # noqa: E402
-from diffusion_control.robots.obstacles import ObstacleArrays  # noqa: E402
-from diffusion_control.safety import SafetyParameters  # noqa: E402
-from diffusion_control.safety.committed import stand  # noqa: E402
-from diffusion_control.safety.step_filter import StepFilter  # noqa: E402
-from diffusion_control.safety.verify import Surroundings  # noqa: E402
+from diffusion_control import robots
+from diffusion_control.evaluation.safety_timing import obstacles_around
+from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.safety import SafetyParameters
+from diffusion_control.safety.committed import stand
+from diffusion_control.safety.step_filter import StepFilter
+from diffusion_control.safety.verify import Surroundings
 
 Array = NDArray[np.float64]
 Step = Callable[[Array, Array], Array]
@@ -118,7 +114,9 @@ def pinks(arm: Arm) -> Step:
 
 
 def cbfpys(arm: Arm) -> Step:
-    """Return cbfpy's filter for single integrators."""
+    """Return cbfpy's filter for single integrators; JAX reads its settings when it is imported."""
+    os.environ['XLA_FLAGS'] = '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1'
+    os.environ['JAX_ENABLE_X64'], os.environ['JAX_PLATFORMS'] = '1', 'cpu'
     import jax.numpy as jnp
     from cbfpy import CBF, CBFConfig
     collision, limits = arm.collision, arm.limits

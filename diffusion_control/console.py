@@ -54,12 +54,16 @@ def _tell(block: str, code: int) -> int:
     return code
 
 
+def install_command(module: str) -> str:
+    """Return the command that brings a module of `EXTRAS`."""
+    return f"pip install 'diffusion_control[{EXTRAS[module]}]'"
+
+
 def _missing_block(error: ImportError) -> str:
     """Return the message for a package that is not installed."""
     name = (error.name or str(error)).split('.')[0]
-    extra = EXTRAS.get(name)
-    remedy = f"pip install 'diffusion_control[{extra}]'" if extra else f'install {name}'
-    if extra == 'ros':
+    remedy = install_command(name) if name in EXTRAS else f'install {name}'
+    if EXTRAS.get(name) == 'ros':
         remedy += ', or source a ROS 2 installation'
     return f'a package is missing\n  where:   {error}\n  remedy:  {remedy}'
 

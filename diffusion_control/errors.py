@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class DiffusionControlError(Exception):
     """Say what is wrong, where, with which value, what is allowed and what to do.
@@ -49,6 +51,14 @@ class ConfigurationError(DiffusionControlError):
     """Bad input or configuration (exit code 2)."""
 
     exit_code = 2
+
+
+def require_known(what: str, where: str, value: str, known: Iterable[str]) -> None:
+    """Raise a ConfigurationError with these words unless the value is one of the known names."""
+    names = tuple(known)
+    if value not in names:
+        raise ConfigurationError(
+            what, where=where, value=value, allowed=', '.join(names))
 
 
 class MissingDependencyError(DiffusionControlError):

@@ -34,6 +34,15 @@ def fake_tensorrt(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setitem(sys.modules, 'tensorrt', module)
 
 
+def fake_machine(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
+    """Pretend a TensorRT and a GPU, and an ONNX Runtime that has these providers."""
+    pytest.importorskip('onnx')
+    runtime = pytest.importorskip('onnxruntime')
+    fake_tensorrt(monkeypatch, '10.3.0')
+    monkeypatch.setattr(gpu, 'gpu_name', lambda: 'NVIDIA Orin')
+    monkeypatch.setattr(runtime, 'get_available_providers', lambda: providers)
+
+
 def test_the_key_is_model_version_and_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tensorrt(monkeypatch, '10.3.0')
     monkeypatch.setattr(gpu, 'gpu_name', lambda: 'NVIDIA Orin')
@@ -127,11 +136,7 @@ def test_onnxruntime_without_the_provider_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """TensorRT and a GPU alone are not enough; nothing foreign is opened on the way."""
-    pytest.importorskip('onnx')
-    runtime = pytest.importorskip('onnxruntime')
-    fake_tensorrt(monkeypatch, '10.3.0')
-    monkeypatch.setattr(gpu, 'gpu_name', lambda: 'NVIDIA Orin')
-    monkeypatch.setattr(runtime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
+    fake_machine(monkeypatch, ['CPUExecutionProvider'])
     with pytest.raises(MissingDependencyError, match='TensorrtExecutionProvider'):
         load(write(tmp_path / 'm', graph()), 'tensorrt', cache_dir=str(tmp_path / 'cache'))
 
@@ -140,11 +145,7 @@ def test_onnxruntime_without_the_provider_is_refused(
 def test_a_tensorrt_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip('onnx')
-    runtime = pytest.importorskip('onnxruntime')
-    fake_tensorrt(monkeypatch, '10.3.0')
-    monkeypatch.setattr(gpu, 'gpu_name', lambda: 'NVIDIA Orin')
-    monkeypatch.setattr(runtime, 'get_available_providers', lambda: [
+    fake_machine(monkeypatch, [
         'TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'])
     folder = write(tmp_path / 'm', graph())
     key = EngineKey(verify(folder).card.sha256, '10.3.0', 'NVIDIA Orin')

@@ -156,9 +156,7 @@ def check_goals(robot: Arm, scene: simulation.Scene, where: str) -> None:
             them is in collision with what stands in the scene.
     """
     from diffusion_control.planners.goal_check import check_goal
-    if not scene.goals:
-        raise ConfigurationError(
-            'a scene has no goal', where=f'{where}: goals', allowed='at least one goal')
+    scene.require_goal(where)
     standing = tuple(o for o in scene.obstacles if not o.velocity_m_s.any())
     for index, goal in enumerate(scene.goals):
         check_goal(robot, goal, standing, where=f'{where}: goals[{index}]')

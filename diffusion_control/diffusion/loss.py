@@ -26,7 +26,7 @@ from torch import Tensor
 
 from diffusion_control.diffusion.levels import Schedule
 from diffusion_control.diffusion.prediction import Prediction
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 
 WEIGHTINGS = ('output', 'sample', 'snr', 'min_snr')
 MIN_SNR = 5.0
@@ -54,10 +54,8 @@ class DiffusionLoss:
     penalty_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.weighting not in WEIGHTINGS:
-            raise ConfigurationError(
-                'Unknown weighting of the loss.', where='weighting', value=self.weighting,
-                allowed=', '.join(WEIGHTINGS))
+        require_known(
+            'Unknown weighting of the loss.', 'weighting', self.weighting, WEIGHTINGS)
 
     def weight(self, alpha: NDArray[np.float64], sigma: NDArray[np.float64]
                ) -> NDArray[np.float64]:

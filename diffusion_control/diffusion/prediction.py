@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 
 Array = NDArray[np.float64]
 PREDICTIONS = ('epsilon', 'sample', 'v_prediction', 'flow', 'edm')
@@ -60,10 +60,7 @@ class Prediction:
     data_deviation: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.kind not in PREDICTIONS:
-            raise ConfigurationError(
-                'Unknown kind of prediction.', where='prediction', value=self.kind,
-                allowed=', '.join(PREDICTIONS))
+        require_known('Unknown kind of prediction.', 'prediction', self.kind, PREDICTIONS)
 
     def read(self, alpha: Array, sigma: Array) -> Reading:
         """Return how the network is read at the levels (alpha, sigma).

@@ -13,6 +13,7 @@ Written with + and * alone, so that the arrays may be numpy's or torch's.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +170,4 @@ def sample(denoise: Denoise, table: Table, noise: Array, *,
            guide: Guide | None = None, known: Known | None = None) -> Array:
     """Return the motions that the whole run ends at, shape [B, H, D]; arguments as for `run`."""
     estimates = run(denoise, table, noise, fresh=fresh, plan=plan, guide=guide, known=known)
-    last = next(estimates)
-    for last in estimates:  # noqa: B007
-        pass
-    return last.clean
+    return deque(estimates, maxlen=1).pop().clean

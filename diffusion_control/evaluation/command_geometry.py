@@ -99,9 +99,11 @@ class CommandGeometry:
         ways = self._ways(places, turns)
         speeds = np.linalg.norm(velocity, axis=1)
         data, robot, others = self._data, self._scenery.robot, self._scenery.obstacles
+        for obstacle in np.unique(pairs[:, 1]):
+            data.geom_xmat[others[obstacle]] = rotation_matrix(
+                obstacles[obstacle].quaternion).ravel()
         for link, obstacle in pairs:
             mine, other = int(robot[link]), int(others[obstacle])
-            data.geom_xmat[other] = rotation_matrix(obstacles[obstacle].quaternion).ravel()
             way, clear_m = ways[:, link] + speeds[obstacle] * ages_s, -np.inf
             for at in np.flatnonzero(near[:, link, obstacle]):
                 if way[at] < clear_m:

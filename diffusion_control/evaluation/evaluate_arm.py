@@ -167,10 +167,7 @@ def _check(options: EvaluateArmOptions) -> None:
     if options.scenes is not None:
         for index, scene in enumerate(load_scenes(options.scenes)):
             scene.check(robot, f'{options.scenes}: [{index}]')
-            if not scene.goals:
-                raise ConfigurationError(
-                    'a scene has no goal', where=f'{options.scenes}: [{index}]: goals',
-                    allowed='at least one goal')
+            scene.require_goal(f'{options.scenes}: [{index}]')
 
 
 def _store(options: EvaluateArmOptions) -> RowStore:

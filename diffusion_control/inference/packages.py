@@ -7,13 +7,12 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any
 
+from diffusion_control.console import install_command
 from diffusion_control.errors import MissingDependencyError
 
 INSTALL = {
-    'onnxruntime': "pip install 'diffusion_control[cpu]'",
+    **{name: install_command(name) for name in ('onnxruntime', 'torch', 'tensorrt')},
     'onnxruntime-gpu': "pip uninstall onnxruntime; pip install 'diffusion_control[gpu]'",
-    'torch': "pip install 'diffusion_control[train]'",
-    'tensorrt': "pip install 'diffusion_control[tensorrt]'",
     'openvino': "pip install 'openvino>=2025'",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from diffusion_control.errors import ConfigurationError, DiffusionControlError
+from diffusion_control.errors import DiffusionControlError, require_known
 from diffusion_control.inference import gpu, onnx, packages
 from diffusion_control.inference.checked import CheckedSampler, Options
 from diffusion_control.inference.protocol import Sampler
@@ -54,10 +54,7 @@ def load(
             other inputs or outputs than the card.
         MissingDependencyError: The backend, or the device it was asked to run on, is missing.
     """
-    if backend not in BACKENDS:
-        raise ConfigurationError(
-            'unknown inference backend', where='planner.backend', value=backend,
-            allowed=', '.join(BACKENDS))
+    require_known('unknown inference backend', 'planner.backend', backend, BACKENDS)
     name = 'onnx_cuda' if backend == 'onnx' and require_gpu else backend
     options = Options(require_gpu=require_gpu, threads=threads, cache_dir=cache_dir)
     verified = verify(model_dir)

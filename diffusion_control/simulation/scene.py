@@ -56,6 +56,12 @@ class Scene:
         """Return a scene without obstacles and goals that starts at the robot's home."""
         return cls(0, (), np.array(robot.home_rad, dtype=float), ())
 
+    def require_goal(self, where: str) -> None:
+        """Raise a ConfigurationError if there is no goal, where one has to be reached."""
+        if not self.goals:
+            raise ConfigurationError(
+                'a scene has no goal', where=f'{where}: goals', allowed='at least one goal')
+
     def check(self, robot: Robot, where: str = 'scene') -> None:
         """Refuse a start or a goal that this robot cannot take.
 

@@ -13,7 +13,7 @@ from diffusion_control.diffusion.denoisers.mixer import Mixer
 from diffusion_control.diffusion.denoisers.temporal_unet import TemporalUNet
 from diffusion_control.diffusion.denoisers.transformer import Transformer
 from diffusion_control.diffusion.sampling import Denoise
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 
 DENOISERS: dict[str, Any] = {
     'temporal_unet': TemporalUNet,
@@ -38,9 +38,7 @@ def make_denoiser(
     Raises:
         ConfigurationError: An unknown name, or sizes that the network cannot have.
     """
-    if name not in DENOISERS:
-        raise ConfigurationError(
-            'Unknown denoiser.', where='denoiser', value=name, allowed=', '.join(DENOISERS))
+    require_known('Unknown denoiser.', 'denoiser', name, DENOISERS)
     network: nn.Module = DENOISERS[name](horizon, channels, condition, **options)
     return network
 

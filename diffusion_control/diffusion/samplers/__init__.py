@@ -12,7 +12,7 @@ from diffusion_control.diffusion.samplers.dpm_solver_pp_2m import DpmSolverPp2M
 from diffusion_control.diffusion.samplers.euler import Euler
 from diffusion_control.diffusion.samplers.heun import Heun
 from diffusion_control.diffusion.samplers.moves import Sampler
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 
 SAMPLERS: dict[str, Any] = {
     'ddpm': Ddpm,
@@ -30,8 +30,6 @@ def make_sampler(name: str, **options: Any) -> Sampler:
     Raises:
         ConfigurationError: An unknown name.
     """
-    if name not in SAMPLERS:
-        raise ConfigurationError(
-            'Unknown sampler.', where='sampler', value=name, allowed=', '.join(SAMPLERS))
+    require_known('Unknown sampler.', 'sampler', name, SAMPLERS)
     sampler: Sampler = SAMPLERS[name](**options)
     return sampler

@@ -18,29 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffusion_control.diffusion.levels import Levels
-from diffusion_control.diffusion.samplers.ddim import implicit_moves
-from diffusion_control.diffusion.samplers.moves import Move
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.diffusion.samplers.ddim import Ddim
 
 
 @dataclass(frozen=True)
-class Ancestral:
-    """First-order SDE sampler."""
+class Ancestral(Ddim):
+    """First-order SDE sampler: DDIM with all of the noise fresh."""
 
     eta: float = 1.0
     name: str = 'ancestral'
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.eta <= 1.0:
-            raise ConfigurationError(
-                'The share of fresh noise is out of range.', where='eta', value=self.eta,
-                allowed='[0, 1]')
-
-    def points(self, evaluations: int) -> int:
-        """Return one level per evaluation."""
-        return evaluations
-
-    def moves(self, levels: Levels, evaluations: int) -> list[Move]:
-        """Return one Euler step and its fresh noise per level."""
-        return implicit_moves(levels, self.eta)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from diffusion_control.diffusion.levels import Levels
 from diffusion_control.diffusion.samplers.moves import Move, posterior
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,9 @@ class Ddpm:
     name: str = 'ddpm'
 
     def __post_init__(self) -> None:
-        if self.variance not in ('small', 'large'):
-            raise ConfigurationError(
-                'Unknown variance of the reverse chain.', where='variance',
-                value=self.variance, allowed='small, large')
+        require_known(
+            'Unknown variance of the reverse chain.', 'variance', self.variance,
+            ('small', 'large'))
 
     def points(self, evaluations: int) -> int:
         """Return one level per evaluation."""

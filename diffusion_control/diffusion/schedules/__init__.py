@@ -9,7 +9,7 @@ from diffusion_control.diffusion.levels import Schedule
 from diffusion_control.diffusion.schedules.discrete import cosine_schedule, linear_schedule
 from diffusion_control.diffusion.schedules.edm import EdmSchedule
 from diffusion_control.diffusion.schedules.flow import FlowSchedule
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 
 SCHEDULES: dict[str, Any] = {
     'linear': linear_schedule,
@@ -25,9 +25,6 @@ def make_schedule(name: str, **options: Any) -> Schedule:
     Raises:
         ConfigurationError: An unknown name.
     """
-    if name not in SCHEDULES:
-        raise ConfigurationError(
-            'Unknown noise schedule.', where='schedule', value=name,
-            allowed=', '.join(SCHEDULES))
+    require_known('Unknown noise schedule.', 'schedule', name, SCHEDULES)
     schedule: Schedule = SCHEDULES[name](**options)
     return schedule

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 
 Array = NDArray[np.float64]
 STEPS = 1000
@@ -44,10 +44,7 @@ class DiscreteSchedule:
     spacing: str = 'trailing'
 
     def __post_init__(self) -> None:
-        if self.spacing not in SPACINGS:
-            raise ConfigurationError(
-                'Unknown spacing of the steps.', where='spacing', value=self.spacing,
-                allowed=', '.join(SPACINGS))
+        require_known('Unknown spacing of the steps.', 'spacing', self.spacing, SPACINGS)
 
     def scales(self, time: Array) -> tuple[Array, Array]:
         """Return alpha and sigma at integer steps.

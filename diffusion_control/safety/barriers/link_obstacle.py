@@ -113,20 +113,32 @@ def link_floor(step: Step, slope: Array, room: Array, towards: Array) -> Array:
 
 
 @kernel()
+def link_deceleration(slope: Any, acceleration: Any) -> Any:
+    """Return a_d = kappa sum_k |(n' J)_k| a_k of links with slopes [K, n], shape [K] [m/s^2]."""
+    found = np.empty(len(slope))
+    for k in range(len(slope)):
+        total = 0.0
+        for i in range(len(acceleration)):
+            total += abs(slope[k, i]) * acceleration[i]
+        found[k] = max(KAPPA * total, LEAST_M_S2)
+    return found
+
+
+@kernel()
 def _floor(
     slope: Any, room: Any, towards: Any, velocity: Any, acceleration: Any, jerk: Any,
     duration_s: float, gain: float,
 ) -> Any:
-    """Return the floors [K]; a_d = kappa sum_k |(n' J)_k| a_k."""
+    """Return the floors [K]."""
     settle_s = 0.0
     for i in range(len(velocity)):
         settle_s = max(settle_s, acceleration[i] / jerk[i])
+    stops = link_deceleration(slope, acceleration)
     floor = np.empty(len(room))
     for k in range(len(room)):
-        rate, stops = -towards[k], 0.0
+        rate = -towards[k]
         for i in range(len(velocity)):
             rate += slope[k, i] * velocity[i]
-            stops += abs(slope[k, i]) * acceleration[i]
         floor[k] = towards[k] - approach_speed(
-            room[k], -rate, duration_s, max(KAPPA * stops, LEAST_M_S2), settle_s, gain)
+            room[k], -rate, duration_s, stops[k], settle_s, gain)
     return floor

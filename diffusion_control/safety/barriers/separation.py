@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffusion_control.robots.nearest import Nearest
-from diffusion_control.safety.barriers.link_obstacle import KAPPA, LEAST_M_S2
+from diffusion_control.safety.barriers.link_obstacle import link_deceleration
 from diffusion_control.safety.barriers.step import Rows, Step, rows
 
 
@@ -46,7 +46,7 @@ def barrier(step: Step, near: Nearest, separation: Separation, softness: int) ->
     person, reaction_s = separation.person_speed_m_s, separation.reaction_s
     moves = step.obstacles.may_move[near.obstacle]
     slope, distance = near.slope[moves], near.distance_m[moves]
-    a = np.maximum(KAPPA * (np.abs(slope) @ step.limits.acceleration_rad_s2), LEAST_M_S2)
+    a = link_deceleration(slope, step.limits.acceleration_rad_s2)
     room = distance - step.deviation_m - person * reaction_s - separation.intrusion_m
     ab = a * reaction_s + person
     speed = -ab + np.sqrt(ab**2 + 2 * a * np.maximum(room, 0.0))
