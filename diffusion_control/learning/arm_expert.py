@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scripted expert as a teacher: RRT-Connect, then a spline that is as short as it gets.
+
+Paths are searched (J. Kuffner, S. LaValle, ICRA 2000) and clamped cubic B-splines fitted to them.
+They and smooth random ones descend the cost of `planners.spline_problem` (M. Zucker et al., CHOMP,
+IJRR 2013); the shortest free ones are what is taught. Unlike a planner the teacher has time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.learning.demonstration import Demonstration, Question
+from diffusion_control.planners.path_search import find_path
+from diffusion_control.planners.problem import PlanningProblem, Start
+from diffusion_control.planners.selection import Pool, candidates, polish
+from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.planners.world import World
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.spline import FIXED, fit
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+MARGIN_M, OWN_MARGIN_M = 0.015, 0.005
+SLACK_M = 0.002
+SPEED_SCALE = 0.65
+SEARCH_S = 0.5
+SEARCHES = 3
+DRAWN, KEPT = 512, 48
+POLISHED, STEPS = 48, 30
+SAMPLES = 65
+LONG_S = 3.0
+
+
+def demonstrate(
+    robot: Any, question: Question, obstacles: tuple[Obstacle, ...], *, count: int, seed: int
+) -> list[Demonstration]:
+    """Return up to `count` distinct free motions that answer a question, the shortest first.
+
+    None where no search finds a path.
+
+    Args:
+        robot: The arm.
+        question: What is asked.
+        obstacles: Those of the question.
+        count: Largest number of motions.
+        seed: Of the searches and draws.
+    """
+    world = World(robot, obstacles, margin_m=MARGIN_M, own_margin_m=OWN_MARGIN_M)
+    rest = np.zeros(robot.dof)
+    begin = Start(0.0, question.start, rest, rest)
+    splines = SplineProblem(world, begin, robot.limits.scaled(SPEED_SCALE))
+    problem = PlanningProblem(
+        RobotState(question.start, rest), Goal(joints_rad=question.goal), obstacles)
+    searched = [_searched(robot, world, question, seed + k) for k in range(SEARCHES)]
+    ways = np.array([free for free in searched if free is not None])
+    if not len(ways):
+        return []
+    goal = np.repeat(question.goal[None], len(ways), 0)
+    first = Pool(splines.clip(ways), goal, np.full(len(ways), LONG_S))
+    pool = first.join(_drawn(splines, question, np.random.default_rng(seed)))
+    pool = first.join(polish(splines, pool, count=POLISHED, steps=STEPS))
+    best = candidates(splines, pool, problem, count=3 * count)
+    free = [found for found in best if found.judgement.free][:count]
+    return [Demonstration(question, _points(found.motion), found.duration_s) for found in free]
+
+
+def _drawn(splines: SplineProblem, question: Question, generator: np.random.Generator) -> Pool:
+    """Return the cheapest of many smooth random motions."""
+    goal = np.repeat(question.goal[None], DRAWN, 0)
+    free = splines.clip(splines.line(goal) + splines.noise(generator, (DRAWN,)))
+    points, duration = splines.fit_duration(free, goal, np.full(DRAWN, LONG_S))
+    best = np.argsort(splines.cost(points, duration), kind='stable')[:KEPT]
+    return Pool(free[best], goal[best], duration[best])
+
+
+def _searched(robot: Any, world: World, question: Question, seed: int) -> Array | None:
+    """Return the free points of a spline along a path that was searched, or None."""
+    collision, scene = robot.collision, world.standing
+    ends = np.array([collision.clearance(q, scene) for q in (question.start, question.goal)])
+    near, own = np.minimum(ends.min(0) - SLACK_M, [MARGIN_M + SLACK_M, OWN_MARGIN_M + SLACK_M])
+
+    def valid(position: Array) -> bool:
+        to_obstacles, to_itself = collision.clearance(position, scene)
+        return bool(to_obstacles >= near and to_itself >= own)
+
+    path = find_path(
+        robot.limits, question.start, question.goal[None], valid, time_s=SEARCH_S, seed=seed)
+    if path is None:
+        return None
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    even = np.linspace(0.0, way[-1], SAMPLES)
+    samples = np.stack([np.interp(even, way, column) for column in path.T], axis=1)
+    return fit(samples, np.repeat(path[:1], FIXED, 0), np.repeat(path[-1:], FIXED, 0))
+
+
+def _points(motion: Trajectory) -> Array:
+    """Return the free control points of a spline motion."""
+    ends = [np.repeat(motion.position[k][None], FIXED, 0) for k in (0, -1)]
+    return fit(motion.position, *ends)

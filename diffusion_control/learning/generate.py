@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`diffusion_control data generate`: demonstrations of the scripted expert over many scenes.
+
+Scenes come from the generator of the evaluation, with seeds from `FIRST_SEED` on, which no
+evaluation uses; movers are left out. Two of three scenes are hard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.scene_geometry import standing
+from diffusion_control.evaluation.scene_tiers import generate_scene
+from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.learning.arm_expert import demonstrate
+from diffusion_control.learning.data_set import stack, write_about, write_part
+from diffusion_control.learning.demonstration import Demonstration, Question
+from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.obstacles import ObstacleArrays
+
+FIRST_SEED = 1_000_000
+SCENES_PER_PART = 50
+MOTIONS = 3
+EXPERT = 'rrt_connect+splines'
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What to generate.
+
+    Attributes:
+        robot_config: Name in config/robots, or a file.
+        scenes: How many scenes.
+        seed: Added to `FIRST_SEED`: the first scene.
+        jobs: Processes side by side.
+        resume: Keep the parts that are there.
+        out: Folder of the data set.
+        commit: Version of the code.
+    """
+
+    robot_config: str = 'panda'
+    scenes: int = 7000
+    seed: int = 0
+    jobs: int = 1
+    resume: bool = False
+    out: Path = Path('data/arm')
+    commit: str = ''
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some scenes in a row."""
+
+    robot_config: str
+    first: int
+    count: int
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """Name of its file, without the ending."""
+        return f'part_{self.first:09d}'
+
+
+def generate(options: GenerateOptions) -> int:
+    """Write a data set and return how many demonstrations were added.
+
+    Raises:
+        ConfigurationError: The folder holds parts already and `resume` was not asked for.
+    """
+    if options.scenes < 1 or options.seed < 0:
+        raise ConfigurationError(
+            'bad range of scenes', where='--scenes, --seed', value=(options.scenes, options.seed),
+            allowed='at least 1 scene, a seed of 0 or more')
+    robot = warm_robot(options.robot_config)
+    if not options.resume and any(options.out.glob('part_*.npz')):
+        raise ConfigurationError(
+            'the folder holds a data set', where=str(options.out), value='part_*.npz',
+            allowed='an empty folder', remedy='add --resume, or choose another --out')
+    write_about(options.out, {
+        'task': 'arm', 'robot': robot.name, 'joint_names': list(robot.joint_names),
+        'expert': EXPERT, 'seed': options.seed, 'scenes': options.scenes,
+        'commit': options.commit})
+    first = FIRST_SEED + options.seed
+    parts = [
+        Part(options.robot_config, first + k, min(SCENES_PER_PART, options.scenes - k),
+             options.out)
+        for k in range(0, options.scenes, SCENES_PER_PART)]
+    waiting = [part for part in parts if not (options.out / f'{part.name}.npz').exists()]
+    return sum(run_tasks(write_demonstrations, waiting, options.jobs, 'data generate', 'parts'))
+
+
+def write_demonstrations(part: Part) -> int:
+    """Write the demonstrations of some scenes and return how many there are."""
+    robot = warm_robot(part.robot_config)
+    found: list[Demonstration] = []
+    for seed in range(part.first, part.first + part.count):
+        found += of_scene(robot, seed)
+    if found:
+        write_part(part.out, part.name, stack(found))
+    return len(found)
+
+
+def of_scene(robot: Arm, seed: int) -> list[Demonstration]:
+    """Return the expert's motions in the scene of a seed."""
+    tier = 'easy' if seed % 3 == 0 else 'hard'
+    scene = generate_scene(robot, seed, tier)
+    obstacles = standing(scene.obstacles)
+    start, goal = scene.start_rad, scene.goals[0].joints_rad
+    question = Question(seed, tier, start, goal, ObstacleArrays.pack(obstacles))
+    return demonstrate(robot, question, obstacles, count=MOTIONS, seed=seed)
+
+
