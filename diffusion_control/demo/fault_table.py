@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-AT_REST = 'AT_REST'
+from diffusion_control.evaluation.monitor_states import AT_REST
+
 OBSTACLE_PERIOD_S = 0.04
 LAST_PLAN_S = 0.03
 """A plan that is under way when the planner dies still arrives, and the next tick notices."""

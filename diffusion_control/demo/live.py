@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusion_control.demo.injector import Fired
+from diffusion_control.evaluation.monitor_states import NO_MONITOR
 from diffusion_control.nodes.demo_monitor import Seen
 
 
@@ -24,10 +25,13 @@ def live_values(
         fired: Faults injected so far.
     """
     status, goals = seen.status, seen.simulator.get('goals') or {}
+    rates = seen.rates.hz(time.monotonic())
+    state, cause = seen.states[-1][1] if seen.states else None, status.get('cause')
+    if rates.get('safety') == 0.0:
+        state, cause = NO_MONITOR, 'nothing heard of safety for 1 s'
     return {
         'time_s': moved_s, 'duration_s': duration_s,
-        'state': seen.states[-1][1] if seen.states else None, 'cause': status.get('cause'),
-        'mode': status.get('mode'), 'rates_hz': seen.rates.hz(time.monotonic()),
+        'state': state, 'cause': cause, 'mode': status.get('mode'), 'rates_hz': rates,
         'plan_latency_s': seen.planner.get('latency_s'),
         'plan_source': seen.planner.get('source'), 'confidence': seen.planner.get('confidence'),
         'clearance_m': seen.simulator.get('distance_min_m'), 'speed_share': speed_share,

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.demo.fault_table import AT_REST, FaultSpecification, judge_path
+from diffusion_control.demo.fault_table import FaultSpecification, judge_path
 from diffusion_control.demo.injector import Fired
+from diffusion_control.evaluation.monitor_states import AT_REST
 from diffusion_control.evaluation.run_data import TRAJECTORY, RunData
+from diffusion_control.evaluation.truth_checks import REST_RAD_S, stands_at_s
 from diffusion_control.nodes.demo_monitor import Seen
 from diffusion_control.robots.limits import JointLimits
 
 Array = NDArray[np.float64]
 
-REST_RAD_S = 0.02
 TICK_S = 0.01
 SLACK_S = 0.1
 STOP_STATES = ('STOPPING', 'HOLD', 'EMERGENCY')
@@ -100,16 +101,8 @@ def first_brake_s(
 
 def rest_s(fired: Fired, run: RunData) -> float | None:
     """Return the time after which the true robot first stands for 0.2 s [s]."""
-    truth = run.truth
-    after = truth.t_s >= fired.ros_s
-    still = np.abs(truth.dq[after]).max(axis=1) < REST_RAD_S
-    times = truth.t_s[after]
-    window = 200
-    if len(still) < window:
-        return None
-    whole = np.convolve(still, np.ones(window), mode='valid') >= window
-    first = np.flatnonzero(whole)
-    return float(times[first[0]] - fired.ros_s) if len(first) else None
+    stands = stands_at_s(run.truth, fired.ros_s)
+    return None if stands is None else stands - fired.ros_s
 
 
 def stop_bound_s(fired: Fired, run: RunData, until_s: float, conditions: Conditions) -> float:

@@ -65,6 +65,11 @@ class Stream:
         """Send times [s], shape [m]."""
         return np.array(self.publish_ns, dtype=np.int64).astype(np.float64) * NANO
 
+    @property
+    def sent_s(self) -> Array:
+        """Send times [s], never later than the receive times, shape [m]."""
+        return np.minimum(self.publish_s, self.log_s)
+
     @cached_property
     def messages(self) -> list[Any]:
         """Decoded messages: attributes as in the message definition, JSON as dict."""

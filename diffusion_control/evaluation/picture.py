@@ -24,7 +24,8 @@ MOTION_RAD_S = 0.02
 INK, QUIET = '#1f2933', '#667085'
 JOINTS = ('#2f6fb0', '#d9822b', '#3a9d5d', '#c0473f', '#7b61b5', '#8c6b4f', '#cf6ea8')
 STATES = {'NOMINAL': '#dff2e3', 'DEGRADED': '#fdeeb8', 'FALLBACK': '#fbd7a6',
-          'STOPPING': '#f7c3bd', 'HOLD': '#e0d3f2', 'EMERGENCY': '#e88b84'}
+          'STOPPING': '#f7c3bd', 'HOLD': '#e0d3f2', 'EMERGENCY': '#e88b84',
+          'NO_MONITOR': '#f0a8c8', 'AT_REST': '#d5dae1'}
 
 
 def draw_picture(run: RunData, summary: Mapping[str, Any], path: str | Path) -> None:
@@ -141,8 +142,9 @@ def _clearance(
                       xytext=(4, -4), textcoords='offset points', fontsize=8, color='#b42318',
                       va='top', fontweight='bold', zorder=6)
     _style(axes, 'Clearance to the nearest obstacle', '[cm]', 'time since the first motion [s]')
-    handles: list[Any] = [Patch(facecolor=STATES.get(name, '#dddddd'), label=name.lower())
-                          for name in seen]
+    handles: list[Any] = [
+        Patch(facecolor=STATES.get(name, '#dddddd'), label=name.lower().replace('_', ' '))
+        for name in seen]
     if len(acted):
         handles.append(Line2D([], [], color='#d9822b', marker='|', linestyle='',
                               label='intervention'))

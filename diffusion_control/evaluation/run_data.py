@@ -19,6 +19,7 @@ from diffusion_control.evaluation.goal_times import (
     parse_goal_pose,
 )
 from diffusion_control.evaluation.mcap_reader import Recording, Stream, read_recording
+from diffusion_control.evaluation.monitor_states import monitor_states
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.evaluation.single_samples import position_commands, velocity_commands
 from diffusion_control.evaluation.truth_file import Truth, read_truth
@@ -66,13 +67,8 @@ class RunData:
                 if not c.fault]
 
     def states(self) -> list[tuple[float, str]]:
-        """Return (ROS time [s], state) for each change of `safety/state`."""
-        stream = self.recording.stream('safety/state')
-        changes: list[tuple[float, str]] = []
-        for time, message in zip(self.ros_s(stream.log_s), stream.messages, strict=True):
-            if not changes or changes[-1][1] != message.data:
-                changes.append((float(time), str(message.data)))
-        return changes
+        """Return (ROS time [s], state) for each change, over the whole run."""
+        return monitor_states(self.recording, self.truth, self.ros_s)
 
     def goals(self) -> list[SetGoal]:
         """Return the goals of `goal_pose` and `goal_joints`, in the order of receipt."""
@@ -117,7 +113,7 @@ def load_run(path: str | Path, robot: str | None = None) -> RunData:
     if kind == TRAJECTORY:
         commands = _trajectories(stream, arm, ros_s)
     elif kind in SAMPLES:
-        sent = ros_s(sent_times(stream))
+        sent = ros_s(stream.sent_s)
         rows = [parse_sample(message, arm.joint_names) for message in stream.messages]
         timeout = notes.get('receiver_timeout_s')
         commands = (velocity_commands(sent, [v for _, v in rows], truth, timeout) if velocity
@@ -143,14 +139,9 @@ def clock_mapping(recording: Recording) -> Callable[[Array], Array]:
     return lambda times: np.interp(times, system, ros)
 
 
-def sent_times(stream: Stream) -> Array:
-    """Return when messages were sent [s], never later than they were received."""
-    return np.minimum(stream.publish_s, stream.log_s)
-
-
 def _trajectories(
     stream: Stream, robot: Arm, ros_s: Callable[[Array], Array]
 ) -> list[Command]:
-    sent = ros_s(sent_times(stream))
+    sent = ros_s(stream.sent_s)
     return [parse_trajectory(message, robot.joint_names, float(time))
             for message, time in zip(stream.messages, sent, strict=True)]

@@ -15,7 +15,7 @@ from rich.text import Text
 STATE_STYLE = {
     'NOMINAL': 'bold green', 'DEGRADED': 'bold yellow', 'FALLBACK': 'bold dark_orange',
     'STOPPING': 'bold red', 'HOLD': 'bold magenta', 'EMERGENCY': 'bold white on red',
-    'AT_REST': 'bold magenta'}
+    'NO_MONITOR': 'bold red', 'AT_REST': 'bold magenta'}
 NOTHING = '–'
 FAST = ('tracker', 'safety', 'command', 'joint_states')
 RATE_NAMES = ('planner', 'tracker', 'safety', 'command', 'joint_states')

@@ -16,6 +16,7 @@ TORQUE_S = 0.02
 SPEED_WINDOW_S = 0.02
 MOVING_M_S = 0.005
 POSITION_ROUNDING_RAD = 1e-9
+REST_RAD_S, REST_SAMPLES = 0.02, 200
 
 
 def position_onsets(truth: Truth, limits: JointLimits) -> int:
@@ -53,6 +54,21 @@ def moving(truth: Truth) -> Flags:
     first = np.maximum(last - width, 0)
     result: Flags = (total[last] - total[first]) / (last - first) > MOVING_M_S
     return result
+
+
+def stands_at_s(truth: Truth, after_s: float) -> float | None:
+    """Return the ROS time [s] at or after another from which every joint stands for 0.2 s.
+
+    Returns:
+        None if the robot never stands that long.
+    """
+    after = truth.t_s >= after_s
+    still = np.abs(truth.dq[after]).max(axis=1) < REST_RAD_S
+    if len(still) < REST_SAMPLES:
+        return None
+    whole = np.convolve(still, np.ones(REST_SAMPLES), mode='valid') >= REST_SAMPLES
+    first = np.flatnonzero(whole)
+    return float(truth.t_s[after][first[0]]) if len(first) else None
 
 
 def contact_counts(truth: Truth) -> dict[str, int]:
