@@ -200,6 +200,28 @@ def test_tables(judged: Judgement) -> None:
         assert part in text
 
 
+def test_tables_fit_in_80_columns(judged: Judgement) -> None:
+    """Nothing is cut, folded within a word or behind the 80th column, whatever happened."""
+    fault = {
+        'name': 'joint_states_stop', 't_s': 12.53, 'speed_at_fault': 1.0, 'detection_s': 0.058,
+        'first_brake_s': 1.518, 'rest_s': 10.26, 'expected_state': 'EMERGENCY', 'ok': False,
+        'seed': 12, 'state_path': ['NOMINAL', 'STOPPING', 'HOLD', 'DEGRADED', 'EMERGENCY']}
+    rate = dict.fromkeys(judged.summary['rates']['command'], 2.30017)
+    console = Console(width=80, record=True, file=open('/dev/null', 'w'))
+    console.print(closing_table({
+        **judged.summary, 'faults': [fault, {**fault, 'name': 'plan_nan'}],
+        'rates': dict.fromkeys(judged.summary['rates'], rate)}))
+    lines = console.export_text().splitlines()
+    assert max(len(line) for line in lines) <= 80
+    rows = [line.split() for line in lines]
+    assert ['joint_states_stop', '12.53', 's', '100%', '58', 'ms', '1518', 'ms', '10.26', 's',
+            'EMERGENCY', 'FAILED'] in rows
+    assert rows.count(['seed', '12', 'NOMINAL', '→', 'STOPPING', '→', 'HOLD', '→', 'DEGRADED',
+                       '→', 'EMERGENCY']) == 2
+    assert ['joint_states', '2.3', 'Hz', *['2300.17'] * 4, '2'] in rows
+    assert ['latency', 'p50', '/', 'p99', '145', '/', '189', 'ms'] in rows
+
+
 def test_run_folder(tmp_path: Path) -> None:
     """Names by UTC time, a second one in the same second, and `latest` follows."""
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.columns import Columns
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,7 @@ STATE_STYLE = {
     'STOPPING': 'bold red', 'HOLD': 'bold magenta', 'EMERGENCY': 'bold white on red',
     'NO_MONITOR': 'bold red', 'AT_REST': 'bold magenta'}
 NOTHING = '–'
+FAULT_NUMBERS = '{:<17} {:>7} {:>5} {:>8} {:>11} {:>7}  '
 FAST = ('tracker', 'safety', 'command', 'joint_states')
 RATE_NAMES = ('planner', 'tracker', 'safety', 'command', 'joint_states')
 
@@ -25,7 +28,7 @@ def closing_table(summary: Mapping[str, Any]) -> RenderableType:
     """Return the closing tables of a summary: outcome, rates, planning, safety, faults."""
     parts: list[RenderableType] = [
         _outcome(summary), Text(), _rates(summary), Text(),
-        _side_by_side(_control(summary), _safety(summary))]
+        Columns([_control(summary), _safety(summary)], padding=(0, 3))]
     if summary['faults']:
         parts += [Text(), fault_table(summary['faults'])]
     unexpected = [row['node'] for row in summary['deaths'] if not row['expected']]
@@ -34,20 +37,17 @@ def closing_table(summary: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one row for each injected fault, as in `summary.json`."""
-    table = Table(title='Injected faults', box=box.SIMPLE_HEAD, title_justify='left')
-    for name in ('fault', 'at', 'speed', 'detected', 'first brake', 'at rest', 'states',
-                 'expected', ''):
-        table.add_column(name, justify='left' if name in ('fault', 'states', 'expected')
-                         else 'right', no_wrap=name == 'fault')
+def fault_table(faults: Sequence[Mapping[str, Any]]) -> Group:
+    """Return two lines for each injected fault, within 80 columns: numbers and end, states."""
+    names = ('fault', 'at', 'speed', 'detected', 'first brake', 'at rest')
+    lines: list[RenderableType] = [
+        Text('Injected faults', style='italic'),
+        Text(FAULT_NUMBERS.format(*names) + 'expected', style='bold')]
     for row in faults:
-        table.add_row(
-            row['name'], number(row['t_s'], 's', 2), percent(row['speed_at_fault']),
-            number(row['detection_s'], 'ms', 0, 1e3), number(row['first_brake_s'], 'ms', 0, 1e3),
-            number(row['rest_s'], 's', 2), _path(row['state_path']),
-            _state(row['expected_state']), _verdict(row['ok']))
-    return table
+        seed = f'seed {row["seed"]}  ' if 'seed' in row else ''
+        path = Text.assemble((seed, 'dim'), _path(row['state_path']))
+        lines += [_fault_numbers(row), Padding(path, (0, 0, 0, 4))]
+    return Group(*lines)
 
 
 def live_panel(values: Mapping[str, Any]) -> Panel:
@@ -104,6 +104,17 @@ def percent(value: Any) -> str:
     return f'{value:.0%}' if isinstance(value, int | float) else NOTHING
 
 
+def _fault_numbers(row: Mapping[str, Any]) -> Text:
+    """Return the first line of a fault."""
+    end = _state(row['expected_state'])
+    return Text.assemble(
+        FAULT_NUMBERS.format(
+            row['name'], number(row['t_s'], 's', 2), percent(row['speed_at_fault']),
+            number(row['detection_s'], 'ms', 0, 1e3), number(row['first_brake_s'], 'ms', 0, 1e3),
+            number(row['rest_s'], 's', 2)),
+        end, ' ' * max(1, 10 - len(end)), _verdict(row['ok']))
+
+
 def _outcome(summary: Mapping[str, Any]) -> Table:
     goals, violations = summary['goals'], summary['violations']
     counted = {name: count for name, count in violations.items()
@@ -130,11 +141,11 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
 
 def _rates(summary: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title='Rates, from receive times', title_justify='left')
-    for name in ('', 'mean', 'std', 'min', 'p99', 'max', 'gaps > 50 ms'):
-        table.add_column(name, justify='left' if not name else 'right')
+    for name in ('', 'mean', 'std [ms]', 'min [ms]', 'p99 [ms]', 'max [ms]', 'gaps >\n50 ms'):
+        table.add_column(name, justify='left' if not name else 'right', no_wrap=not name)
     for name in RATE_NAMES:
         row = summary['rates'][name]
-        periods = [number(row[key], 'ms', 2, 1e3) for key in
+        periods = [number(row[key], '', 2, 1e3) for key in
                    ('period_std_s', 'period_min_s', 'period_p99_s', 'period_max_s')]
         table.add_row(name, number(row['mean_hz'], 'Hz', 1), *periods,
                       number(row['gaps_over_50ms'] if name in FAST else None, '', 0))
@@ -178,12 +189,6 @@ def _pairs(title: str, rows: Mapping[str, str]) -> Table:
     table.add_column(max_width=34)
     for name, value in rows.items():
         table.add_row(name, value)
-    return table
-
-
-def _side_by_side(left: Table, right: Table) -> Table:
-    table = Table.grid(padding=(0, 3))
-    table.add_row(left, right)
     return table
 
 
