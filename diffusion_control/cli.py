@@ -102,10 +102,11 @@ def demo(
         record=record, headless=headless or json, seed=seed, out=out, json=json)
     with console.output(json):
         from diffusion_control.demo import run
-        code = run(options)
+        from diffusion_control.evaluation.summary_schema import unjudged
+        result = run(options)
     if json:
-        print((out / 'latest' / 'summary.json').read_text(encoding='utf-8'))
-    return code
+        console.print_json(result.summary or unjudged(result.exit_code))
+    return result.exit_code
 
 
 @app.command(
@@ -315,7 +316,10 @@ def check_run(
     if not run_dir.is_dir():
         raise ConfigurationError(
             'no such run folder', where='RUN_DIR', value=str(run_dir),
-            allowed='a folder with truth.npz and run.mcap', remedy='for example runs/latest')
+            allowed='a folder with truth.npz and run.mcap',
+            remedy='for example runs/latest, once a demo was judged')
+    if not (run_dir / 'summary.json').is_file():
+        print('this run ended before it was judged: it has no summary.json', file=sys.stderr)
     with console.output(json):
         from diffusion_control.evaluation.check_run import check_run as check
         from diffusion_control.evaluation.host import command_line, commit_of_code

@@ -250,3 +250,4 @@ def test_a_kept_run_is_judged_by_check_run_as_by_the_loop(tmp_path):
     assert measured['rates']['command']['mean_hz'] == pytest.approx(100.0)
     summary = json.loads((folder / 'summary.json').read_text())
     assert summary['planner'] == 'straight_line' and summary['safety']['final_state']
+    assert (tmp_path / 'latest').resolve() == folder.resolve()

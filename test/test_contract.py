@@ -185,6 +185,7 @@ def test_run_folder(tmp_path: Path) -> None:
     names = {getattr(folder, name).name for name, value in inspect.getmembers(RunFolder)
              if isinstance(value, property)}
     assert set(CONTRACT['run_folder']) <= names
+    folder.make_latest()
     assert (tmp_path / 'latest').resolve() == folder.path.resolve()
     folder.append_event('safety', 'state', from_state='NOMINAL', to_state='HOLD')
     assert list(json.loads(folder.events_jsonl.read_text())) == CONTRACT['event_keys']

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from diffusion_control.errors import (
     DiffusionControlError,
     MissingDependencyError,
 )
+from diffusion_control.evaluation.summary_schema import validate_summary
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -189,6 +191,35 @@ def test_check_run_prints_and_fails(
          check_run=lambda folder, **names: result)
     assert cli.run(['check-run', str(tmp_path)]) == 1
     assert 'failed: violations' in capsys.readouterr().out
+
+
+def test_check_run_says_that_a_run_was_never_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    result = {'rows': [], 'checks': [], 'failed': []}
+    fake(monkeypatch, 'diffusion_control.evaluation.check_run',
+         check_run=lambda folder, **names: result)
+    assert cli.run(['check-run', str(tmp_path)]) == 0
+    assert 'before it was judged' in capsys.readouterr().err
+    (tmp_path / 'summary.json').touch()
+    assert cli.run(['check-run', str(tmp_path)]) == 0
+    assert 'judged' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('summary', [None, {'exit_code': 130, 'seed': 7}])
+def test_json_of_a_demo_is_that_of_its_own_run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path,
+    summary: dict[str, Any] | None,
+) -> None:
+    """An earlier run's summary is not passed off as that of one that ended early."""
+    (tmp_path / 'latest').mkdir()
+    (tmp_path / 'latest' / 'summary.json').write_text('{"exit_code": 0}')
+    fake(monkeypatch, 'diffusion_control.demo',
+         run=lambda options: SimpleNamespace(exit_code=130, summary=summary))
+    assert cli.run(['demo', '--json', '--out', str(tmp_path)]) == 130
+    shown = json.loads(capfd.readouterr().out)
+    assert shown == summary if summary else validate_summary(shown) == []
+    assert shown['exit_code'] == 130
 
 
 def test_ctrl_c_of_a_real_process_is_130() -> None:

@@ -223,11 +223,15 @@ def test_tables_fit_in_80_columns(judged: Judgement) -> None:
 
 
 def test_run_folder(tmp_path: Path) -> None:
-    """Names by UTC time, a second one in the same second, and `latest` follows."""
+    """Names by UTC time, a second one in the same second, and `latest` follows when asked to."""
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     first = RunFolder.create(tmp_path, now)
     second = RunFolder.create(tmp_path, now)
     assert first.path.name == '20260102T030405Z' and second.path.name == '20260102T030405Z-2'
+    assert not (tmp_path / 'latest').exists(), 'nothing is finished yet'
+    first.make_latest()
+    assert RunFolder.open(tmp_path / 'latest').path == first.path.resolve()
+    second.make_latest()
     assert RunFolder.open(tmp_path / 'latest').path == second.path.resolve()
     second.append_event('safety', 'state', from_state='NOMINAL', to_state='HOLD',
                         cause='c', action='a', t_steady_s=1.5)

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from diffusion_control.demo.options import DemoOptions
 
+if TYPE_CHECKING:
+    from diffusion_control.demo.runner import DemoResult
 
-def run(options: DemoOptions) -> int:
-    """Run the demonstration and return its exit code."""
+
+def run(options: DemoOptions) -> DemoResult:
+    """Run the demonstration and return its exit code and its summary."""
     from diffusion_control.demo.runner import run_demo
-    return run_demo(options).exit_code
+    return run_demo(options)

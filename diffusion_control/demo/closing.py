@@ -52,6 +52,7 @@ def close_run(
     code = exit_code(record, reasons, setup, table, judged.summary)
     summary = {**judged.summary, 'exit_code': code}
     folder.write_summary(summary)
+    folder.make_latest()
     console.print(closing_table(summary))
     for reason in reasons:
         console.print(f'[red]{reason}[/red]')

@@ -152,6 +152,7 @@ class KeptRun:
             'commit': '', 'command': 'evaluate arm', 'exit_code': 0, 'planner': planner,
             'seed': seed, 'host': host_information(), 'plant': asdict(plant), 'faults': [],
             'deaths': []})
+        self.folder.make_latest()
 
     def _write(self, topic: str, message: Mapping[str, Any], now_s: float) -> None:
         """Encode and write one message."""

@@ -31,8 +31,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: str | Path = 'runs', now: datetime | None = None) -> RunFolder:
-        """Make a new folder named after the UTC time and point `root/latest` to it.
+        """Make a new folder named after the UTC time.
 
+        `root/latest` keeps pointing to the last run that was finished (see `make_latest`).
         Two runs that begin in the same second get `-2`, `-3`, ... behind the time.
 
         Raises:
@@ -50,7 +51,6 @@ class RunFolder:
                 raise ConfigurationError(
                     'the folder of the run cannot be made', where='--out', value=str(path),
                     allowed='a folder that may be written', remedy=str(error)) from error
-            _link_latest(root, path)
             return cls(path)
         raise ConfigurationError('too many runs in one second', where='--out', value=str(root))
 
@@ -108,6 +108,19 @@ class RunFolder:
         """What the processes printed."""
         return self.path / 'log.txt'
 
+    def make_latest(self) -> None:
+        """Point the link `latest` beside this folder to it, now that its run is finished.
+
+        That is done atomically; where links are impossible, there is none.
+        """
+        temporary = self.path.parent / f'.{LATEST}.{os.getpid()}'
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(self.path.name, target_is_directory=True)
+            temporary.replace(self.path.parent / LATEST)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
     def append_event(
         self, node: str, event: str, *, from_state: str | None = None,
         to_state: str | None = None, cause: str = '', action: str = '',
@@ -155,14 +168,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if abs(value) <= 1.7976931348623157e308 else None
     return value
-
-
-def _link_latest(root: Path, path: Path) -> None:
-    """Point `root/latest` to a run, atomically; where links are impossible, do without."""
-    temporary = root / f'.{LATEST}.{os.getpid()}'
-    try:
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(path.name, target_is_directory=True)
-        temporary.replace(root / LATEST)
-    except OSError:
-        temporary.unlink(missing_ok=True)

@@ -72,6 +72,11 @@ def fill(values: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> dict[st
     return result
 
 
+def unjudged(exit_code: int) -> dict[str, Any]:
+    """Return the summary of a run that nobody could judge: all null but its exit code."""
+    return fill({'schema_version': SCHEMA_VERSION, 'exit_code': exit_code}, SCHEMA)
+
+
 def _compare(value: Any, schema: Any, where: str) -> list[str]:
     if isinstance(schema, list):
         if not isinstance(value, list):

@@ -43,6 +43,7 @@ def record(options: RecordOptions) -> dict[str, Any]:
         error = DiffusionControlError('nothing was recorded', where='recorder')
         error.exit_code = code
         raise error
+    folder.make_latest()
     return {'file': str(folder.recording), 'messages': counts(folder.recording)}
 
 
