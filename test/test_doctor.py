@@ -134,7 +134,27 @@ def test_missing_requirement_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_environment_of_this_run_is_complete() -> None:
-    assert all(finding.remedy for finding in check_software({}) if finding.level != 'ok')
+    assert all(finding.remedy for finding in check_software({})
+               if finding.level in ('warn', 'error'))
+
+
+def test_absent_optional_software_is_not_ok_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(software, 'available_backends', lambda: {
+        'onnx': (False, 'onnxruntime is not installed'), 'torch': (True, 'torch 2')})
+    monkeypatch.setattr(software, 'find_spec', lambda name: None)
+    found = by_check([*software._backends(), *software._ros_extras()])
+    assert {name: finding.level for name, finding in found.items()} == {
+        'inference backends': 'ok', 'backend onnx': 'absent', 'ROS 2 extras': 'absent'}
+    assert 'tf2_ros' in found['ROS 2 extras'].detail
+    assert summary(list(found.values()))['exit_code'] == 0
+    print_findings(list(found.values()))
+    assert '2 absent, 1 ok, 0 warn, 0 error' in capsys.readouterr().out
+    monkeypatch.setattr(software, 'available_backends', lambda: {'onnx': (False, 'why')})
+    assert {finding.level for finding in software._backends()} == {'absent'}
+    monkeypatch.setattr(software, 'find_spec', lambda name: object())
+    assert not list(software._ros_extras())
 
 
 def test_joint_names_against_the_urdf() -> None:

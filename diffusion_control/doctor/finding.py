@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Level = Literal['ok', 'warn', 'error']
+Level = Literal['ok', 'absent', 'warn', 'error']
+HARMLESS = ('ok', 'absent')
 ORDER = (2, 3, 1)
 
 
@@ -17,7 +18,8 @@ class Finding:
 
     Attributes:
         check: What was looked at.
-        level: `ok`, `warn` (works, but not well) or `error` (does not work).
+        level: `ok`, `absent` (optional, and not there), `warn` (works, but not well) or `error`
+            (does not work).
         detail: What was found, with values.
         remedy: What to do about it; empty when nothing is wrong.
         code: Exit code that an error stands for: 2 configuration, 3 something is missing,
@@ -32,7 +34,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         """Refuse a complaint without a remedy."""
-        if self.level != 'ok' and not self.remedy:
+        if self.level not in HARMLESS and not self.remedy:
             raise ValueError(f'{self.check}: a finding needs a remedy')
 
 
@@ -54,7 +56,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    colours = {'ok': 'green', 'warn': 'yellow', 'error': 'red'}
+    colours = {'absent': 'dim', 'ok': 'green', 'warn': 'yellow', 'error': 'red'}
     table = Table('check', '', title='doctor', title_justify='left')
     table.add_column('found', overflow='fold')
     table.add_column('remedy', overflow='fold')

@@ -29,6 +29,7 @@ def check_software(environment: Mapping[str, str] = os.environ) -> Iterator[Find
     """
     yield _packages()
     yield _ros(environment)
+    yield from _ros_extras()
     yield from _domain(environment)
     yield from _security(environment)
     yield from _backends()
@@ -71,13 +72,11 @@ def _ros(environment: Mapping[str, str]) -> Finding:
         return Finding(
             'ROS 2', 'error', f'missing: {", ".join(missing)}',
             "source a ROS 2 installation, or pip install 'diffusion_control[ros]'", code=3)
-    absent = ', '.join(name for name in INSTALLED_ONLY if find_spec(name) is None)
-    note = f'; without {absent}' if absent else ''
     distribution = environment.get('ROS_DISTRO', '')
     try:
         version = metadata.version('ros-rclpy')
     except metadata.PackageNotFoundError:
-        return Finding('ROS 2', 'ok', f'installation {distribution or "(not named)"}{note}')
+        return Finding('ROS 2', 'ok', f'installation {distribution or "(not named)"}')
     if distribution:
         return Finding(
             'ROS 2', 'warn', f'the wheels ({version}) beside a sourced {distribution}',
@@ -86,7 +85,14 @@ def _ros(environment: Mapping[str, str]) -> Finding:
         return Finding(
             'ROS 2', 'error', f'ros-rclpy {version} is not of Jazzy',
             "pip install 'diffusion_control[ros]' pins every wheel", code=3)
-    return Finding('ROS 2', 'ok', f'wheels, ros-rclpy {version} (Jazzy){note}')
+    return Finding('ROS 2', 'ok', f'wheels, ros-rclpy {version} (Jazzy)')
+
+
+def _ros_extras() -> Iterator[Finding]:
+    """Name what only a ROS 2 installation brings and this one lacks; nodes and demo need none."""
+    absent = ', '.join(name for name in INSTALLED_ONLY if find_spec(name) is None)
+    if absent:
+        yield Finding('ROS 2 extras', 'absent', f'without {absent}; a ROS 2 installation has them')
 
 
 def _domain(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -127,8 +133,11 @@ def _backends() -> Iterator[Finding]:
     """Yield what runs exported models here, and why the rest does not; none of it is an error."""
     found = available_backends()
     usable = [f'{name} ({reason})' for name, (usable, reason) in found.items() if usable]
-    detail = '; '.join(usable) if usable else 'none; the planners of this version need none'
-    yield Finding('inference backends', 'ok', detail)
+    if usable:
+        yield Finding('inference backends', 'ok', '; '.join(usable))
+    else:
+        yield Finding(
+            'inference backends', 'absent', 'none; the planners of this version need none')
     for name, (usable_here, reason) in found.items():
         if not usable_here:
-            yield Finding(f'  without {name}', 'ok', reason)
+            yield Finding(f'backend {name}', 'absent', reason)

@@ -80,7 +80,7 @@ def _nodes(node: object) -> Iterator[Finding]:
     names = full_names(node)
     ours = sorted(name for name in names if name.rsplit('/', 1)[-1] in OURS)
     if not ours:
-        yield Finding('nodes', 'ok', 'none of this package is running')
+        yield Finding('nodes', 'absent', 'none of this package is running')
         return
     twice = [name for name, count in Counter(ours).items() if count > 1]
     if twice:
@@ -128,7 +128,7 @@ def _states(listener: object, robot_config: str, listen_s: float) -> Iterator[Fi
 
     assert isinstance(listener, StateListener)
     if listener.last is None:
-        yield Finding('joint states', 'ok', f'none in {listen_s:g} s: no robot is running')
+        yield Finding('joint states', 'absent', f'none in {listen_s:g} s: no robot is running')
         return
     try:
         wanted = tuple(robots.load(robot_config).joint_names)
