@@ -55,7 +55,7 @@ def draw_picture(run: RunData, summary: Mapping[str, Any], path: str | Path) -> 
     _periods(figure.add_subplot(grid[2, :4]), run, run.command_topic, 'command period', '#2f6fb0')
     _periods(figure.add_subplot(grid[2, 4:8]), run, 'tracker/motion', 'tracker period', '#3a9d5d')
     _latency(figure.add_subplot(grid[2, 8:]), run)
-    _heading(figure, summary)
+    _heading(figure, run.robot.name, summary)
     canvas.print_png(str(path))  # type: ignore[no-untyped-call]
 
 
@@ -65,12 +65,12 @@ def first_motion_s(run: RunData) -> float:
     return float(run.truth.t_s[int(np.argmax(moves))])
 
 
-def _heading(figure: Figure, summary: Mapping[str, Any]) -> None:
+def _heading(figure: Figure, robot: str, summary: Mapping[str, Any]) -> None:
     """Write what the run was, and how it went."""
     goals, rate = summary['goals'], summary['rates']['command']
     counted = {k: v for k, v in summary['violations'].items() if v and k != 'contacts_at_rest'}
     faults = ', '.join(str(fault['name']) for fault in summary['faults'])
-    title = f'{summary["robot"] or "robot"} · planner {summary["planner"] or "?"}'
+    title = f'{robot} · planner {summary["planner"] or "?"}'
     if faults:
         title += f' · {faults}'
     figure.text(0.022, 0.955, title, fontsize=15, fontweight='bold', color=INK)
@@ -193,7 +193,10 @@ def _latency(axes: Any, run: RunData) -> None:
 
 
 def _histogram(axes: Any, values: Array, colour: str, *, log: bool) -> None:
-    """Draw a histogram with median and 99th percentile; the last bin holds what lies beyond."""
+    """Draw a histogram with median and 99th percentile.
+
+    The last bin also holds what lies beyond, and the text says how many.
+    """
     if not len(values):
         axes.text(0.5, 0.5, 'not measured', transform=axes.transAxes, ha='center', color=QUIET,
                   fontsize=8)
@@ -206,9 +209,12 @@ def _histogram(axes: Any, values: Array, colour: str, *, log: bool) -> None:
     axes.set_xlim(low, top)
     for value, style in ((median, '-'), (high, (0, (3, 2)))):
         axes.axvline(value, color=INK, linewidth=0.9, linestyle=style)
-    axes.text(0.985, 0.96, f'median {median:.1f}\np99 {high:.1f}\nmax {values.max():.1f}',
-              transform=axes.transAxes, ha='right', va='top', fontsize=7.5, color=INK,
-              linespacing=1.35,
+    text = f'median {median:.1f}\np99 {high:.1f}\nmax {values.max():.1f}'
+    beyond = int((values > top).sum())
+    if beyond:
+        text += f'\nlast bar: {beyond} beyond'
+    axes.text(0.985, 0.96, text, transform=axes.transAxes, ha='right', va='top', fontsize=7.5,
+              color=INK, linespacing=1.35,
               bbox={'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.8, 'pad': 1.5})
 
 

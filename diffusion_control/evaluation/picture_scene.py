@@ -27,6 +27,7 @@ INK = '#1f2933'
 MOVED_M = 0.02
 PATH_MAP = 'viridis'
 TRACE_STEP = 5
+ZOOM, RIGHT_EDGE = 1.13, 0.985
 
 
 def draw_scene(axes: Any, run: RunData, times_s: Array, index: NDArray[np.intp]) -> None:
@@ -90,7 +91,6 @@ def _frame(axes: Any, faces: Sequence[Array], tool: Array) -> None:
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     axes.set_zlim(low[2], high[2])
-    axes.set_box_aspect(np.maximum(high - low, 0.1), zoom=1.13)
     axes.view_init(elev=24, azim=-52)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_facecolor((0.96, 0.97, 0.98, 1.0))
@@ -100,6 +100,18 @@ def _frame(axes: Any, faces: Sequence[Array], tool: Array) -> None:
     axes.tick_params(labelsize=7, pad=-2, colors='#667085')
     for name in 'xyz':
         getattr(axes, f'set_{name}label')(f'{name} [m]', fontsize=7, labelpad=-7, color='#667085')
+    _fit(axes, np.maximum(high - low, 0.1))
+
+
+def _fit(axes: Any, aspect: Array) -> None:
+    """Zoom in as far as the outermost label, that of z, stays within the figure."""
+    axes.set_facecolor('none')
+    axes.set_box_aspect(aspect, zoom=ZOOM)
+    axes.figure.draw_without_rendering()
+    label = axes.zaxis.label.get_window_extent()
+    centre = 0.5 * (axes.bbox.x0 + axes.bbox.x1)
+    room = axes.figure.bbox.x0 + RIGHT_EDGE * axes.figure.bbox.width - centre
+    axes.set_box_aspect(aspect, zoom=ZOOM * min(1.0, room / (label.x1 - centre)))
 
 
 def _sets(run: RunData) -> list[ObstacleSet]:
