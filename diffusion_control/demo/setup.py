@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_control import parameters, planners, robots, simulation
-from diffusion_control.demo.options import DemoOptions
+from diffusion_control.demo.options import DemoOptions, check_choice
 from diffusion_control.doctor.host import fifo_permitted
-from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
-from diffusion_control.parameters.nodes import closest
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 
@@ -78,8 +76,8 @@ def prepare(options: DemoOptions) -> Setup:
         ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
     """
     robot = robots.load(options.robot_config)
-    known('--planner', options.planner, planners.available())
-    known('--fallback', options.fallback, planners.available_fallbacks())
+    check_choice('--planner', options.planner, tuple(planners.available()))
+    check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
     plant.check(robot.dof)
     scene = (
@@ -160,11 +158,3 @@ def check_goals(robot: Arm, scene: simulation.Scene, where: str) -> None:
     standing = tuple(o for o in scene.obstacles if not o.velocity_m_s.any())
     for index, goal in enumerate(scene.goals):
         check_goal(robot, goal, standing, where=f'{where}: goals[{index}]')
-
-
-def known(where: str, name: str, names: list[str]) -> None:
-    """Raise a ConfigurationError unless `name` is one of `names`."""
-    if name not in names:
-        raise ConfigurationError(
-            f'unknown value of {where}', where=where, value=name, allowed=', '.join(names),
-            remedy=closest(name, tuple(names)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_control import planners, robots, tracking
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.arm_checks import EXPERT, SUCCESS_BOUND, result_of
 from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_episode
 from diffusion_control.evaluation.episode import Episode
@@ -153,16 +153,12 @@ def _check(options: EvaluateArmOptions) -> None:
         tier_named(options.tier)
     known = (EXPERT, *planners.available())
     for name in options.planners:
-        if name not in known:
-            raise ConfigurationError(
-                'unknown planner', where='--planner', value=name, allowed=', '.join(known))
+        require_known('unknown planner', '--planner', name, known)
     for kind, name, names in (
         ('fallback', options.fallback, tuple(registry.available_fallbacks())),
         ('tracker', options.loop().tracker, (IDEAL, *tracking.available())),
     ):
-        if name not in names:
-            raise ConfigurationError(
-                f'unknown {kind}', where=f'--{kind}', value=name, allowed=', '.join(names))
+        require_known(f'unknown {kind}', f'--{kind}', name, names)
     Plant.make(options.plant, seed=0, links=robot.dof)
     if options.scenes is not None:
         for index, scene in enumerate(load_scenes(options.scenes)):

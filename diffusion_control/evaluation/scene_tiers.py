@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.scene_geometry import SceneGeometry, is_mover, standing
 from diffusion_control.robots.arm import Arm
@@ -73,9 +73,7 @@ MOVER_SPEED_M_S = (0.1, 0.5)
 
 def tier_named(name: str) -> Tier:
     """Return a tier by name, or say which there are."""
-    if name not in TIERS:
-        raise ConfigurationError(
-            'unknown tier', where='--tier', value=name, allowed=', '.join(TIERS))
+    require_known('unknown tier', '--tier', name, TIERS)
     return TIERS[name]
 
 

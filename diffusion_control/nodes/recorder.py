@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_control import robots
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.mcap_writer import McapWriter
 from diffusion_control.nodes.control_node import ControlNode, leave, run
 from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
@@ -77,10 +77,7 @@ class RecorderNode(ControlNode):
         wanted = [name for name in self.settings['topics'] if name]
         topics = {**TOPICS, command: OUTPUT_MESSAGES[kind]}
         for name in wanted or topics:
-            if name not in topics:
-                raise ConfigurationError(
-                    'unknown topic', where='recorder.topics', value=name,
-                    allowed=', '.join(topics))
+            require_known('unknown topic', 'recorder.topics', name, topics)
             self._subscribe(name, topics[name])
         self._command = command
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 from diffusion_control.robots import batch_cost, distance, reach
 from diffusion_control.robots.chain import Chain
 from diffusion_control.robots.forward_kinematics import sphere_centres
@@ -96,10 +96,7 @@ class CollisionModel:
 
     def _index(self, link: str, where: str) -> int:
         """Return the index of a link, or say that it has no shape."""
-        if link not in self.links:
-            raise ConfigurationError(
-                f'link {link} has no shape', where=where, value=link,
-                allowed=', '.join(self.links))
+        require_known(f'link {link} has no shape', where, link, self.links)
         return self.links.index(link)
 
     def _first_of(self, link: str, where: str) -> int:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 
 Array = NDArray[np.float64]
 Shape = Literal['sphere', 'box', 'cylinder']
@@ -41,10 +41,7 @@ class Obstacle:
 
     def __post_init__(self) -> None:
         """Refuse unknown shapes, wrong sizes and non-finite poses."""
-        if self.shape not in SHAPE_CODE:
-            raise ConfigurationError(
-                'unknown obstacle shape', where='obstacle.shape', value=self.shape,
-                allowed=', '.join(SHAPE_CODE))
+        require_known('unknown obstacle shape', 'obstacle.shape', self.shape, SHAPE_CODE)
         size = np.asarray(self.size_m, dtype=float)
         if size.shape != (SIZE_LENGTH[self.shape],) or not (np.isfinite(size) & (size > 0)).all():
             raise ConfigurationError(

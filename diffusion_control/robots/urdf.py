@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pinocchio as pin
 
-from diffusion_control.errors import ConfigurationError, MissingDependencyError
+from diffusion_control.errors import ConfigurationError, MissingDependencyError, require_known
 
 DATA_PACKAGE = 'example-robot-data'
 
@@ -83,10 +83,7 @@ def build_model(
             'the robot description is no URDF', where=where, value=str(error)) from None
     wanted, existing = list(driven), list(model.names)[1:]
     for name in [*wanted, *locked]:
-        if name not in existing:
-            raise ConfigurationError(
-                f'joint {name} is not in the URDF', where=where, value=name,
-                allowed=', '.join(existing))
+        require_known(f'joint {name} is not in the URDF', where, name, existing)
     both = sorted(set(wanted) & set(locked))
     forgotten = [name for name in existing if name not in locked and name not in wanted]
     if both or forgotten:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.safety.health import Thresholds
 
 Array = NDArray[np.float64]
@@ -129,10 +129,7 @@ class SafetyParameters:
                     f'bad value of {_shown(name)}', where=f'safety.{_shown(name)}', value=value,
                     allowed=f'{low:g} .. {high:g}')
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigurationError(
-                    f'unknown {name}', where=f'safety.{name}', value=getattr(self, name),
-                    allowed=', '.join(allowed))
+            require_known(f'unknown {name}', f'safety.{name}', getattr(self, name), allowed)
         self._check_box()
         for name in ('shadow', 'accept_no_timeout', 'filter'):
             if not isinstance(getattr(self, name), bool):

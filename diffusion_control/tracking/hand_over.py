@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 from diffusion_control.trajectory.trajectory import Trajectory
 
 SOURCES: tuple[str, ...] = ('planner', 'fallback')
@@ -90,10 +90,7 @@ class PlanSlots:
         Raises:
             ConfigurationError: If the source is not one of `SOURCES`.
         """
-        if source not in SOURCES:
-            raise ConfigurationError(
-                'unknown source of plans', where='source', value=source,
-                allowed=', '.join(SOURCES))
+        require_known('unknown source of plans', 'source', source, SOURCES)
         self._plans[source] = plan
 
     def set_mode(self, mode: str) -> None:
@@ -102,9 +99,7 @@ class PlanSlots:
         Raises:
             ConfigurationError: If the mode is not one of `MODES`.
         """
-        if mode not in MODES:
-            raise ConfigurationError(
-                'unknown mode', where='safety/mode', value=mode, allowed=', '.join(MODES))
+        require_known('unknown mode', 'safety/mode', mode, MODES)
         if mode == 'fallback' and self._mode != 'fallback':
             self._plans['fallback'] = None
         if mode == 'planner' and self._mode == 'fallback':

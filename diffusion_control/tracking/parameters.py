@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.tracking.cost import Weights
 from diffusion_control.tracking.motion import MAX_STEPS
 from diffusion_control.tracking.protocol import WARM_STARTS
@@ -75,10 +75,7 @@ class TrackerParameters:
                 raise ConfigurationError(
                     'bad parameter of the tracker', where=f'tracker.{name}', value=value,
                     allowed=f'{low} to {high}')
-        if self.warm_start not in WARM_STARTS:
-            raise ConfigurationError(
-                'unknown warm start', where='tracker.warm_start', value=self.warm_start,
-                allowed=', '.join(WARM_STARTS))
+        require_known('unknown warm start', 'tracker.warm_start', self.warm_start, WARM_STARTS)
         self.weights()
 
     def weights(self) -> Weights:

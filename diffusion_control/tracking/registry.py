@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 from diffusion_control.robots.limits import DROOP_RAD, JointLimits
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.condensed import CondensedFormulation
@@ -63,10 +63,7 @@ def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker
     Raises:
         ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
     """
-    if name not in TRACKERS:
-        raise ConfigurationError(
-            'unknown tracker', where='tracker.type', value=name,
-            allowed=', '.join(available()))
+    require_known('unknown tracker', 'tracker.type', name, available())
     parameters = TrackerParameters.read({**params, 'dt_s': dt_s})
     limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
