@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusion_control.diffusion import sampling
-from diffusion_control.diffusion.anytime import affordable, sample_until
+from diffusion_control.diffusion.anytime import affordable, take_until
 from diffusion_control.diffusion.costs import (
     Cost,
     Goal,
@@ -272,8 +272,10 @@ def test_sampling_until_a_deadline(
     noise = np.random.default_rng(0).normal(size=SHAPE)
     deadline = clock.now + budget_s
     estimates = sampling.run(clock.slow(iter(durations)), a_table(), noise, known=known)
-    found = sample_until(estimates, deadline, clock, expected_s)
-    assert found.evaluations == evaluations
+    taken = take_until(estimates, deadline, clock, expected_s)
+    found = taken.last
+    assert found.evaluations == taken.evaluations == evaluations
+    assert taken.longest_s == pytest.approx(max(expected_s, *durations[:evaluations]))
     assert found.complete is (evaluations == 7)
     assert clock.now <= deadline or evaluations == 1
     assert np.abs(found.clean - known.values)[:, known.mask.astype(bool)].max() <= 1e-6

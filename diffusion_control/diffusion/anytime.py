@@ -4,19 +4,22 @@
 An evaluation is begun only if it is expected to end in time: it is taken to last as long as the
 longest one of this run, or as the caller measured before. Two ways to spend a budget:
 
-    `sample_until`   runs the given table and stops early;
-    `affordable`     says beforehand how many evaluations fit, so that a shorter table can be
-                     tabulated, whose larger steps end at the clean end: the better use of a known
-                     budget. Both together: tabulate what is affordable, and stop early if even
-                     that comes late.
+    `take_until`   runs the given table and stops early;
+    `affordable`   says beforehand how many evaluations fit, so that a shorter table can be
+                   tabulated, whose larger steps end at the clean end: the better use of a known
+                   budget. Both together: tabulate what is affordable, and stop early if even
+                   that comes late.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from diffusion_control.diffusion.sampling import Estimate
 from diffusion_control.errors import ConfigurationError
+
+Item = TypeVar('Item')
 
 
 def affordable(budget_s: float, evaluation_s: float, most: int) -> int:
@@ -37,28 +40,44 @@ def affordable(budget_s: float, evaluation_s: float, most: int) -> int:
     return int(min(max(budget_s / evaluation_s + 1e-9, 1.0), float(most)))
 
 
-def sample_until(
-    estimates: Iterator[Estimate], deadline_s: float, clock: Callable[[], float],
-    evaluation_s: float = 0.0,
-) -> Estimate:
-    """Return the last estimate that was ready, or could be expected to be, by the deadline.
+@dataclass(frozen=True)
+class Taken(Generic[Item]):
+    """What was ready in time.
+
+    Attributes:
+        last: What the last evaluation gave.
+        evaluations: How many were made, at least 1.
+        longest_s: The longest of them, or what was expected if that is longer [s].
+    """
+
+    last: Item
+    evaluations: int
+    longest_s: float
+
+
+def take_until(
+    steps: Iterator[Item], until_s: float, clock: Callable[[], float], longest_s: float = 0.0,
+) -> Taken[Item]:
+    """Return the last result that was ready, or could be expected to be, by the deadline.
+
+    A further evaluation is begun if the time now plus the longest one is not after `until_s`.
 
     Args:
-        estimates: From `sampling.run`; each step costs one evaluation.
-        deadline_s: On the clock [s].
+        steps: One result per evaluation, at least one; `sampling.run` makes such an iterator.
+        until_s: On the clock [s]; infinity is no deadline.
         clock: Steady time [s].
-        evaluation_s: Expected time of one evaluation [s]; the longest one seen counts if longer.
-
-    Returns:
-        The estimate, tagged with its evaluations, at least 1.
+        longest_s: Expected time of one evaluation [s]; the longest one seen counts if longer.
     """
-    longest, began = evaluation_s, clock()
-    best = next(estimates)
-    while not best.complete:
+    began = clock()
+    last, evaluations = next(steps), 1
+    while True:
         now = clock()
-        longest = max(longest, now - began)
-        if now + longest > deadline_s:
+        longest_s = max(longest_s, now - began)
+        if now + longest_s > until_s:
             break
         began = now
-        best = next(estimates)
-    return best
+        found = next(steps, None)
+        if found is None:
+            break
+        last, evaluations = found, evaluations + 1
+    return Taken(last, evaluations, longest_s)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From torch to ONNX: the whole sampler as one graph, and the condition encoder as another.
 
-The encoder is a graph of its own because it is evaluated once per plan, not once per step.
+The encoder is evaluated once per plan, not once per step: it is a graph of its own, or stands
+before the loop in the same graph (`with_encoder`), which then takes the parts of the condition.
 Inputs and outputs are named as in `graph_step` and `scan`; the batch, and the number of obstacles,
 are free dimensions ('batch', 'obstacles'), which a runtime may fix when it loads the file. The
 metadata of a file says under `diffusion_control` (JSON) what is in it.
@@ -14,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnx import compose, helper, numpy_helper
 from torch import Tensor, nn
 
 from diffusion_control.diffusion.conditioning import ConditionEncoder
@@ -106,6 +109,43 @@ def export_encoder(
     return _signed(model, {
         **(about or {}), 'kind': 'encoder', 'inputs': encoder.spec.inputs,
         'condition': encoder.width, 'droppable': list(encoder.left_out.keys())})
+
+
+def with_encoder(sampler: onnx.ModelProto, encoder: onnx.ModelProto) -> onnx.ModelProto:
+    """Return one graph: the encoder once, its condition for every motion of the batch, the loop.
+
+    Args:
+        sampler: From `export_sampler`, without classifier-free guidance.
+        encoder: From `export_encoder`; it is asked one question, so that its batch is 1.
+
+    Returns:
+        A model with the inputs of both, except `condition`.
+    """
+    first = compose.add_prefix(encoder, 'encoder_', rename_inputs=False).graph
+    for value in first.input:
+        value.type.tensor_type.shape.dim[0].Clear()
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    node, loop = helper.make_node, sampler.graph
+    spread = [
+        node('Shape', ['x'], ['batch'], start=0, end=1),
+        node('Concat', ['batch', 'one'], ['batch_by_one'], axis=0),
+        node('Expand', ['encoder_condition', 'batch_by_one'], ['condition'])]
+    graph = helper.make_graph(
+        [*first.node, *spread, *loop.node], 'planner',
+        [*first.input, *(value for value in loop.input if value.name != 'condition')],
+        loop.output, initializer=[
+            *first.initializer, numpy_helper.from_array(np.array([1]), 'one'), *loop.initializer])
+    model = helper.make_model(
+        graph, opset_imports=sampler.opset_import, ir_version=sampler.ir_version)
+    onnx.checker.check_model(model, full_check=True)
+    return _signed(model, {'encoder': _about(encoder), **_about(sampler), 'kind': 'planner'})
+
+
+def _about(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what a model says of itself."""
+    (entry,) = (e for e in model.metadata_props if e.key == 'diffusion_control')
+    about: dict[str, Any] = json.loads(entry.value)
+    return about
 
 
 def _to_onnx(

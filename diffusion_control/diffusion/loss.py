@@ -7,7 +7,8 @@ At x = alpha x0 + sigma e with x0^ = c_x x + c_out out (see `prediction`), the l
 
 since every target is the x0 error divided by c_out: with w = 1 / c_out^2 (`output`) this is the
 usual |e - out|^2, |v - out|^2 or |velocity - out|^2, and for edm the weight of its paper. Other
-weights: `sample` (w = 1), `snr` (w = s, s = alpha^2 / sigma^2), `min_snr` (w = min(s, 5)).
+weights: `sample` (w = 1), `snr` (w = s, s = alpha^2 / sigma^2), `min_snr` (w = min(s, 5)),
+`inverse` (w = 1 / (sigma + 0.1), which keeps some at pure noise, for runs of few evaluations).
 
 Original: J. Ho et al., NeurIPS 2020 (eq. 14); T. Karras et al., NeurIPS 2022 (eq. 8);
 T. Salimans, J. Ho, ICLR 2022 (section 4: weights as functions of the signal-to-noise ratio);
@@ -28,8 +29,8 @@ from diffusion_control.diffusion.levels import Schedule
 from diffusion_control.diffusion.prediction import Prediction
 from diffusion_control.errors import require_known
 
-WEIGHTINGS = ('output', 'sample', 'snr', 'min_snr')
-MIN_SNR = 5.0
+WEIGHTINGS = ('output', 'sample', 'snr', 'min_snr', 'inverse')
+MIN_SNR, LEAST_SIGMA = 5.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class DiffusionLoss:
         weighting: One of `WEIGHTINGS`.
         clean_input: Whether known values are shown to the network without noise.
         penalty: A differentiable cost of clean motions, from [B, H, D] to [B].
-        penalty_weight: What it counts; it is weighted by alpha^2 / (alpha^2 + sigma^2), since the
+        penalty_weight: What it counts, times f + (1 - f) alpha^2 / (alpha^2 + sigma^2): the
             estimate at high noise is a mean of motions, which need not be good itself.
+        penalty_floor: f in [0, 1]: what the penalty still counts at pure noise.
     """
 
     schedule: Schedule
@@ -52,6 +54,7 @@ class DiffusionLoss:
     clean_input: bool = False
     penalty: Callable[[Tensor], Tensor] | None = None
     penalty_weight: float = 0.0
+    penalty_floor: float = 0.0
 
     def __post_init__(self) -> None:
         require_known(
@@ -64,6 +67,8 @@ class DiffusionLoss:
             return 1.0 / self.prediction.read(alpha, sigma).c_out ** 2
         if self.weighting == 'sample':
             return np.ones_like(alpha)
+        if self.weighting == 'inverse':
+            return 1.0 / (sigma + LEAST_SIGMA)
         ratio = (alpha / sigma) ** 2
         return ratio if self.weighting == 'snr' else np.minimum(ratio, MIN_SNR)
 
@@ -103,6 +108,7 @@ class DiffusionLoss:
         squared = spread(self.weight(alpha, sigma)) * counted * (clean - motions) ** 2
         loss = squared.sum() / counted.sum().clamp(min=1.0)
         if self.penalty is not None:
-            share = spread(alpha**2 / (alpha**2 + sigma**2))[:, 0, 0]
+            floor = self.penalty_floor
+            share = floor + (1.0 - floor) * spread(alpha**2 / (alpha**2 + sigma**2))[:, 0, 0]
             loss = loss + self.penalty_weight * (share * self.penalty(clean)).mean()
         return loss

@@ -71,6 +71,7 @@ class LoopOptions:
         plant: `default`, `nominal` or a file.
         latency_s: Simulated time from observation to plan [s]; None = the planner's period.
         duration_s: Longest episode [s].
+        model: Model of a learned planner; '' = the shipped one.
     """
 
     fallback: str = 'hold'
@@ -79,6 +80,7 @@ class LoopOptions:
     plant: str = 'default'
     latency_s: float | None = None
     duration_s: float = EPISODE_S
+    model: str = ''
 
 
 def run_episode(
@@ -126,7 +128,7 @@ class ClosedLoop:
         self._period_s = 1.0 / float(settings['rate_hz'])  # type: ignore[arg-type]
         latency_s = self._period_s if options.latency_s is None else options.latency_s
         self._planner = PlannerSide(
-            _planner(robot, scene, planner), latency_s=0.0 if expert else latency_s,
+            _planner(robot, scene, planner, options.model), latency_s=0.0 if expert else latency_s,
             deadline_s=None if expert else float(settings['deadline_s']))  # type: ignore[arg-type]
         self._fallback = PlannerSide(
             registry.make_fallback(options.fallback, robot=robot, seed=scene.seed),
@@ -345,14 +347,15 @@ class ClosedLoop:
             self.goal_index)
 
 
-def _planner(robot: Arm, scene: Scene, name: str) -> Planner:
+def _planner(robot: Arm, scene: Scene, name: str, model: str) -> Planner:
     """Return a planner with the parameters that its node gives it."""
     if name == EXPERT:
         return ScriptedExpert(robot, scene, seed=scene.seed, activation_s=START_S)
-    settings = parameters.defaults('planner')
-    known = registry.parameters_of(name)
-    chosen = {key: settings[key] for key in known if key in settings}
-    return registry.make(name, robot=robot, seed=scene.seed, **chosen)
+    settings = {**parameters.defaults('planner'), 'model': model}
+    if 'model' not in registry.parameters_of(name):
+        settings.pop('model')
+    chosen = {**registry.settings_for(name, settings), 'seed': scene.seed}
+    return registry.make(name, robot=robot, **chosen)
 
 
 def _simulation(

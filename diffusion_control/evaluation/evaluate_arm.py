@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,18 @@ from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.scene_tiers import generate_scene, tier_named
 from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.inference.card import CARD_FILE
+from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
+from diffusion_control.planners.models import model_directory
+from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.simulation.scene_file import load_scenes
 
 PEERS = ('straight_line', 'random', 'multi_start')
 NO_PEERS = 'none'
+UNTRAINED = 'untrained'
 BOTH = 'both'
 EPISODES_ASKED = 100
 Key = tuple[str | None, int, str]
@@ -57,6 +62,8 @@ class EvaluateArmOptions:
         seed: Seed of the first scene.
         out: Folder of the results.
         peers: Planners beside the judged one and the expert.
+        model: Model of the judged planner; '' = the shipped one.
+        untrained: Run the judged planner with random weights, too.
         commit: Version of the code, for the result.
         command: Command line, for the result.
     """
@@ -77,24 +84,29 @@ class EvaluateArmOptions:
     seed: int = 0
     out: Path = Path('runs')
     peers: tuple[str, ...] = PEERS
+    model: str = ''
+    untrained: bool = False
     commit: str = ''
     command: str = field(default_factory=lambda: ' '.join(sys.argv))
 
     @property
     def planners(self) -> tuple[str, ...]:
         """The expert first, because the others are compared with it; then the judged planner."""
-        return tuple(dict.fromkeys((EXPERT, self.planner, *self.peers)))
+        random = (UNTRAINED,) if self.untrained else ()
+        return tuple(dict.fromkeys((EXPERT, self.planner, *random, *self.peers)))
 
     def loop(self) -> LoopOptions:
         """Return the options of the closed loop."""
         return LoopOptions(
             fallback=self.fallback, tracker=self.tracker or LoopOptions.tracker,
             safety=self.safety, plant=self.plant,
-            latency_s=None if self.latency_ms is None else self.latency_ms / 1000.0)
+            latency_s=None if self.latency_ms is None else self.latency_ms / 1000.0,
+            model=self.model)
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs', 'commit', 'command', 'peers')
+        free = ('jobs', 'resume', 'out', 'episodes', 'keep_runs', 'commit', 'command', 'peers',
+                'untrained')
         values = {key: value for key, value in asdict(self).items() if key not in free}
         return {**values, 'scenes': None if self.scenes is None else str(self.scenes)}
 
@@ -152,7 +164,7 @@ def _check(options: EvaluateArmOptions) -> None:
     if options.tier != BOTH:
         tier_named(options.tier)
     known = (EXPERT, *planners.available())
-    for name in options.planners:
+    for name in (options.planner, *options.peers):
         require_known('unknown planner', '--planner', name, known)
     for kind, name, names in (
         ('fallback', options.fallback, tuple(registry.available_fallbacks())),
@@ -160,10 +172,24 @@ def _check(options: EvaluateArmOptions) -> None:
     ):
         require_known(f'unknown {kind}', f'--{kind}', name, names)
     Plant.make(options.plant, seed=0, links=robot.dof)
+    _check_model(options, robot)
     if options.scenes is not None:
         for index, scene in enumerate(load_scenes(options.scenes)):
             scene.check(robot, f'{options.scenes}: [{index}]')
             scene.require_goal(f'{options.scenes}: [{index}]')
+
+
+def _check_model(options: EvaluateArmOptions, robot: Arm) -> None:
+    """Refuse a model for a planner that takes none, and one that cannot be opened."""
+    if options.planner == EXPERT:
+        return
+    settings = {'model': options.model}
+    registry.make(
+        options.planner, robot=robot, **registry.settings_for(options.planner, settings))
+    if options.untrained and 'model' not in registry.parameters_of(options.planner):
+        raise ConfigurationError(
+            f'planner {options.planner} has no weights', where='--untrained', value=True,
+            allowed='a learned planner, for example --planner diffuser')
 
 
 def _store(options: EvaluateArmOptions) -> RowStore:
@@ -207,9 +233,21 @@ def run_task(options: EvaluateArmOptions, folder: Path, task: Task) -> list[dict
         assert task.tier is not None
         scene = generate_scene(robot, task.seed, task.tier)
     rows = []
-    for planner in task.planners:
-        kept = planner == options.planner and task.episode < options.keep_runs
+    for name in task.planners:
+        planner, loop = name, options.loop()
+        if name == UNTRAINED:
+            planner = options.planner
+            loop = replace(loop, model=str(_untrained(options, robot, folder)))
+        kept = name == options.planner and task.episode < options.keep_runs
         keep = folder / 'runs' if kept else None
-        rows.append(run_episode(
-            robot, scene, planner, options.loop(), episode=task.episode, keep=keep).row())
+        episode = run_episode(robot, scene, planner, loop, episode=task.episode, keep=keep)
+        rows.append({**episode.row(), 'planner': name})
     return rows
+
+
+def _untrained(options: EvaluateArmOptions, robot: Arm, folder: Path) -> Path:
+    """Return the judged planner's model with random weights, made once."""
+    out = folder / UNTRAINED
+    if not (out / CARD_FILE).exists():
+        write_untrained(model_directory(options.model, 'diffuser', robot), out)
+    return out

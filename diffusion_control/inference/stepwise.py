@@ -8,17 +8,20 @@ row there is a clean estimate to return, so a deadline costs quality, not the pl
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from diffusion_control.diffusion.anytime import take_until
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.protocol import Sampler
 from diffusion_control.inference.tensor import Array
 
 Clock = Callable[[], float]
+Amend = Callable[[dict[str, Array], int], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Stepwise:
 
 
 def run_stepwise(
-    sampler: Sampler, inputs: Mapping[str, Array], *, until_s: float | None = None,
-    clock: Clock = time.monotonic, longest_s: float = 0.0,
+    sampler: Sampler, inputs: Mapping[str, Array], *, until_s: float = math.inf,
+    clock: Clock = time.monotonic, longest_s: float = 0.0, amend: Amend | None = None,
 ) -> Stepwise:
     """Run row after row while one more evaluation still fits.
 
@@ -55,9 +58,11 @@ def run_stepwise(
     Args:
         sampler: Its card names a state.
         inputs: As for a whole run; the length of the per-step ones is the number of rows.
-        until_s: When the result is needed, a reading of `clock` [s]; None is no deadline.
+        until_s: When the result is needed, a reading of `clock` [s].
         clock: Steady time [s].
         longest_s: What one evaluation is known to take, from earlier runs [s].
+        amend: Given the outputs of a row and its number, returns better ones (guidance by a
+            compiled kernel, see `diffusion.sampling.amended`).
 
     Raises:
         ConfigurationError: The card names no state or no per-step input; wrong inputs.
@@ -70,17 +75,24 @@ def run_stepwise(
             value=dict(card.state), allowed='an input -> output, and an input with first axis K',
             remedy='export it with its state, or run it as a whole')
     rows = _rows(inputs, per_step)
-    current, evaluations = dict(inputs), 0
-    while True:
-        current |= {name: inputs[name][evaluations:evaluations + 1] for name in per_step}
-        began_s = clock()
+    taken = take_until(
+        _results(sampler, inputs, per_step, rows, amend), until_s, clock, longest_s)
+    return Stepwise(taken.last, taken.evaluations, rows, taken.longest_s)
+
+
+def _results(
+    sampler: Sampler, inputs: Mapping[str, Array], per_step: list[str], rows: int,
+    amend: Amend | None,
+) -> Iterator[dict[str, Array]]:
+    """Yield the outputs of one row after the other."""
+    current = dict(inputs)
+    for row in range(rows):
+        current |= {name: inputs[name][row:row + 1] for name in per_step}
         outputs = sampler.run(current, 1)
-        now_s = clock()
-        evaluations += 1
-        longest_s = max(longest_s, now_s - began_s)
-        if evaluations == rows or (until_s is not None and now_s + longest_s > until_s):
-            return Stepwise(outputs, evaluations, rows, longest_s)
-        current |= {name: outputs[source] for name, source in card.state.items()}
+        if amend is not None:
+            outputs = amend(outputs, row)
+        yield outputs
+        current |= {name: outputs[source] for name, source in sampler.card.state.items()}
 
 
 def _rows(inputs: Mapping[str, Array], per_step: list[str]) -> int:

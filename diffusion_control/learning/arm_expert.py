@@ -101,5 +101,5 @@ def _searched(robot: Any, world: World, question: Question, seed: int) -> Array 
 
 def _points(motion: Trajectory) -> Array:
     """Return the free control points of a spline motion."""
-    ends = [np.repeat(motion.position[k][None], FIXED, 0) for k in (0, -1)]
-    return fit(motion.position, *ends)
+    way = motion.position
+    return fit(way, np.repeat(way[:1], FIXED, 0), np.repeat(way[-1:], FIXED, 0))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.scene_geometry import standing
 from diffusion_control.evaluation.scene_tiers import generate_scene
@@ -108,8 +110,8 @@ def of_scene(robot: Arm, seed: int) -> list[Demonstration]:
     tier = 'easy' if seed % 3 == 0 else 'hard'
     scene = generate_scene(robot, seed, tier)
     obstacles = standing(scene.obstacles)
-    start, goal = scene.start_rad, scene.goals[0].joints_rad
-    question = Question(seed, tier, start, goal, ObstacleArrays.pack(obstacles))
+    goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
+    question = Question(seed, tier, scene.start_rad, goal, ObstacleArrays.pack(obstacles))
     return demonstrate(robot, question, obstacles, count=MOTIONS, seed=seed)
 
 

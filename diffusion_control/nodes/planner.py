@@ -65,7 +65,7 @@ class PlannerNode(ControlNode):
         self.robot.collision.warm_up()
         self.planner = planners.make(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'],
-            **self._planner_parameters())
+            **planners.settings_for(self.settings['type'], self.settings))
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
@@ -95,11 +95,6 @@ class PlannerNode(ControlNode):
             **loop_values(self._loop.statistics()), 'plans': self._published,
             'failed': self._failed, 'goals_rejected': self._goals.rejected,
             'obstacles_rejected': self._obstacles.rejected}
-
-    def _planner_parameters(self) -> dict[str, Any]:
-        """Return those of the node's parameters that this planner has."""
-        known = planners.parameters_of(self.settings['type'])
-        return {name: self.settings[name] for name in known if name in self.settings}
 
     def _failed_tick(self, error: Exception) -> None:
         self._failed += 1

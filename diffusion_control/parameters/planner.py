@@ -13,6 +13,17 @@ PLANNER: tuple[Parameter, ...] = (
         'type', 'string', 'training_free',
         'Planner: a name of `diffusion_control.planners.available()`.'),
     Parameter(
+        'model', 'string', '',
+        'Trained model: a folder, or a name in models/; empty is the shipped one of the planner '
+        'for this robot.'),
+    Parameter(
+        'backend', 'string', 'onnx',
+        'What runs the model; `inference.available_backends()` says which can.',
+        choices=('onnx', 'onnx_cuda', 'openvino', 'tensorrt', 'torch')),
+    Parameter(
+        'backend_require_gpu', 'bool', False,
+        'Refuse to run the model on a CPU.'),
+    Parameter(
         'rate_hz', 'float', 5.0, 'How often a new plan is made.', 'Hz', 0.5, 50.0),
     Parameter(
         'deadline_s', 'float', 0.15,
@@ -22,15 +33,17 @@ PLANNER: tuple[Parameter, ...] = (
         'num_candidates', 'int', 6,
         'Candidate futures that are checked and published.', minimum=1, maximum=64),
     Parameter(
-        'num_inference_steps', 'int', 14,
-        'Denoising steps of one plan from noise.', minimum=1, maximum=500),
+        'num_inference_steps', 'int', 0,
+        'Denoising steps of one plan from noise; 0 is what the planner has by itself.',
+        minimum=0, maximum=500),
     Parameter(
         'guidance_scale', 'float', 1.0,
         'Weight of the collision cost in the score.', minimum=0.01, maximum=100.0),
     Parameter(
-        'warm_start_level', 'float', 0.5,
+        'warm_start_level', 'float', 0.0,
         'Noise level that the shifted previous plan is raised to before it is denoised again, '
-        'as a share of the schedule.', minimum=0.05, maximum=1.0),
+        'as a share of the schedule, at least 0.05; 0 is what the planner has by itself.',
+        minimum=0.0, maximum=1.0),
     Parameter(
         'seed', 'int', 0, "Seed of the planner's noise.", minimum=0, maximum=2**31 - 1),
     *real_time(nice=10),

@@ -9,8 +9,9 @@ from diffusion_control.planners.registry import (
     make,
     make_fallback,
     parameters_of,
+    settings_for,
 )
 
 __all__ = [
     'PlanSet', 'Planner', 'PlanningError', 'PlanningProblem', 'available', 'available_fallbacks',
-    'make', 'make_fallback', 'parameters_of']
+    'make', 'make_fallback', 'parameters_of', 'settings_for']

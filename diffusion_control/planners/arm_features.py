@@ -77,8 +77,8 @@ class ArmFeatures:
             o.centre_m, o.rotation, o.half_m, o.velocity_m_s, centres, near)
         key = PLACE_SCALE * centres[:, self._key].reshape(len(line), -1)
         rows = np.zeros((max(count, 1), self.lengths['obstacles']))
-        rows[:count] = np.concatenate(
-            [_shapes(obstacles), np.tanh(PER_METRE * near).reshape(count, -1)], axis=1)
+        seen = np.tanh(PER_METRE * near).reshape(count, len(line) * GROUPS)
+        rows[:count] = np.concatenate([_shapes(obstacles), seen], axis=1)
         mask = np.zeros(len(rows))
         mask[:count] = 1.0
         state = np.concatenate([_angles(start), key[0], key[1:-1].reshape(-1)])

@@ -89,6 +89,7 @@ class MotionCode:
                     remedy='export the model for this robot')
         if not (found['deviation'] > 0).all() or not (np.diag(found['factor']) > 0).all():
             raise ConfigurationError(
-                'model card: normaliser.residual cannot be inverted', where='card.json: normaliser',
+                'model card: normaliser.residual cannot be inverted',
+                where='card.json: normaliser',
                 value=float(found['deviation'].min()), allowed='> 0')
         return cls(**found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -15,6 +16,8 @@ PLANNER_GROUP = 'diffusion_control.planners'
 FALLBACK_GROUP = 'diffusion_control.fallbacks'
 _HERE = 'diffusion_control.planners'
 PLANNERS: dict[str, str] = {
+    'diffuser': f'{_HERE}.diffuser:DiffuserPlanner',
+    'hybrid': f'{_HERE}.hybrid:HybridPlanner',
     'training_free': f'{_HERE}.training_free:TrainingFreePlanner',
     'multi_start': f'{_HERE}.multi_start:MultiStartPlanner',
     'straight_line': f'{_HERE}.straight_line:StraightLinePlanner',
@@ -74,13 +77,29 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
 
 
 def parameters_of(name: str) -> tuple[str, ...]:
-    """Return the names of a planner's parameters.
+    """Return the names of a planner's parameters, and of what else it can be told by name.
 
     Raises:
         ConfigurationError: Unknown name.
     """
     kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
-    return tuple(field.name for field in dataclasses.fields(kind.parameters_type))
+    names = tuple(field.name for field in dataclasses.fields(kind.parameters_type))
+    return names + tuple(getattr(kind, 'options', ()))
+
+
+def settings_for(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the planner node's parameters a planner takes; 0 and '' are its own defaults.
+
+    Raises:
+        ConfigurationError: Unknown name; a model for a planner that takes none.
+    """
+    known = parameters_of(name)
+    if settings.get('model') and 'model' not in known:
+        raise ConfigurationError(
+            f'planner {name} takes no model', where='planner.model', value=settings['model'],
+            allowed='none', remedy='leave planner.model empty')
+    return {key: settings[key] for key in known
+            if key in settings and (settings[key] or settings[key] is False)}
 
 
 def available_fallbacks() -> list[str]:

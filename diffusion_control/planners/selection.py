@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +22,35 @@ SHORTENED = 12
 
 @dataclass(frozen=True)
 class Pool:
-    """N spline motions: free points [N, F, n], goals [N, n], durations [N] [s]."""
+    """N spline motions.
+
+    Attributes:
+        free: Free control points, shape [N, F, n].
+        goal: Shape [N, n].
+        duration: Shape [N] [s].
+        origin: Which of the planner's `sources` each is from, shape [N]; by default the first.
+    """
 
     free: Array
     goal: Array
     duration: Array
+    origin: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        """Fill in the origin."""
+        if len(self.origin) != len(self.free):
+            object.__setattr__(self, 'origin', np.zeros(len(self.free), dtype=np.int64))
 
     def take(self, index: NDArray[np.int64]) -> Pool:
         """Return the motions of the given indices."""
-        return Pool(self.free[index], self.goal[index], self.duration[index])
+        return Pool(
+            self.free[index], self.goal[index], self.duration[index], self.origin[index])
 
     def join(self, other: Pool) -> Pool:
         """Return the motions of both."""
-        return Pool(
-            np.concatenate([self.free, other.free]), np.concatenate([self.goal, other.goal]),
-            np.concatenate([self.duration, other.duration]))
+        return Pool(*(
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ('free', 'goal', 'duration', 'origin')))
 
 
 def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
@@ -49,7 +63,8 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     short, near = splines.clearance(points, duration, 48)
     key = duration + 200.0 * np.sqrt(short) + 1000.0 * (near < 0)
     order = np.argsort(key, kind='stable')
-    return Pool(points[order][:, FREE], pool.goal[order], duration[order]), key[order]
+    ranked = Pool(points[order][:, FREE], pool.goal[order], duration[order], pool.origin[order])
+    return ranked, key[order]
 
 
 def polish(splines: SplineProblem, pool: Pool, *, count: int, steps: int) -> Pool:
@@ -76,7 +91,7 @@ def _descended(
         pool.free, pool.goal, pool.duration, steps=steps, smooth=smooth, push=push,
         extra_m=extra_m)
     _, duration = splines.fit_duration(free, pool.goal, pool.duration)
-    return Pool(free, pool.goal, duration)
+    return Pool(free, pool.goal, duration, pool.origin)
 
 
 def _best(splines: SplineProblem, pool: Pool, count: int) -> Pool:
@@ -87,11 +102,19 @@ def _best(splines: SplineProblem, pool: Pool, count: int) -> Pool:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A motion with what the dense check said; `handicap` multiplies its duration."""
+    """A motion with what the dense check said.
+
+    Attributes:
+        motion: The motion.
+        judgement: What the check said.
+        handicap: Multiplies its duration in the score.
+        source: Where it came from; '' = the planner as a whole.
+    """
 
     motion: Trajectory
     judgement: Judgement
     handicap: float = 1.0
+    source: str = ''
 
     @property
     def duration_s(self) -> float:
@@ -109,9 +132,13 @@ class Candidate:
 
 
 def candidates(
-    splines: SplineProblem, pool: Pool, problem: PlanningProblem, *, count: int
+    splines: SplineProblem, pool: Pool, problem: PlanningProblem, *, count: int,
+    sources: tuple[str, ...] = ('',),
 ) -> list[Candidate]:
-    """Return up to `count` densely checked, distinct motions of a pool, best first."""
+    """Return up to `count` densely checked, distinct motions of a pool, best first.
+
+    `sources` are the names of the pool's origins.
+    """
     ranked, _ = rank(splines, pool)
     points = splines.assemble(ranked.free, ranked.goal, ranked.duration)
     chosen: list[int] = []
@@ -124,7 +151,9 @@ def candidates(
         motion = to_trajectory(
             points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
             robot.base_frame)
-        result.append(Candidate(motion, _judge(splines.world, motion, problem.horizon_s)))
+        result.append(Candidate(
+            motion, _judge(splines.world, motion, problem.horizon_s),
+            source=sources[ranked.origin[index]]))
         if len(result) >= count:
             break
     return result
@@ -143,7 +172,10 @@ def _judge(world: World, motion: Trajectory, horizon_s: float) -> Judgement:
 def plan_set(
     found: list[Candidate], *, evaluations: int, latency_s: float, source: str, seed: int
 ) -> PlanSet:
-    """Return the answer: candidates by score, the best one only if it is free."""
+    """Return the answer: candidates by score, the best one only if it is free.
+
+    `source` is said of a best candidate that does not know its own.
+    """
     found = sorted(found, key=lambda c: -c.score)
     best = 0 if found and found[0].judgement.free else None
     costs = {
@@ -157,7 +189,7 @@ def plan_set(
     return PlanSet(
         tuple(c.motion for c in found), np.array([c.score for c in found]), best,
         {name: np.array(values) for name, values in costs.items()}, evaluations, latency_s,
-        source, seed)
+        (found[0].source if found else '') or source, seed)
 
 
 def smoothness_cost(motion: Trajectory) -> float:

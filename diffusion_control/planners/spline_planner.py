@@ -20,6 +20,7 @@ from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, Pool, candidates, plan_set
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
+from diffusion_control.trajectory.spline import fit, head
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -70,6 +71,18 @@ class Request:
         """Whether the plan that is followed can still be followed."""
         return self.kept is not None and self.kept.judgement.free
 
+    def kept_spline(self) -> Pool | None:
+        """Return what is left of the kept plan as a spline, or None."""
+        if self.kept is None:
+            return None
+        motion, start = self.kept.motion, self.start
+        left = self.kept.duration_s
+        position, _, _ = motion.sample_many(np.linspace(0.0, left, 65) + motion.start_s)
+        first = head(start.position, start.velocity, start.acceleration, left)
+        last = np.repeat(motion.position[-1:], 3, axis=0)
+        free = self.splines.clip(fit(position, first, last))
+        return Pool(free[None], motion.position[-1:], np.array([left]))
+
     def lines(self, count: int) -> Pool:
         """Return the straight motions to the nearest `count` goals, with their durations."""
         goal = self.goals[:count]
@@ -87,8 +100,9 @@ class Request:
 class SplinePlanner:
     """Base of the planners whose motions are splines.
 
-    `searched` is when the search of the running plan ended, `finishing_s` how long polishing and
-    judging took of late [s]: what a search that keeps a deadline has to leave of it.
+    `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search of
+    the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what a
+    search that keeps a deadline has to leave of it.
 
     Args:
         robot: The arm.
@@ -99,6 +113,7 @@ class SplinePlanner:
     """
 
     name = ''
+    sources: tuple[str, ...] = ('',)
     rounds = 1
     parameters_type: type[SplineParameters] = SplineParameters
 
@@ -123,6 +138,7 @@ class SplinePlanner:
         self.seed = seed
         self.generator = np.random.default_rng(seed)
         self.searched, self.finishing_s = 0.0, 0.0
+        self._source = ''
         self.goals = GoalConfigurations(self.robot, seed=seed)
 
     def info(self) -> dict[str, Any]:
@@ -139,17 +155,19 @@ class SplinePlanner:
         request = Request(
             self.robot, problem, self.goals, self.values,
             getattr(self.values, 'guidance_scale', 1.0))
-        found = [] if request.kept is None else [request.kept]
+        found = [] if request.kept is None else [
+            dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
         for number in range(1, self.rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
-                count=self.values.num_candidates)
+                count=self.values.num_candidates, sources=self.sources)
             now = self.clock()
             self.finishing_s = max(now - self.searched, FORGET * self.finishing_s)
             if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
                 break
         found.sort(key=lambda c: -c.score)
+        self._source = found[0].source if found else ''
         return plan_set(
             found[:self.values.num_candidates], evaluations=request.splines.evaluations,
             latency_s=self.clock() - begin, source=self.name, seed=self.seed)

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.selection import Pool, polish, rank
 from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
-from diffusion_control.trajectory.spline import fit, head
 
 Array = NDArray[np.float64]
 SIGMA_MAX, SIGMA_MIN = 1.0, 0.05
@@ -122,7 +121,7 @@ class TrainingFreePlanner(SplinePlanner):
     def _begin(self, request: Request, lines: Pool) -> tuple[Chains, int, int]:
         """Return the chains, the number of reverse steps and of samples per step."""
         values: Any = self.values
-        warm = self._refit(request)
+        warm = request.kept_spline()
         if warm is not None and request.kept_free:
             chains = self._warm(request, warm, values.num_warm_chains, values.warm_start_level)
             steps = max(1, round(values.warm_start_level * values.num_inference_steps))
@@ -161,18 +160,6 @@ class TrainingFreePlanner(SplinePlanner):
         return Chains(
             request.splines.clip(mean), warm.goal[index], warm.duration[index],
             np.full(count, sigma))
-
-    def _refit(self, request: Request) -> Pool | None:
-        """Return what is left of the previous plan as a spline, or None."""
-        if request.kept is None:
-            return None
-        motion, start = request.kept.motion, request.start
-        left = request.kept.duration_s
-        position, _, _ = motion.sample_many(np.linspace(0.0, left, 65) + motion.start_s)
-        first = head(start.position, start.velocity, start.acceleration, left)
-        last = np.repeat(motion.position[-1:], 3, axis=0)
-        free = request.splines.clip(fit(position, first, last))
-        return Pool(free[None], motion.position[-1:], np.array([left]))
 
     def _reverse(
         self, request: Request, chains: Chains, steps: int, samples: int, until: float

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from diffusion_control.diffusion.denoisers.film_unet import FilmUNet
 from diffusion_control.diffusion.denoisers.mixer import Mixer
+from diffusion_control.diffusion.denoisers.mlp import ResidualMlp
 from diffusion_control.diffusion.denoisers.temporal_unet import TemporalUNet
 from diffusion_control.diffusion.denoisers.transformer import Transformer
 from diffusion_control.diffusion.sampling import Denoise
@@ -20,6 +21,7 @@ DENOISERS: dict[str, Any] = {
     'film_unet': FilmUNet,
     'transformer': Transformer,
     'mixer': Mixer,
+    'mlp': ResidualMlp,
 }
 
 

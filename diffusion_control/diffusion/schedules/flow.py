@@ -31,10 +31,13 @@ class FlowSchedule:
         shift: s above; 1 leaves the points equidistant.
         logit_deviation: Training times are t = 1 / (1 + exp(-n)), n ~ N(0, this^2); 0 draws them
             uniformly.
+        noise_share: Share of the training times that are t = 1, pure noise, where every run
+            without a warm start begins.
     """
 
     shift: float = 1.0
     logit_deviation: float = 0.0
+    noise_share: float = 0.0
     name: str = 'flow'
 
     def __post_init__(self) -> None:
@@ -55,10 +58,15 @@ class FlowSchedule:
         return TIME_PER_T * self.shift * t / (1.0 + (self.shift - 1.0) * t)
 
     def training_times(self, generator: np.random.Generator, count: int) -> Array:
-        """Return random times in (0, 1000)."""
+        """Return random times in (0, 1000]."""
         if self.logit_deviation == 0.0:
-            return TIME_PER_T * generator.uniform(1e-4, 1.0, count)
-        return TIME_PER_T / (1.0 + np.exp(-self.logit_deviation * generator.normal(size=count)))
+            time = TIME_PER_T * generator.uniform(1e-4, 1.0, count)
+        else:
+            normal = generator.normal(size=count)
+            time = TIME_PER_T / (1.0 + np.exp(-self.logit_deviation * normal))
+        if self.noise_share == 0.0:
+            return time
+        return np.where(generator.random(count) < self.noise_share, TIME_PER_T, time)
 
     def scale(self, alpha: Array) -> Array:
         """Return 1: paths are straight in x over t."""

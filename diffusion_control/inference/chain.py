@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A denoising run of a planner's model: from noise or from a plan, whole or against a deadline."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.diffusion import sampling
+from diffusion_control.diffusion.anytime import affordable
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.inference.protocol import Sampler
+from diffusion_control.inference.stepwise import Clock, run_stepwise
+from diffusion_control.inference.tables import rows32, table_of
+from diffusion_control.inference.tensor import Array
+
+Array32 = NDArray[np.float32]
+Improve = Callable[[Array32], Array32]
+"""From clean estimates [B, H, D] to better ones."""
+UNBOUNDED, FORGET = 1e6, 0.9
+MOTION = ('x', 'base', 'clean')
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run gave.
+
+    Attributes:
+        clean: Clean motions, shape [B, H, D].
+        evaluations: Of the network, for each motion of the batch.
+    """
+
+    clean: Array32
+    evaluations: int
+
+
+class DenoisingChain:
+    """A sampler whose card says how it was trained, ready to be asked.
+
+    Attributes:
+        longest_s: The longest evaluation of late, which deadlines reckon with [s].
+    """
+
+    def __init__(self, sampler: Sampler, *, clock: Clock = time.monotonic) -> None:
+        missing = [name for name in (*MOTION, 'table', 'fresh_noise', 'mask', 'known')
+                   if name not in sampler.card.inputs]
+        if missing:
+            raise ConfigurationError(
+                'the model is no sampler of motions', where='card.json: inputs', value=missing,
+                allowed='inputs as in docs/diffusion.md', remedy='export the model again')
+        self.sampler, self.card, self.clock = sampler, sampler.card, clock
+        table_of(self.card, 1)
+        self.longest_s = 0.0
+
+    def run(
+        self, conditions: Mapping[str, Array], noise: Array32, evaluations: int, *,
+        start: float = 1.0, plan: Array32 | None = None, improve: Improve | None = None,
+        until_s: float = math.inf,
+    ) -> Run:
+        """Return motions after at most so many evaluations, at least one.
+
+        Without deadline and `improve` the whole run is one call of the graph. Against a deadline
+        no more evaluations are tabulated than fit, and none is begun that would be late.
+
+        Args:
+            conditions: Inputs of the model beside those of the sampler.
+            noise: Standard normal, shape [B, H, D].
+            evaluations: Of a run without deadline.
+            start: Level to start from, in (0, 1].
+            plan: Motions to start from, shape [B, H, D]; None = pure noise.
+            improve: Applied to the clean estimates between the evaluations, not after the last.
+            until_s: When the motions are needed, a reading of the clock [s].
+        """
+        if math.isfinite(until_s) and self.longest_s > 0.0:
+            evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
+        table = table_of(self.card, evaluations, start=start)
+        inputs = {**conditions, **self._inputs(table.alpha, table.sigma, noise, plan),
+                  'table': rows32(table),
+                  'fresh_noise': np.zeros((evaluations, *noise.shape), np.float32)}
+        if improve is None and math.isinf(until_s):
+            outputs = self.sampler.run(inputs, evaluations)
+            return Run(outputs['clean_out'], evaluations)
+
+        def amend(outputs: dict[str, Array], row: int) -> dict[str, Array]:
+            if improve is None or row == evaluations - 1:
+                return outputs
+            after = sampling.amended(
+                sampling.State(*(outputs[f'{name}_out'] for name in MOTION)),
+                rows32(table)[row], improve(outputs['clean_out']))
+            return {**outputs, 'x_out': after.x, 'base_out': after.base, 'clean_out': after.clean}
+
+        done = run_stepwise(
+            self.sampler, inputs, until_s=until_s, clock=self.clock,
+            longest_s=FORGET * self.longest_s, amend=amend)
+        self.longest_s = done.longest_s
+        return Run(done.outputs['clean_out'], done.evaluations)
+
+    def _inputs(
+        self, alpha: float, sigma: float, noise: Array32, plan: Array32 | None
+    ) -> dict[str, Array]:
+        """Return the state that a run begins with, and what nothing is known of."""
+        state = sampling.begin(np.float32(alpha), np.float32(sigma), noise, plan)
+        nothing = np.zeros_like(noise)
+        return {
+            'x': state.x, 'base': state.base, 'clean': state.clean, 'mask': nothing,
+            'known': nothing, 'clip_bound': np.full(1, UNBOUNDED, np.float32)}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of demonstrations: turned, reversed, coded, with the inputs of the network.
+
+The first joint of an arm turns about the vertical, so a question may be turned about it; and a
+motion from rest to rest may be run backwards. Both make other questions with known answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.learning.data_set import MOST_OBSTACLES, Demonstrations
+from diffusion_control.planners.arm_features import ArmFeatures
+from diffusion_control.planners.motion_code import MotionCode
+from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD
+from diffusion_control.trajectory.spline import smoothness
+
+Array = NDArray[np.float64]
+TURNED_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B questions with their answers.
+
+    Attributes:
+        inputs: Of the condition encoder, by name, float32, leading axis B.
+        code: Answers, shape [B, F, n], float32.
+        chosen: The demonstrations as they were turned and reversed.
+    """
+
+    inputs: dict[str, NDArray[np.float32]]
+    code: NDArray[np.float32]
+    chosen: Demonstrations
+
+
+def shortest(data: Demonstrations, ratio: float) -> Demonstrations:
+    """Return the demonstrations that last at most `ratio` times the shortest of their scene."""
+    _, index = np.unique(data.scene, return_inverse=True)
+    least = np.full(index.max() + 1, np.inf)
+    np.minimum.at(least, index, data.duration)
+    return data.take(data.duration <= ratio * least[index])
+
+
+def line_of(start: Array, goal: Array) -> Array:
+    """Return the free points of the straight motions [N, F, n] between starts and goals [N, n]."""
+    weight = smoothness().line[:, None]
+    line: Array = start[:, None] + (goal - start)[:, None] * weight
+    return line
+
+
+class ArmBatches:
+    """Draws batches; equal step and rank give equal batches.
+
+    Args:
+        robot: The arm.
+        data: Demonstrations.
+        seed: Of all draws.
+    """
+
+    def __init__(self, robot: Any, data: Demonstrations, *, seed: int) -> None:
+        self._data, self._seed = data, seed
+        self._lower = float(robot.limits.lower_rad[0]) + LIMIT_INSET_RAD
+        self._upper = float(robot.limits.upper_rad[0]) - LIMIT_INSET_RAD
+        self.features = ArmFeatures(robot)
+        residual = data.free - line_of(data.start, data.goal)
+        backwards = residual[:, ::-1]
+        self.code = MotionCode.fit(np.concatenate([residual, backwards]))
+
+    def draw(self, step: int, rank: int, count: int) -> tuple[Batch, np.random.Generator]:
+        """Return the batch of a step in one process, and the generator for its noise."""
+        generator = np.random.default_rng([self._seed, step, rank])
+        chosen = self._data.take(generator.integers(0, len(self._data), count))
+        chosen = self._turned(_reversed(chosen, generator), generator)
+        code = self.code.encode(chosen.free, line_of(chosen.start, chosen.goal))
+        return Batch(self._inputs(chosen), code, chosen), generator
+
+    def _turned(self, data: Demonstrations, generator: np.random.Generator) -> Demonstrations:
+        """Return most of them turned about the vertical by angles that the first joint allows."""
+        along = np.concatenate(
+            [data.free[:, :, 0], data.start[:, :1], data.goal[:, :1]], axis=1)
+        low, high = self._lower - along.min(1), self._upper - along.max(1)
+        angle = generator.uniform(low, np.maximum(high, low + 1e-9))
+        angle = np.where(
+            (generator.random(len(data)) < TURNED_SHARE) & (low < 0) & (high > 0), angle, 0.0)
+        first = np.eye(data.start.shape[1])[0]
+        cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros_like(angle)
+        turn = np.stack([
+            np.stack([cosine, -sine, zero], 1), np.stack([sine, cosine, zero], 1),
+            np.stack([zero, zero, zero + 1.0], 1)], 1)
+        return replace(
+            data, start=data.start + angle[:, None] * first,
+            goal=data.goal + angle[:, None] * first,
+            free=data.free + angle[:, None, None] * first,
+            centre=np.einsum('bij,bkj->bki', turn, data.centre),
+            rotation=np.einsum('bij,bkjl->bkil', turn, data.rotation))
+
+    def _inputs(self, data: Demonstrations) -> dict[str, NDArray[np.float32]]:
+        """Return the inputs of the encoder, obstacles padded."""
+        lengths, count = self.features.lengths, len(data)
+        inputs = {
+            'state': np.zeros((count, lengths['state']), np.float32),
+            'goal': np.zeros((count, lengths['goal']), np.float32),
+            'obstacles': np.zeros((count, MOST_OBSTACLES, lengths['obstacles']), np.float32),
+            'obstacle_mask': np.zeros((count, MOST_OBSTACLES), np.float32)}
+        for row in range(count):
+            found = self.features(data.start[row], data.goal[row], data.obstacles(row))
+            for name, value in found.items():
+                inputs[name][row, :value.shape[1]] = value[0]
+        return inputs
+
+
+def _reversed(data: Demonstrations, generator: np.random.Generator) -> Demonstrations:
+    """Return half of them run backwards."""
+    back = generator.random(len(data)) < 0.5
+    return replace(
+        data, start=np.where(back[:, None], data.goal, data.start),
+        goal=np.where(back[:, None], data.start, data.goal),
+        free=np.where(back[:, None, None], data.free[:, ::-1], data.free))

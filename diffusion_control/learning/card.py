@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a model's folder: the graph, and the card that vouches for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCHEMA_VERSION, SCORE_KEYS
+
+AXES = {'batch': 'B', 'rows': 'K', 'obstacles': 'N'}
+DTYPES = {TensorProto.FLOAT: 'float32', TensorProto.INT64: 'int64'}
+STATE = {'x': 'x_out', 'base': 'base_out', 'clean': 'clean_out'}
+UNMEASURED: dict[str, Any] = dict.fromkeys(SCORE_KEYS)
+
+
+def write_model(
+    folder: Path, model: onnx.ModelProto, about: Mapping[str, Any],
+    score: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `model.onnx` and `card.json` into a folder, and return it.
+
+    Args:
+        folder: Made if it is not there.
+        model: The graph.
+        about: `joint_names normaliser rate_hz train_command data_seed commit` and more.
+        score: As the card's; None = not measured.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = model.SerializeToString(deterministic=True)
+    (folder / MODEL_FILE).write_bytes(data)
+    write_card(folder, {
+        'schema_version': SCHEMA_VERSION, 'sha256': hashlib.sha256(data).hexdigest(),
+        'inputs': tensors(model.graph.input), 'outputs': tensors(model.graph.output),
+        'state': STATE, **about, 'score': {**UNMEASURED, **(score or {})}})
+    return folder
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a card, whole or not at all."""
+    waiting = folder / f'.{CARD_FILE}.tmp'
+    waiting.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
+    waiting.replace(folder / CARD_FILE)
+
+
+def set_score(folder: Path, score: Mapping[str, Any]) -> None:
+    """Put a measured score into the card of a model."""
+    card = json.loads((folder / CARD_FILE).read_text(encoding='utf-8'))
+    write_card(folder, {**card, 'score': {**UNMEASURED, **score}})
+
+
+def tensors(values: Any) -> dict[str, dict[str, Any]]:
+    """Return names, shapes and types of a graph's inputs or outputs, as the card holds them."""
+    found = {}
+    for value in values:
+        kind = value.type.tensor_type
+        axes = [AXES.get(size.dim_param, size.dim_param) or size.dim_value
+                for size in kind.shape.dim]
+        found[value.name] = {'shape': axes, 'dtype': DTYPES[kind.elem_type]}
+    return found

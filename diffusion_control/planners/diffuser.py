@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trained diffusion planner of an arm: motions out of a network, screened and refined.
+
+M. Janner, Y. Du, J. Tenenbaum, S. Levine, "Planning with Diffusion for Flexible Behavior
+Synthesis", ICML 2022 (whole motions are denoised, warm start from the previous plan); Y. Lipman et
+al., "Flow Matching for Generative Modeling", ICLR 2023 (how this network is trained); J. Carvalho
+et al., "Motion Planning Diffusion", IROS 2023 (B-splines and cost guidance for arms).
+
+From noise, or from the previous plan re-noised to `warm_start_level`, the network draws motions
+whose start and goal are exact by construction. The cheapest are kept and descend the collision
+cost of `spline_problem`; between evaluations the clean estimates may descend it, too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.motion_sampler import Draw, MotionSampler
+from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.problem import Start
+from diffusion_control.planners.selection import Pool, polish
+from diffusion_control.planners.spline_planner import (
+    Clock,
+    Request,
+    SplineParameters,
+    SplinePlanner,
+)
+from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.planners.world import World
+
+Array = NDArray[np.float64]
+GOALS_AT_ONCE = 2
+AT_GOAL_RAD = 0.02
+RESERVE_S = 0.03
+BLOCKED_LEVEL = 0.7
+
+
+@dataclass(frozen=True)
+class DiffuserParameters(SplineParameters):
+    """Settings of the trained planner."""
+
+    num_samples: int = parameter(64, 1, 4096, 'motions drawn from the network at once')
+    num_warm_samples: int = parameter(16, 1, 4096, 'the same while the previous plan is free')
+    num_inference_steps: int = parameter(2, 1, 500, 'network evaluations from noise')
+    warm_start_level: float = parameter(
+        0.4, 0.05, 1.0, 'noise put on the previous plan: share of the schedule that is run')
+    guidance_scale: float = parameter(
+        1.0, 0.01, 100.0, 'weight of the collision cost where motions descend')
+    guidance_steps: int = parameter(
+        2, 0, 100, 'gradient steps on the clean estimates between evaluations')
+    num_kept: int = parameter(24, 1, 4096, 'motions, the cheapest, that are refined')
+    polish_steps: int = parameter(20, 0, 200, 'gradient steps of the refinement')
+
+
+class DiffuserPlanner(SplinePlanner):
+    """Plans with a trained network, warm-started from its previous plan.
+
+    Args:
+        robot: The arm.
+        model: Folder, name in `models/`, or None: the shipped one for the robot.
+        seed: Seed of the random numbers.
+        clock: Monotonic clock [s].
+        backend: What runs the network, see `inference.available_backends()`.
+        backend_require_gpu: Refuse a CPU.
+        **params: Fields of `parameters_type`.
+    """
+
+    name = 'diffuser'
+    sources: tuple[str, ...] = ('diffusion',)
+    options = ('model', 'backend', 'backend_require_gpu')
+    rounds = 2
+    parameters_type = DiffuserParameters
+
+    def __init__(
+        self, robot: Any, *, model: Any = None, seed: int = 0, clock: Clock = time.perf_counter,
+        backend: str = 'onnx', backend_require_gpu: bool = False, **params: Any,
+    ) -> None:
+        super().__init__(robot, seed=seed, clock=clock, **params)
+        self.network = MotionSampler(
+            robot, model, planner=DiffuserPlanner.name, backend=backend,
+            require_gpu=backend_require_gpu, clock=clock)
+        self._warm_up()
+
+    def info(self) -> dict[str, Any]:
+        """Return name, parameters, and the model that is run."""
+        return {**super().info(), 'inference': self.network.chain.sampler.info()}
+
+    def propose(self, request: Request, until: float) -> Pool:
+        """Draw motions, keep the cheapest, refine them."""
+        if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
+            return request.lines(1)
+        reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
+        pool = self.screen(request, self.drawn(request, until - reserve_s))
+        self.searched = self.clock()
+        if self.values.polish_steps == 0 or self.searched > until - RESERVE_S / 2:
+            return pool
+        return polish(
+            request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps)
+
+    def drawn(self, request: Request, until: float) -> Pool:
+        """Return motions out of the network, with their durations."""
+        values, warm = self.values, request.kept_spline()
+        steps = values.num_inference_steps
+        if warm is not None and request.kept_free:
+            return self._from(
+                request, warm, values.num_warm_samples, values.warm_start_level, until)
+        lines = request.lines(GOALS_AT_ONCE)
+        goals = len(lines.free)
+        shares = np.full(goals, values.num_samples // (2 if goals > 1 else 1) // max(goals - 1, 1))
+        shares[0] = values.num_samples - shares[1:].sum()
+        pools = [] if warm is None else [
+            self._from(request, warm, values.num_warm_samples, BLOCKED_LEVEL, until)]
+        for goal, duration, count in zip(lines.goal, lines.duration, shares, strict=True):
+            if pools and self.clock() > until:
+                break
+            free, _ = self.network.draw(
+                request.splines, goal, float(duration), self.generator, max(int(count), 1),
+                Draw(steps, 1.0, values.guidance_steps, until))
+            pools.append(request.timed(free, np.repeat(goal[None], len(free), 0)))
+        joined = pools[0]
+        for pool in pools[1:]:
+            joined = joined.join(pool)
+        return joined
+
+    def screen(self, request: Request, pool: Pool) -> Pool:
+        """Return the cheapest motions of a pool."""
+        splines = request.splines
+        points = splines.assemble(pool.free, pool.goal, pool.duration)
+        order = np.argsort(splines.cost(points, pool.duration), kind='stable')
+        return pool.take(order[:self.values.num_kept])
+
+    def _from(
+        self, request: Request, warm: Pool, count: int, level: float, until: float
+    ) -> Pool:
+        """Return motions from the previous plan re-noised to a level."""
+        steps = max(1, round(level * self.values.num_inference_steps))
+        free, _ = self.network.draw(
+            request.splines, warm.goal[0], float(warm.duration[0]), self.generator, count,
+            Draw(steps, level, 0, until), plan=warm.free[0])
+        return request.timed(free, np.repeat(warm.goal, count, 0))
+
+    def _warm_up(self) -> None:
+        """Compile and run everything once."""
+        home = np.asarray(self.robot.home_rad, dtype=float)
+        rest = np.zeros_like(home)
+        splines = SplineProblem(
+            World(self.robot, (), margin_m=self.values.margin_m), Start(0.0, home, rest, rest),
+            self.robot.limits.scaled(self.values.speed_scale))
+        self.network.warm_up(splines, home + 0.1, self.values.num_samples)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the model of a learned planner is, and whether it is for this robot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.inference.card import CARD_FILE, ModelCard
+from diffusion_control.share import share_directory
+
+
+def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: A folder, or a name in `models/`; empty is `PLANNER_ROBOT`, the shipped one.
+        planner: Name of the planner that asks.
+        robot: The robot.
+
+    Raises:
+        ConfigurationError: There is no such model.
+    """
+    shipped = share_directory() / 'models'
+    wanted = str(name) if name else f'{planner}_{robot.name}'
+    for folder in (Path(wanted), shipped / wanted):
+        if (folder / CARD_FILE).exists():
+            return folder
+    known = sorted(path.parent.name for path in shipped.glob(f'*/{CARD_FILE}'))
+    raise ConfigurationError(
+        f'no model for the planner {planner} of the robot {robot.name}', where='planner.model',
+        value=str(wanted), allowed=f'a folder with {CARD_FILE}, or one of: {", ".join(known)}',
+        remedy='train one (docs/learning.md), or set planner.type: training_free')
+
+
+def require_robot(card: ModelCard, robot: Any, where: Path) -> None:
+    """Refuse a model of other joints, or of another order of them."""
+    if card.joint_names != tuple(robot.joint_names):
+        raise ConfigurationError(
+            'the model is for another robot', where=str(where / CARD_FILE),
+            value=list(card.joint_names), allowed=f'expected {list(robot.joint_names)}',
+            remedy='choose a model of this robot, or set planner.type: training_free')

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spline motions out of a trained network: question in, free control points out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control import inference
+from diffusion_control.inference.chain import DenoisingChain
+from diffusion_control.inference.tensor import Array as AnyArray
+from diffusion_control.planners.arm_features import ArmFeatures
+from diffusion_control.planners.models import model_directory, require_robot
+from diffusion_control.planners.motion_code import MotionCode
+from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
+from diffusion_control.planners.world import MOVER_HORIZON_S
+
+Array = NDArray[np.float64]
+WARM_UP_RUNS = 2
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How motions are drawn.
+
+    Attributes:
+        evaluations: Of the network.
+        start: Level to start from, in (0, 1].
+        descent: Gradient steps on the clean estimates between evaluations.
+        until_s: When the motions are needed, a reading of the clock [s].
+    """
+
+    evaluations: int
+    start: float = 1.0
+    descent: int = 0
+    until_s: float = math.inf
+
+
+class MotionSampler:
+    """A trained network for one arm, loaded and checked.
+
+    Args:
+        robot: The arm.
+        model: Folder, name in `models/`, or None: the shipped one.
+        planner: Name of the planner, for the shipped model and for messages.
+        backend: A name of `inference.available_backends()`.
+        require_gpu: Refuse a CPU.
+        clock: Steady time [s].
+
+    Raises:
+        ConfigurationError: No such model, not what its card says, or of another robot.
+        MissingDependencyError: The backend is missing.
+    """
+
+    def __init__(
+        self, robot: Any, model: Any, *, planner: str, backend: str, require_gpu: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        folder = model_directory(model, planner, robot)
+        sampler = inference.load(folder, backend, require_gpu=require_gpu)
+        require_robot(sampler.card, robot, folder)
+        self.chain = DenoisingChain(sampler, clock=clock)
+        self.code = MotionCode.of_card(sampler.card.normaliser, FREE_POINTS, robot.dof)
+        self.features = ArmFeatures(robot)
+
+    def warm_up(self, splines: SplineProblem, goal: Array, count: int) -> None:
+        """Run the network, so that the first plan takes no longer than the others."""
+        for _ in range(WARM_UP_RUNS):
+            self.draw(splines, goal, 1.0, np.random.default_rng(0), count, Draw(1))
+
+    def draw(
+        self, splines: SplineProblem, goal: Array, duration_s: float,
+        generator: np.random.Generator, count: int, how: Draw, plan: Array | None = None,
+    ) -> tuple[Array, int]:
+        """Return free points [count, F, n] to a goal [n], and the evaluations that were made.
+
+        Args:
+            splines: The question: start and world.
+            goal: Configuration [n] [rad].
+            duration_s: Of the straight motion [s].
+            generator: Of the noise.
+            count: Motions.
+            how: Evaluations, level, descent, deadline.
+            plan: Free points [F, n] to start from.
+        """
+        line = splines.line(goal[None])
+        noise = generator.standard_normal(
+            (count, *self.code.mean.shape), dtype=np.float32)
+        code = None
+        if plan is not None:
+            code = np.repeat(self.code.encode(plan[None], line), count, 0)
+        goals, durations = np.repeat(goal[None], count, 0), np.full(count, duration_s)
+
+        def descend(clean: NDArray[np.float32]) -> NDArray[np.float32]:
+            free = splines.descend(
+                splines.clip(self.code.decode(clean, line)), goals, durations,
+                steps=how.descent)
+            return self.code.encode(free, line)
+
+        run = self.chain.run(
+            self._conditions(splines, goal, duration_s), noise, how.evaluations,
+            start=how.start, plan=code, improve=descend if how.descent else None,
+            until_s=how.until_s)
+        return splines.clip(self.code.decode(run.clean, line)), run.evaluations
+
+    def _conditions(
+        self, splines: SplineProblem, goal: Array, duration_s: float
+    ) -> dict[str, AnyArray]:
+        """Return what the network is told."""
+        found: dict[str, AnyArray] = dict(self.features(
+            splines.start.position, goal, splines.world.all, duration_s, MOVER_HORIZON_S))
+        return found
