@@ -100,9 +100,9 @@ class Request:
 class SplinePlanner:
     """Base of the planners whose motions are splines.
 
-    `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search of
-    the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what a
-    search that keeps a deadline has to leave of it.
+    `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search
+    of the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what
+    a search that keeps a deadline has to leave of it.
 
     Args:
         robot: The arm.
