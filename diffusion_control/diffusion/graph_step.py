@@ -3,7 +3,8 @@
 
 The module is `sampling.step` with everything that may change between runs as an input, so that one
 exported file serves every sampler, number of steps, warm start, mask and guidance strength.
-B motions of H knots and D channels; C the length of the condition:
+B motions of H knots and D channels; C the length of the condition; O places for obstacles and S
+instants of a motion:
 
     always             x, base, clean [B, H, D] (the state), row [13], noise [B, H, D],
                        mask, known [B, H, D], condition [B, C],
@@ -15,6 +16,12 @@ B motions of H knots and D channels; C the length of the condition:
       limits           limit_lower [D], limit_upper [D]
       spheres          sphere_centre [O, P], sphere_radius [O], sphere_select [D, P],
                        sphere_offset [P]
+      arm_spheres      arm_offset [S, D] [rad], arm_matrix [S, H], arm_scale [D] [rad] (from codes
+                       to joint positions: offset + matrix (x * scale)),
+                       arm_margins [2] [m] (to obstacles, to self and floor),
+                       arm_obstacle_code [O] (1 sphere, 2 box, 3 cylinder, 0 an empty place),
+                       arm_obstacle_centre [S, O, 3] [m], arm_obstacle_rotation [O, 3, 3],
+                       arm_obstacle_half [O, 3] [m] (see `arm_cost_obstacles`)
     value              value_weight [1], and value_condition [B, C]
 
 The outputs are the state after it.
@@ -23,12 +30,15 @@ The outputs are the state after it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_control.diffusion import sampling
+from diffusion_control.diffusion.arm_cost import ArmSpheres
+from diffusion_control.diffusion.arm_cost_body import ArmBody
+from diffusion_control.diffusion.arm_cost_obstacles import ArmObstacles
 from diffusion_control.diffusion.costs import (
     Cost,
     Goal,
@@ -45,12 +55,16 @@ from diffusion_control.diffusion.value import TracedGradient
 from diffusion_control.errors import ConfigurationError
 
 STATE = ('x', 'base', 'clean')
+ARM_CONSTANTS = tuple(field.name for field in fields(ArmBody))
 COSTS: dict[str, tuple[str, ...]] = {
     'velocity': (),
     'acceleration': (),
     'goal': ('goal_target', 'goal_weight'),
     'limits': ('limit_lower', 'limit_upper'),
     'spheres': ('sphere_centre', 'sphere_radius', 'sphere_select', 'sphere_offset'),
+    'arm_spheres': (
+        'arm_offset', 'arm_matrix', 'arm_scale', 'arm_margins', 'arm_obstacle_code',
+        'arm_obstacle_centre', 'arm_obstacle_rotation', 'arm_obstacle_half'),
 }
 
 
@@ -67,8 +81,9 @@ class StepSpec:
         value: Whether a value network guides.
         clean_input: Whether the network sees known values without noise, as it was trained.
         repeats: Guidance steps per evaluation.
-        obstacles: Places O for spheres.
+        obstacles: Places O for spheres, or for an arm's obstacles.
         coordinates: P, of the space the spheres are in.
+        instants: S, of a motion, at which `arm_spheres` looks for collisions.
     """
 
     horizon: int
@@ -81,6 +96,7 @@ class StepSpec:
     repeats: int = 1
     obstacles: int = 16
     coordinates: int = 3
+    instants: int = 24
 
     def __post_init__(self) -> None:
         if set(self.costs) - set(COSTS):
@@ -91,7 +107,7 @@ class StepSpec:
     def shapes(self) -> dict[str, tuple[int | str, ...]]:
         """Return name and shape of every input, in order; 'batch' stands for any number."""
         motion = ('batch', self.horizon, self.channels)
-        wide, space = ('batch', self.condition), self.coordinates
+        wide = ('batch', self.condition)
         found: dict[str, tuple[int | str, ...]] = {name: motion for name in STATE}
         found |= {'row': (len(COLUMNS),), 'noise': motion, 'mask': motion, 'known': motion,
                   'condition': wide, 'clip_bound': (1,)}
@@ -101,15 +117,24 @@ class StepSpec:
             found |= {'guidance_strength': (1,), 'guidance_cap': (1,)}
         if self.costs:
             found['cost_weights'] = (len(self.costs),)
-        sizes = {
-            'goal_target': (self.channels,), 'goal_weight': (self.horizon, 1),
-            'limit_lower': (self.channels,), 'limit_upper': (self.channels,),
-            'sphere_centre': (self.obstacles, space), 'sphere_radius': (self.obstacles,),
-            'sphere_select': (self.channels, space), 'sphere_offset': (space,)}
-        found |= {name: sizes[name] for cost in self.costs for name in COSTS[cost]}
+        found |= {name: self._sizes[name] for cost in self.costs for name in COSTS[cost]}
         if self.value:
             found |= {'value_weight': (1,), 'value_condition': wide}
         return found
+
+    @property
+    def _sizes(self) -> dict[str, tuple[int, ...]]:
+        """Return name and shape of the inputs of every cost."""
+        places, space, instants = self.obstacles, self.coordinates, self.instants
+        return {
+            'goal_target': (self.channels,), 'goal_weight': (self.horizon, 1),
+            'limit_lower': (self.channels,), 'limit_upper': (self.channels,),
+            'sphere_centre': (places, space), 'sphere_radius': (places,),
+            'sphere_select': (self.channels, space), 'sphere_offset': (space,),
+            'arm_offset': (instants, self.channels), 'arm_matrix': (instants, self.horizon),
+            'arm_scale': (self.channels,), 'arm_margins': (2,), 'arm_obstacle_code': (places,),
+            'arm_obstacle_centre': (instants, places, 3),
+            'arm_obstacle_rotation': (places, 3, 3), 'arm_obstacle_half': (places, 3)}
 
     def example(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
         """Return random inputs of the right shapes."""
@@ -127,22 +152,28 @@ class SamplerStep(nn.Module):
         denoiser: From (x [B, H, D], time [1], condition [B, C]).
         spec: What it shall be able to do.
         value: The value network, if `spec.value`.
+        arm: The arm, if `spec.costs` has `arm_spheres`; of D joints.
     """
 
     def __init__(
-        self, denoiser: nn.Module, spec: StepSpec, value: nn.Module | None = None
+        self, denoiser: nn.Module, spec: StepSpec, value: nn.Module | None = None,
+        arm: ArmBody | None = None,
     ) -> None:
         super().__init__()
         if spec.value is not (value is not None):
             raise ConfigurationError(
                 'A value network was promised but not given, or given and not promised.',
                 where='value', value=spec.value)
+        _check_arm(spec, arm)
         self.denoiser, self.spec = denoiser.eval(), spec
         self.slope = None if value is None else TracedGradient(
             value, torch.zeros(2, spec.horizon, spec.channels), torch.zeros(2, spec.condition))
         for order, name in enumerate(('velocity', 'acceleration'), 1):
             form = torch.as_tensor(difference_form(spec.horizon, order))
             self.register_buffer(name, form, persistent=False)
+        for name in ARM_CONSTANTS if arm is not None else ():
+            self.register_buffer(
+                f'arm_{name}', torch.as_tensor(getattr(arm, name)), persistent=False)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return x, base and clean after the evaluation; inputs in the order of `spec.shapes`."""
@@ -195,6 +226,20 @@ class SamplerStep(nn.Module):
                 return Limits(*inputs)
             if name == 'spheres':
                 return SphereObstacles(*inputs)
+            if name == 'arm_spheres':
+                body = ArmBody(*(getattr(self, f'arm_{constant}') for constant in ARM_CONSTANTS))
+                return ArmSpheres(body, ArmObstacles(*inputs[4:]), *inputs[:4])
             return Smoothness(getattr(self, name))
 
         return [make(name) for name in self.spec.costs]
+
+
+def _check_arm(spec: StepSpec, arm: ArmBody | None) -> None:
+    """Raise a ConfigurationError unless the arm is there if it is needed, and fits."""
+    wanted = spec.channels if 'arm_spheres' in spec.costs else None
+    given = None if arm is None else len(arm.turns)
+    if wanted != given:
+        raise ConfigurationError(
+            'The cost arm_spheres needs an arm with a joint for each channel, no other cost does.',
+            where='arm', value=given, allowed=str(wanted),
+            remedy='pass ArmBody.of(robot) together with arm_spheres in the costs')
