@@ -3,6 +3,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,6 +169,15 @@ def test_plans_arrive_late_and_start_after_their_arrival():
     assert side.arrived(5.3) == []
     problem = planner.asked[0]
     assert problem.obstacles[0].position_m[1] == pytest.approx(0.4 * 0.23)
+
+
+def test_a_robot_that_safety_has_stopped_is_predicted_to_stand():
+    """Its tracker proposes motions that are never sent: no plan from there would fit."""
+    planner, home = Straight(), panda().home_rad
+    side = PlannerSide(planner, latency_s=0.2, deadline_s=None)
+    side.ask(replace(seen_at(5.0, line(home, home + 0.5, 5.0)), stopped=True))
+    start = planner.asked[0].start
+    assert np.array_equal(start.position, home) and not start.velocity.any()
 
 
 def test_the_start_is_predicted_by_the_motion_or_by_a_plan_that_has_not_begun():

@@ -218,7 +218,7 @@ class ClosedLoop:
     def _look(self) -> Seen:
         """Return what a planner sees now."""
         return Seen(self.now_s, self.state, self._motion, self.scene.goals[self.goal_index],
-                    self._obstacles, self._obstacles_s)
+                    self._obstacles, self._obstacles_s, self._mode == 'stop')
 
     def _take_plans(self) -> None:
         """Admit what arrives."""

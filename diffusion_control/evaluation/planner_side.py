@@ -29,6 +29,7 @@ class Seen:
         goal: Goal.
         obstacles: With velocities, as they were at `obstacles_s`.
         obstacles_s: ROS time of the obstacles [s].
+        stopped: Safety's mode is `stop`: the robot does not follow the tracker's motion.
     """
 
     now_s: float
@@ -37,6 +38,7 @@ class Seen:
     goal: Goal
     obstacles: tuple[Obstacle, ...]
     obstacles_s: float
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,15 +131,16 @@ class PlannerSide:
         """Return the question, from the state predicted for the start of the plan.
 
         The tracker's motion predicts it, unless the plan that was accepted last has not begun:
-        then that plan will be followed by that time.
+        then that plan will be followed by that time. A robot that is stopped stands.
         """
         start_s = seen.now_s + self._latency_s + DELIVERY_S
         rest = np.zeros_like(seen.state.position)
         start = Sample(seen.state.position, rest, rest)
         accepted = self._accepted
-        if accepted is not None and accepted.start_s >= seen.now_s:
+        begins = accepted is not None and accepted.start_s >= seen.now_s
+        if accepted is not None and begins and not seen.stopped:
             start = accepted.sample(start_s)
-        elif seen.motion is not None:
+        elif seen.motion is not None and not seen.stopped:
             start = seen.motion.sample(start_s)
         ahead = start_s - seen.obstacles_s
         obstacles = tuple(

@@ -56,7 +56,7 @@ class PlannerNode(ControlNode):
         self._previous: Trajectory | None = None
         self._published_s = self._latency_s = 0.0
         self._published = self._failed = 0
-        self._refused = self._aside = False
+        self._refused = self._aside = self._stopped = False
         self._reason = 'waiting'
 
     def configure(self) -> None:
@@ -134,18 +134,20 @@ class PlannerNode(ControlNode):
 
     def _on_mode(self, message: String, arrival: Arrival) -> None:
         self._aside = message.data != 'planner'
+        self._stopped = message.data == 'stop'
 
     def _start(self, start_s: float, state: RobotState) -> Sample:
         """Return where the robot will be at `start_s`.
 
         The tracker's newest motion says it, once it follows the plan that was published last;
         until then that plan says it, because it will be followed by then, unless the tracker
-        refused it or follows the fallback.
+        refused it or follows the fallback. A robot that safety has stopped stands: it does not
+        follow the tracker's motion then.
         """
         motion = self._motion.box.look()
         last = None if self._refused or self._aside else self._previous
         fresh = motion is not None and self._motion.box.age_s() < FRESH_S
-        if fresh and motion is not None:
+        if fresh and motion is not None and not self._stopped:
             known_s = max(self._published_s + DELIVERY_S, last.start_s if last else 0.0)
             if last is None or motion.start_s >= known_s or last.start_s > start_s:
                 return motion.sample(start_s)
