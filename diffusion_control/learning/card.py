@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCHEMA_VERSION, SCORE_KEYS
 
 AXES = {'batch': 'B', 'rows': 'K', 'obstacles': 'N'}
@@ -50,8 +51,17 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def set_score(folder: Path, score: Mapping[str, Any]) -> None:
-    """Put a measured score into the card of a model."""
-    card = json.loads((folder / CARD_FILE).read_text(encoding='utf-8'))
+    """Put a measured score into the card of a model.
+
+    Raises:
+        ConfigurationError: There is no model in the folder.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            'no model to write a score of', where=str(folder / CARD_FILE), value=str(error),
+            allowed='a folder that `diffusion_control export` wrote') from error
     write_card(folder, {**card, 'score': {**UNMEASURED, **score}})
 
 

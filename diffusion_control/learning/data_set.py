@@ -10,6 +10,8 @@ Archives are read without pickle.
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +28,7 @@ Array = NDArray[np.float64]
 MOST_OBSTACLES = 16
 DATA_FILE = 'data.json'
 SCHEMA_VERSION = 1
+DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,15 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
     Raises:
         ConfigurationError: The folder holds a data set that was made otherwise.
     """
+    require_same(folder, about)
     folder.mkdir(parents=True, exist_ok=True)
+    wanted = {'schema_version': SCHEMA_VERSION, **about}
+    (folder / DATA_FILE).write_text(
+        json.dumps(wanted, indent=2, sort_keys=True) + '\n', encoding='utf-8')
+
+
+def require_same(folder: Path, about: dict[str, Any]) -> None:
+    """Raise a ConfigurationError if a folder holds a data set that was made otherwise."""
     path, wanted = folder / DATA_FILE, {'schema_version': SCHEMA_VERSION, **about}
     if path.exists():
         kept = read_about(folder)
@@ -129,7 +140,6 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
                 value={key: kept.get(key) for key in differing},
                 allowed=str({key: wanted.get(key) for key in differing}),
                 remedy='choose another --out, or remove the folder')
-    path.write_text(json.dumps(wanted, indent=2, sort_keys=True) + '\n', encoding='utf-8')
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -164,9 +174,12 @@ def read_parts(folder: Path) -> Demonstrations:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 values = [archive[f.name] for f in fields(Demonstrations)]
-        except (OSError, ValueError, KeyError) as error:
+            if len({len(value) for value in values}) != 1:
+                raise ValueError('arrays of different lengths')
+        except DAMAGES as error:
             raise ConfigurationError(
-                'a damaged part of a data set', where=str(path), value=str(error),
+                'a damaged part of a data set', where=str(path),
+                value=f'{type(error).__name__}: {error}',
                 allowed='an archive that `data generate` wrote',
                 remedy='remove it and run `data generate --resume`') from error
         parts.append([

@@ -29,7 +29,7 @@ class ExportOptions:
         checkpoint: File that `train` wrote.
         out: Folder of the model.
         untrained: Export the random weights that the training began with.
-        train_command: Commands that make this model again.
+        train_command: Commands that make this model again; '' = the one that trained it.
         commit: Version of the code.
     """
 
@@ -64,7 +64,8 @@ def write_network(
         export_sampler(SamplerStep(network.denoiser, spec)), export_encoder(network.encoder))
     return write_model(options.out, model, {
         'joint_names': found.about['joint_names'], 'normaliser': found.code, 'rate_hz': RATE_HZ,
-        'train_command': options.train_command or 'not recorded',
+        'train_command': (
+            options.train_command or found.about.get('train_command') or 'not recorded'),
         'data_seed': int(found.about['seed']), 'commit': options.commit or 'unknown',
         'task': 'arm', 'robot': found.about['robot'],
         'diffusion': {'schedule': SCHEDULE, 'prediction': PREDICTION},

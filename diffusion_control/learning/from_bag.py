@@ -40,7 +40,8 @@ def from_bag(source: Path, out: Path, *, robot_config: str, commit: str) -> int:
     Raises:
         ConfigurationError: No run, or no plan in it that begins at rest.
     """
-    run = load_run(source.parent if source.is_file() else source, robot_config)
+    folder = (source.parent if source.is_file() else source).resolve()
+    run = load_run(folder, robot_config)
     stream = run.recording.stream('obstacles')
     sets = obstacle_sets(stream.messages, run.ros_s(stream.log_s))
     plans = [plan for topic in PLANS for plan in run.trajectories(topic)]
@@ -52,8 +53,8 @@ def from_bag(source: Path, out: Path, *, robot_config: str, commit: str) -> int:
             allowed='at least one', remedy='record a run with several goals')
     write_about(out, {
         'task': 'arm', 'robot': run.robot.name, 'joint_names': list(run.robot.joint_names),
-        'expert': f'bag {source.name}', 'seed': 0, 'scenes': len(kept), 'commit': commit})
-    write_part(out, f'part_{source.stem}', stack(kept))
+        'expert': f'bag {folder.name}', 'seed': 0, 'scenes': len(kept), 'commit': commit})
+    write_part(out, f'part_{folder.name}', stack(kept))
     return len(kept)
 
 

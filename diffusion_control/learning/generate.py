@@ -17,7 +17,14 @@ from diffusion_control.evaluation.scene_geometry import standing
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import run_tasks, warm_robot
 from diffusion_control.learning.arm_expert import demonstrate
-from diffusion_control.learning.data_set import stack, write_about, write_part
+from diffusion_control.learning.data_set import (
+    DATA_FILE,
+    read_about,
+    require_same,
+    stack,
+    write_about,
+    write_part,
+)
 from diffusion_control.learning.demonstration import Demonstration, Question
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import ObstacleArrays
@@ -65,6 +72,11 @@ class Part:
         """Name of its file, without the ending."""
         return f'part_{self.first:09d}'
 
+    @property
+    def path(self) -> Path:
+        """Where it is written."""
+        return self.out / f'{self.name}.npz'
+
 
 def generate(options: GenerateOptions) -> int:
     """Write a data set and return how many demonstrations were added.
@@ -81,17 +93,28 @@ def generate(options: GenerateOptions) -> int:
         raise ConfigurationError(
             'the folder holds a data set', where=str(options.out), value='part_*.npz',
             allowed='an empty folder', remedy='add --resume, or choose another --out')
-    write_about(options.out, {
+    before = _scenes_before(options.out)
+    about = {
         'task': 'arm', 'robot': robot.name, 'joint_names': list(robot.joint_names),
         'expert': EXPERT, 'seed': options.seed, 'scenes': options.scenes,
-        'commit': options.commit})
+        'commit': options.commit}
+    require_same(options.out, about)
     first = FIRST_SEED + options.seed
     parts = [
         Part(options.robot_config, first + k, min(SCENES_PER_PART, options.scenes - k),
              options.out)
         for k in range(0, options.scenes, SCENES_PER_PART)]
-    waiting = [part for part in parts if not (options.out / f'{part.name}.npz').exists()]
+    for part in parts:
+        if min(SCENES_PER_PART, first + before - part.first) != part.count:
+            part.path.unlink(missing_ok=True)  # the last one of fewer scenes, or of more
+    write_about(options.out, about)
+    waiting = [part for part in parts if not part.path.exists()]
     return sum(run_tasks(write_demonstrations, waiting, options.jobs, 'data generate', 'parts'))
+
+
+def _scenes_before(out: Path) -> int:
+    """Return how many scenes the data set of a folder was to have; 0 = there is none."""
+    return int(read_about(out).get('scenes', 0)) if (out / DATA_FILE).exists() else 0
 
 
 def write_demonstrations(part: Part) -> int:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_control.diffusion.conditioning import ConditionEncoder, ConditionSpec
-from diffusion_control.diffusion.denoisers import make_denoiser
+from diffusion_control.diffusion.denoisers import DENOISERS, make_denoiser
 from diffusion_control.learning.settings import TrainSettings
 
 
@@ -30,9 +31,11 @@ class ConditionalDenoiser(nn.Module):
         self.encoder = ConditionEncoder(
             ConditionSpec(state=lengths['state'], goal=lengths['goal'],
                           obstacle=lengths['obstacles'], droppable=()), settings.condition)
+        sizes = {'width': settings.width, 'depth': settings.depth}
+        taken = inspect.signature(DENOISERS.get(settings.denoiser, dict)).parameters
         self.denoiser = make_denoiser(
-            settings.denoiser, horizon, channels, settings.condition, width=settings.width,
-            depth=settings.depth)
+            settings.denoiser, horizon, channels, settings.condition,
+            **{name: size for name, size in sizes.items() if name in taken})
 
     def forward(
         self, code: Tensor, time: Tensor, inputs: Mapping[str, Tensor], repeats: int

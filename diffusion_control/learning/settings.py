@@ -31,7 +31,7 @@ class TrainSettings:
     data: str = text('data/arm_panda', 'folder that `data generate` wrote')
     denoiser: str = text('mlp', 'a name of diffusion.denoisers')
     width: int = setting(384, 8, 4096, 'numbers between the blocks of the denoiser')
-    depth: int = setting(4, 1, 64, 'blocks of the denoiser')
+    depth: int = setting(4, 1, 64, 'blocks of the denoiser, where it can be told')
     condition: int = setting(256, 8, 4096, 'length of the condition vector')
     steps: int = setting(8000, 1, 10_000_000, 'optimiser steps')
     batch: int = setting(96, 1, 65536, 'questions per step, over all processes')
@@ -60,7 +60,7 @@ def read_settings(path: Path) -> TrainSettings:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(
             'cannot read the training settings', where=str(path), value=str(error),
             allowed='a YAML file', remedy='for example config/training/arm_panda.yaml') from error
@@ -92,8 +92,8 @@ def _check(field: dataclasses.Field[Any], value: Any, where: str) -> None:
     else:
         low, high = field.metadata['low'], field.metadata['high']
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = wanted is float or (number and float(value).is_integer())
-        good = number and whole and low <= value <= high
+        good = number and low <= value <= high and (
+            wanted is float or float(value).is_integer())
         allowed = f'{wanted.__name__} in [{low}, {high}]'
     if not good:
         raise ConfigurationError(

@@ -26,6 +26,7 @@ from diffusion_control.diffusion.loss import DiffusionLoss
 from diffusion_control.diffusion.prediction import Prediction
 from diffusion_control.diffusion.schedules import make_schedule
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.workers import warm_robot
 from diffusion_control.learning import checkpoint
 from diffusion_control.learning.arm_batches import ArmBatches, Batch, shortest
@@ -104,7 +105,7 @@ def _prepare(settings: TrainSettings, rank: int, world: int) -> Training:
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
         weight_decay=settings.weight_decay)
-    about = {**about, 'demonstrations': len(data)}
+    about = {**about, 'demonstrations': len(data), 'train_command': command_line()}
     return Training(
         settings, robot, batches, network, Ema(network, settings.ema_decay), optimiser, about,
         checkpoint.Progress(), rank, world)

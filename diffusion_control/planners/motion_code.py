@@ -23,6 +23,7 @@ from diffusion_control.errors import ConfigurationError
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 RIDGE = 1e-3
+LEAST_DEVIATION_RAD = 1e-4
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MotionCode:
         """Return the map that whitens residuals P - line, shape [N, F, n]."""
         mean = residual.mean(0)
         rest = residual - mean
-        deviation = np.sqrt((rest**2).mean((0, 1)))
+        deviation = np.maximum(np.sqrt((rest**2).mean((0, 1))), LEAST_DEVIATION_RAD)
         scaled = rest / deviation
         covariance = np.einsum('bij,bkj->ik', scaled, scaled) / (len(scaled) * len(deviation))
         return cls(mean, deviation, np.linalg.cholesky(covariance + RIDGE * np.eye(len(mean))))
@@ -87,9 +88,13 @@ class MotionCode:
                     f'model card: bad normaliser.residual.{name}', where='card.json: normaliser',
                     value=found[name].shape, allowed=f'an array of shape {shape}',
                     remedy='export the model for this robot')
-        if not (found['deviation'] > 0).all() or not (np.diag(found['factor']) > 0).all():
+        factor, deviation = found['factor'], found['deviation']
+        positive = (deviation > 0).all() and (np.diag(factor) > 0).all()
+        if not positive or np.triu(factor, 1).any():
             raise ConfigurationError(
                 'model card: normaliser.residual cannot be inverted',
                 where='card.json: normaliser',
-                value=float(found['deviation'].min()), allowed='> 0')
+                value=[float(deviation.min()), float(np.diag(factor).min())],
+                allowed='deviation > 0, factor lower triangular with a diagonal > 0',
+                remedy='export the model again')
         return cls(**found)
