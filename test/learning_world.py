@@ -23,7 +23,8 @@ OBSTACLES = (
     Obstacle('cylinder', (0.05, 0.7), np.array([-0.3, 0.5, 0.4]), TURN))
 TINY: dict[str, Any] = {
     'width': 16, 'depth': 1, 'condition': 8, 'batch': 4, 'repeats': 2, 'warm_up_steps': 2,
-    'bfloat16': False, 'checkpoint_every': 1000, 'steps': 6, 'longest_ratio': 100.0}
+    'bfloat16': False, 'checkpoint_every': 1000, 'steps': 6, 'longest_ratio': 100.0,
+    'validate_every': 0}
 
 
 @functools.cache

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same network with random weights: what a trained model has to be better than.
 
-Every matrix [a, b] and vector of the graph is drawn anew as torch would begin with it, uniform in
-+-1 / sqrt(number of inputs); constants that are not weights stay.
+Every matrix [a, b] and vector of the graph is drawn anew as torch would begin with it: uniform in
++-1 / sqrt(number of inputs); the scale of a layer normalisation is 1, its offset 0. Constants that
+are not weights stay.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.inference import packages
-from diffusion_control.inference.card import CARD_FILE, MODEL_FILE
+from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCORE_KEYS
 from diffusion_control.inference.verify import verify
 
 Array32 = NDArray[np.float32]
@@ -40,19 +42,30 @@ def write_untrained(model_dir: str | Path, out: Path, *, seed: int = 0) -> Path:
     onnx = packages.load('onnx', 'onnx')
     model = onnx.load_from_string(verified.model)
     generator = np.random.default_rng(seed)
-    for graph in _graphs(model.graph, onnx):
+    graphs = _graphs(model.graph, onnx)
+    kept = _normalisations(graphs)
+    for graph in graphs:
         for tensor in graph.initializer:
             value = onnx.numpy_helper.to_array(tensor)
             if value.dtype == np.float32 and value.size >= LEAST_WEIGHTS:
-                tensor.CopyFrom(onnx.numpy_helper.from_array(
-                    _drawn(value, generator), tensor.name))
+                new = (np.full_like(value, kept[tensor.name]) if tensor.name in kept
+                       else _drawn(value, generator))
+                tensor.CopyFrom(onnx.numpy_helper.from_array(new, tensor.name))
     data = model.SerializeToString(deterministic=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / MODEL_FILE).write_bytes(data)
+    _write(out / MODEL_FILE, data)
     card = json.loads((verified.folder / CARD_FILE).read_text(encoding='utf-8'))
-    card |= {'sha256': hashlib.sha256(data).hexdigest(), 'files': {}, 'untrained': True}
-    (out / CARD_FILE).write_text(json.dumps(card), encoding='utf-8')
+    card |= {'sha256': hashlib.sha256(data).hexdigest(), 'files': {}, 'untrained': True,
+             'score': dict.fromkeys(SCORE_KEYS)}
+    _write(out / CARD_FILE, json.dumps(card).encode())
     return out
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole: several processes may write the same one at once."""
+    waiting = path.with_name(f'.{path.name}.{os.getpid()}')
+    waiting.write_bytes(data)
+    waiting.replace(path)
 
 
 def _graphs(graph: Any, onnx: Any) -> list[Any]:
@@ -63,6 +76,14 @@ def _graphs(graph: Any, onnx: Any) -> list[Any]:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 found += _graphs(attribute.g, onnx)
     return found
+
+
+def _normalisations(graphs: list[Any]) -> dict[str, float]:
+    """Return the scales and offsets of the layer normalisations, with what each begins with."""
+    return {
+        name: start for graph in graphs for node in graph.node
+        if node.op_type == 'LayerNormalization'
+        for name, start in zip(node.input[1:], (1.0, 0.0), strict=False)}
 
 
 def _drawn(value: Array32, generator: np.random.Generator) -> Array32:
