@@ -9,7 +9,7 @@ RUN := $(BIN)/python -P
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 comma := ,
-EXTRAS := $(if $(ROS_DISTRO),sim,ros$(comma)sim)
+EXTRAS := $(if $(ROS_DISTRO),sim$(comma)cpu,ros$(comma)sim$(comma)cpu)
 FOLDERS := diffusion_control scripts launch config models resource
 SOURCES := setup.py setup.cfg package.xml \
 	$(shell find $(FOLDERS) -not -name '__pycache__' -not -path '*/__pycache__/*')

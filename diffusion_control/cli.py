@@ -43,6 +43,7 @@ app = typer.Typer(
 
 RUNS = Path('runs')
 TASKS = ('arm',)
+AUTO = 'auto'
 BENCHES = ('safety',)
 
 for verb, example in (
@@ -74,7 +75,7 @@ def demo(
     robot_config: RobotConfig = 'panda',
     duration_s: Annotated[
         float, typer.Option('--duration-s', metavar='S', help='Duration of motion [s].')] = 30.0,
-    planner: Planner = 'training_free',
+    planner: Planner = AUTO,
     fallback: Annotated[
         str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'classical',
     inject: Annotated[list[str] | None, typer.Option(
@@ -119,7 +120,7 @@ def demo(
 def evaluate(
     task: Annotated[str, typer.Argument(metavar='TASK', help='arm')],
     robot_config: RobotConfig = 'panda',
-    planner: Planner = 'training_free',
+    planner: Planner = AUTO,
     peer: Annotated[list[str] | None, typer.Option(
         '--peer', metavar='NAME|none',
         help='A planner to compare with, besides the expert; may be repeated.')] = None,
@@ -165,11 +166,14 @@ def evaluate(
             peers,
         )
         from diffusion_control.evaluation.host import commit_of_code
+        from diffusion_control.planners.models import resolve
+        from diffusion_control.robots import load
         result = evaluate_arm(EvaluateArmOptions(
-            robot_config=robot_config, planner=planner, peers=peers(peer), fallback=fallback,
-            episodes=episodes, jobs=jobs, resume=resume, scenes=scenes, tier=tier, plant=plant,
-            tracker=tracker, safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs,
-            model=model, untrained=untrained, seed=seed, out=out, commit=commit_of_code()))
+            robot_config=robot_config, planner=resolve(planner, load(robot_config)),
+            peers=peers(peer), fallback=fallback, episodes=episodes, jobs=jobs, resume=resume,
+            scenes=scenes, tier=tier, plant=plant, tracker=tracker, safety=safety == 'on',
+            latency_ms=latency_ms, keep_runs=keep_runs, model=model, untrained=untrained,
+            seed=seed, out=out, commit=commit_of_code()))
     return console.finish(result, json)
 
 
@@ -346,7 +350,7 @@ def verbs() -> list[str]:
 def _check_planner(name: str) -> None:
     """Raise a ConfigurationError unless there is a planner of that name."""
     from diffusion_control.planners import available
-    check_choice('--planner', name, tuple(available()))
+    check_choice('--planner', name, (AUTO, *available()))
 
 
 def _check_fallback(name: str) -> None:

@@ -15,7 +15,8 @@ Json = Annotated[
 Robot = Annotated[str, typer.Option('--robot', metavar='arm', help='Kind of robot.')]
 RobotConfig = Annotated[str, typer.Option(
     '--robot-config', metavar='NAME|FILE', help='A name from config/robots, or a file.')]
-Planner = Annotated[str, typer.Option('--planner', metavar='NAME', help='Planner by name.')]
+Planner = Annotated[str, typer.Option(
+    '--planner', metavar='NAME', help='Planner by name; auto: the trained one, if there is one.')]
 Plant = Annotated[str, typer.Option(
     '--plant', metavar='default|nominal|FILE', help='Plant that the simulator draws or reads.')]
 Jobs = Annotated[

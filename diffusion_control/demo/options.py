@@ -67,7 +67,7 @@ class DemoOptions:
         robot: `arm`.
         robot_config: Name of a file in `config/robots`, or the path of such a file.
         duration_s: Duration of motion [s].
-        planner: Value of `planner.type`.
+        planner: Value of `planner.type`; auto is the trained one where there is one.
         fallback: Value of `fallback.type`.
         inject: Faults, in the order given.
         scene: YAML file of one scene; None generates one from the seed.
@@ -84,7 +84,7 @@ class DemoOptions:
     robot: str = 'arm'
     robot_config: str = 'panda'
     duration_s: float = 30.0
-    planner: str = 'training_free'
+    planner: str = 'auto'
     fallback: str = 'classical'
     inject: tuple[Injection, ...] = ()
     scene: Path | None = None

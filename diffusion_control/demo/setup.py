@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
+from diffusion_control.planners.models import resolve
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 
@@ -76,6 +77,7 @@ def prepare(options: DemoOptions) -> Setup:
         ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
     """
     robot = robots.load(options.robot_config)
+    options = replace(options, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)

@@ -13,7 +13,7 @@ from diffusion_control.evaluation.workers import warm_robot
 from diffusion_control.learning import checkpoint
 from diffusion_control.learning.card import write_model
 from diffusion_control.learning.network import ConditionalDenoiser, make_network
-from diffusion_control.learning.training import PREDICTION, SCHEDULE
+from diffusion_control.learning.settings import PREDICTION, SCHEDULE
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.spline_problem import FREE_POINTS
 

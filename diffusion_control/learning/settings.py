@@ -12,6 +12,8 @@ import yaml
 
 from diffusion_control.errors import ConfigurationError
 
+SCHEDULE, PREDICTION = 'flow', 'sample'
+
 
 def setting(default: Any, low: float, high: float, text: str) -> Any:
     """Return a field with its allowed range and meaning."""
@@ -48,8 +50,8 @@ class TrainSettings:
     threads: int = setting(1, 1, 256, 'of torch, per process')
     bfloat16: bool = setting(True, 0, 1, 'compute the network in bfloat16')
     checkpoint_every: int = setting(500, 1, 1_000_000, 'steps between checkpoints')
-    validate_every: int = setting(2000, 0, 10_000_000, 'steps between validations; 0 = never')
-    validation_scenes: int = setting(100, 2, 10_000, 'scenes of a validation, half of them hard')
+    validate_every: int = setting(4000, 0, 10_000_000, 'steps between validations; 0 = never')
+    validation_scenes: int = setting(40, 2, 10_000, 'scenes of a validation, half of them hard')
 
 
 def read_settings(path: Path) -> TrainSettings:

@@ -33,12 +33,13 @@ from diffusion_control.learning.arm_batches import ArmBatches, Batch, shortest
 from diffusion_control.learning.collision_penalty import CollisionPenalty
 from diffusion_control.learning.data_set import read_about, read_parts
 from diffusion_control.learning.network import make_network
-from diffusion_control.learning.settings import TrainSettings
+from diffusion_control.learning.settings import PREDICTION, SCHEDULE, TrainSettings
+from diffusion_control.learning.validation import keep_best
 
-LAST = 'last.safetensors'
+LAST, BEST = 'last.safetensors', 'best.safetensors'
 LEAST_RATE = 0.02
 NOISE_SHARE, PENALTY_FLOOR = 0.15, 0.2
-SCHEDULE, PREDICTION, WEIGHTING = 'flow', 'sample', 'inverse'
+WEIGHTING = 'inverse'
 SHOWN = 100
 
 
@@ -121,9 +122,24 @@ def _run(training: Training, last: Path) -> None:
             training.progress = replace(training.progress, step=step + 1)
             bar.update(
                 task, advance=1, description=f'train: loss {np.mean(losses[-SHOWN:]):.4f}')
-            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-                if training.rank == 0:
-                    save(training, last)
+            if training.rank == 0:
+                _keep(training, step + 1, last)
+
+
+def _keep(training: Training, done: int, last: Path) -> None:
+    """Write a checkpoint, and validate it, where the settings ask for it."""
+    settings, ended = training.settings, done == training.settings.steps
+    validated = settings.validate_every > 0 and (
+        ended or done % settings.validate_every == 0)
+    if not (ended or validated or done % settings.checkpoint_every == 0):
+        return
+    save(training, last)
+    if validated:
+        score = keep_best(
+            training.robot, last, last.with_name(BEST), settings.validation_scenes,
+            training.progress.score)
+        training.progress = replace(training.progress, score=score)
+        save(training, last)
 
 
 def save(training: Training, path: Path) -> None:

@@ -29,6 +29,7 @@ from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.planners.models import resolve
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.state import RobotState
@@ -63,9 +64,10 @@ class PlannerNode(ControlNode):
         """Load the robot, make the planner, compile its kernels."""
         self.robot = load_robot(self, self.settings)
         self.robot.collision.warm_up()
+        kind = resolve(self.settings['type'], self.robot)
         self.planner = planners.make(
-            self.settings['type'], robot=self.robot, seed=self.settings['seed'],
-            **planners.settings_for(self.settings['type'], self.settings))
+            kind, robot=self.robot,
+            **{'seed': self.settings['seed'], **planners.settings_for(kind, self.settings)})
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)

@@ -10,8 +10,9 @@ PLANNER: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
     Parameter(
-        'type', 'string', 'training_free',
-        'Planner: a name of `diffusion_control.planners.available()`.'),
+        'type', 'string', 'auto',
+        'Planner: a name of `diffusion_control.planners.available()`, or auto: diffuser where a '
+        'model of the robot is shipped and ONNX Runtime installed, else training_free.'),
     Parameter(
         'model', 'string', '',
         'Trained model: a folder, or a name in models/; empty is the shipped one of the planner '

@@ -8,7 +8,10 @@ from typing import Any
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, ModelCard
+from diffusion_control.inference.packages import installed
 from diffusion_control.share import share_directory
+
+AUTO, TRAINED, UNTRAINED = 'auto', 'diffuser', 'training_free'
 
 
 def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
@@ -24,7 +27,7 @@ def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
     """
     shipped = share_directory() / 'models'
     wanted = str(name) if name else f'{planner}_{robot.name}'
-    for folder in (Path(wanted), shipped / wanted):
+    for folder in (*([Path(wanted)] if name else []), shipped / wanted):
         if (folder / CARD_FILE).exists():
             return folder
     known = sorted(path.parent.name for path in shipped.glob(f'*/{CARD_FILE}'))
@@ -32,6 +35,17 @@ def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
         f'no model for the planner {planner} of the robot {robot.name}', where='planner.model',
         value=str(wanted), allowed=f'a folder with {CARD_FILE}, or one of: {", ".join(known)}',
         remedy='train one (docs/learning.md), or set planner.type: training_free')
+
+
+def resolve(name: str, robot: Any) -> str:
+    """Return the planner's name; `auto` is the trained one if it can run for this robot.
+
+    That needs a shipped model of the robot and ONNX Runtime; otherwise it is `training_free`.
+    """
+    if name != AUTO:
+        return name
+    model = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
+    return TRAINED if model.exists() and installed('onnxruntime') else UNTRAINED
 
 
 def require_robot(card: ModelCard, robot: Any, where: Path) -> None:
