@@ -58,9 +58,10 @@ def test_parameters_are_read_in_their_type():
         'default': 3, 'low': 1, 'high': 9, 'text': 'a number'}
 
 
-def test_no_classical_search_behind_the_training_free_planner():
+@pytest.mark.parametrize('name', ['training_free', 'diffuser', 'hybrid'])
+def test_no_classical_search_behind_a_planner_that_diffuses(name):
     code = (
-        'import sys, diffusion_control.planners, diffusion_control.planners.training_free\n'
+        f'import sys, diffusion_control.planners, diffusion_control.planners.{name}\n'
         'bad = [m for m in sys.modules if m.split(".")[0] in ("ompl", "toppra", "torch", "rclpy")'
         ' or "path_search" in m or "rrt_connect" in m or "fallback" in m]\n'
         'print(bad); sys.exit(bool(bad))')

@@ -32,7 +32,7 @@ class ConditionalDenoiser(nn.Module):
             ConditionSpec(state=lengths['state'], goal=lengths['goal'],
                           obstacle=lengths['obstacles'], droppable=()), settings.condition)
         sizes = {'width': settings.width, 'depth': settings.depth}
-        taken = inspect.signature(DENOISERS.get(settings.denoiser, dict)).parameters
+        taken = inspect.signature(DENOISERS.get(settings.denoiser, make_denoiser)).parameters
         self.denoiser = make_denoiser(
             settings.denoiser, horizon, channels, settings.condition,
             **{name: size for name, size in sizes.items() if name in taken})

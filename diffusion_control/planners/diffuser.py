@@ -14,7 +14,7 @@ cost of `spline_problem`; between evaluations the clean estimates may descend it
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,8 @@ class DiffuserPlanner(SplinePlanner):
     def propose(self, request: Request, until: float) -> Pool:
         """Draw motions, keep the cheapest, refine them."""
         if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
-            return request.lines(1)
+            return replace(
+                request.lines(1), origin=np.full(1, len(self.sources) - 1, dtype=np.int64))
         reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
         pool = self.screen(request, self.drawn(request, until - reserve_s))
         self.searched = self.clock()
