@@ -468,3 +468,18 @@ def test_a_card_of_other_shapes_is_refused(
     (out / 'card.json').write_text(json.dumps(found))
     assert evaluate(tmp_path, '--model', str(out)) == 2
     assert 'card' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_evaluate_runs_the_network_and_one_of_random_weights(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    code = evaluate(tmp_path, '--model', str(exported), '--untrained', '--tracker', 'ideal',
+                    '--safety', 'off', '--plant', 'nominal', '--json')
+    result = json.loads(capsys.readouterr().out)
+    assert code in (0, 1), 'checked, and found good or bad'
+    assert [row['planner'] for row in result['rows']] == ['expert', 'diffuser', 'untrained']
+    (folder,) = (tmp_path / 'out').iterdir()
+    random = inference.verify(folder / 'untrained').card
+    assert random.extra['untrained'] is True and random.sha256 != cards(exported)['sha256']
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
