@@ -34,6 +34,8 @@ NAMES = ('diffuser', 'hybrid')
 MISSING = [name for name in ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'safetensors')
            if importlib.util.find_spec(name) is None]
 SIGMA = 12  # column of a table
+SHIPPED = sorted(
+    path.parent for path in (Path(__file__).resolve().parents[1] / 'models').glob('*/card.json'))
 Array = Any
 
 
@@ -483,3 +485,19 @@ def test_evaluate_runs_the_network_and_one_of_random_weights(
     random = inference.verify(folder / 'untrained').card
     assert random.extra['untrained'] is True and random.sha256 != cards(exported)['sha256']
     assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
+
+
+@pytest.mark.parametrize('name', [path.name for path in SHIPPED])
+def test_a_shipped_model_is_what_its_card_says_and_plans(name: str) -> None:
+    (folder,) = (path for path in SHIPPED if path.name == name)
+    kind, _, robot_name = name.partition('_')
+    robot, found = robots.load(robot_name), inference.verify(folder).card
+    assert found.joint_names == tuple(robot.joint_names) and found.extra['robot'] == robot_name
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+    if 'onnxruntime' in MISSING:
+        pytest.skip('onnxruntime: not installed (extra `cpu`)')
+    robot.collision.warm_up()
+    problem = problem_of(robot)
+    answer = planners.make(kind, robot=robot, model=folder, seed=1).plan(problem)
+    assert answer.best is not None
+    check_motion(robot, problem, answer.trajectory)

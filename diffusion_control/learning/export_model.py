@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from diffusion_control.diffusion.ema import Ema
@@ -29,7 +29,7 @@ class ExportOptions:
         checkpoint: File that `train` wrote.
         out: Folder of the model.
         untrained: Export the random weights that the training began with.
-        train_command: Commands that make this model again; '' = the one that trained it.
+        train_command: Commands that make this model again; '' = from what the checkpoint knows.
         commit: Version of the code.
     """
 
@@ -64,12 +64,21 @@ def write_network(
         export_sampler(SamplerStep(network.denoiser, spec)), export_encoder(network.encoder))
     return write_model(options.out, model, {
         'joint_names': found.about['joint_names'], 'normaliser': found.code, 'rate_hz': RATE_HZ,
-        'train_command': (
-            options.train_command or found.about.get('train_command') or 'not recorded'),
+        'train_command': options.train_command or _commands(found),
         'data_seed': int(found.about['seed']), 'commit': options.commit or 'unknown',
         'task': 'arm', 'robot': found.about['robot'],
         'diffusion': {'schedule': SCHEDULE, 'prediction': PREDICTION},
         'training': {
             'steps': found.progress.step, 'demonstrations': found.about['demonstrations'],
-            'expert': found.about['expert'],
+            'expert': found.about['expert'], 'settings': asdict(settings),
             'weights': UNTRAINED if options.untrained else 'averaged'}})
+
+
+def _commands(found: checkpoint.Checkpoint) -> str:
+    """Return the commands behind a checkpoint; a CONFIG of old ones is the card's settings."""
+    about, settings = found.about, found.settings
+    data = f'data from-bag {about["expert"]}' if about['expert'].startswith('bag') else (
+        f'data generate --robot-config {settings.robot_config} --scenes {about["scenes"]} '
+        f'--seed {about["seed"]}')
+    train = about.get('train_command', 'diffusion_control train CONFIG')
+    return f'diffusion_control {data} --out {settings.data} && {train} && diffusion_control export'
