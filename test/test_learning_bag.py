@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scene]:
     goal = home + np.array([0.8, 0.2, -0.1, 0.1, 0.2, -0.1, 0.3])
     scene = Scene(
         seed=1, obstacles=(BOX, MOVER), start_rad=home, goals=(Goal(joints_rad=goal),))
-    run_episode(panda(), scene, 'straight_line', LoopOptions(duration_s=3.0), keep=folder)
+    run_episode(panda(), scene, 'straight_line', LoopOptions(duration_s=6.0), keep=folder)
     return (folder / 'latest').resolve(), scene
 
 
@@ -47,6 +47,7 @@ def test_a_plan_of_a_run_is_a_demonstration(run: tuple[Path, Scene], tmp_path: P
     np.testing.assert_allclose(data.start[first], scene.start_rad, atol=1e-3)
     np.testing.assert_allclose(data.goal[first], goal, atol=1e-3)
     assert 0.5 < data.duration[first] < 3.0
+    assert np.abs(data.goal - data.start).max(1).min() > 0.05, 'those that stay teach nothing'
     along = (data.free[first] - scene.start_rad) @ (goal - scene.start_rad)
     share = along / ((goal - scene.start_rad) @ (goal - scene.start_rad))
     beside = data.free[first] - scene.start_rad - share[:, None] * (goal - scene.start_rad)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`diffusion_control data from-bag`: the plans of a recorded run as demonstrations.
 
-Each plan that begins at rest is one: it ends at rest by the contract, its obstacles are those that
-were published last before it, and a spline is fitted to its way.
+Each plan that begins at rest and leads somewhere is one: it ends at rest by the contract, its
+obstacles are those that were published last before it, and a spline is fitted to its way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from diffusion_control.trajectory.spline import FIXED, fit
 Array = NDArray[np.float64]
 AT_REST_RAD_S = 1e-2
 STANDING_M_S = 1e-2
+LEAST_WAY_RAD = 0.05
 SAMPLES = 65
 PLANS = ('planner/plan', 'fallback/plan')
 
@@ -61,7 +62,7 @@ def from_bag(source: Path, out: Path, *, robot_config: str, commit: str) -> int:
 def _demonstration(
     run: RunData, plan: Command, sets: list[ObstacleSet], index: int
 ) -> Demonstration | None:
-    """Return a plan as a demonstration; None if it does not begin at rest or saw too much."""
+    """Return a plan as a demonstration; None if it stays, begins in motion or saw too much."""
     if plan.velocity is None or np.abs(plan.velocity[0]).max() > AT_REST_RAD_S:
         return None
     before = [s for s in sets if s.stamp_s <= plan.sent_s]
@@ -71,6 +72,8 @@ def _demonstration(
     if len(standing) > MOST_OBSTACLES:
         return None
     way = plan.position_at(np.linspace(plan.first_s, plan.last_s, SAMPLES))
+    if np.abs(way - way[0]).max() < LEAST_WAY_RAD:
+        return None
     free = fit(way, np.repeat(way[:1], FIXED, 0), np.repeat(way[-1:], FIXED, 0))
     question = Question(index, 'bag', way[0], way[-1], ObstacleArrays.pack(standing))
     return Demonstration(question, free, plan.last_s - plan.first_s)
