@@ -15,6 +15,8 @@ SOURCES := setup.py setup.cfg package.xml \
 	$(shell find $(FOLDERS) -not -name '__pycache__' -not -path '*/__pycache__/*')
 
 SEEDS ?= 0:10
+# `make test TEST_EXTRAS=dev` leaves torch out; the tests of training and export are then skipped.
+TEST_EXTRAS ?= dev,train
 BENCH ?= --jobs 2 --resume
 
 # After `make test` has added its tools the package is installed once more, so caches are fresh.
@@ -47,7 +49,7 @@ $(VENV)/.installed: $(VENV)/.dependencies $(TOOLS) $(SOURCES)
 
 $(VENV)/.dev: setup.py $(VENV)/.dependencies
 	@rm -rf build/lib build/bdist.*
-	$(PIP) install --no-build-isolation '.[$(EXTRAS),dev]'
+	$(PIP) install --no-build-isolation '.[$(EXTRAS),$(TEST_EXTRAS)]'
 	@touch $@
 
 dev: $(VENV)/.installed

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from diffusion_control.diffusion.ema import Ema
 from diffusion_control.diffusion.export import export_encoder, export_sampler, with_encoder
 from diffusion_control.diffusion.graph_step import SamplerStep, StepSpec
 from diffusion_control.evaluation.workers import warm_robot
@@ -47,9 +46,7 @@ def export(options: ExportOptions) -> Path:
     robot = warm_robot(settings.robot_config)
     network = make_network(settings, ArmFeatures(robot).lengths, FREE_POINTS, robot.dof)
     if not options.untrained:
-        average = Ema(network).model
-        average.load_state_dict(found.part('average.'))
-        network = average
+        network.load_state_dict(found.part('average.'))
     return write_network(network, found, options)
 
 
