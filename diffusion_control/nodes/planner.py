@@ -68,6 +68,9 @@ class PlannerNode(ControlNode):
         self.planner = planners.make(
             kind, robot=self.robot,
             **{'seed': self.settings['seed'], **planners.settings_for(kind, self.settings)})
+        require_deadline = getattr(self.planner, 'require_deadline', None)
+        if require_deadline is not None:
+            require_deadline(self.settings['deadline_s'])
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
         self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)

@@ -13,6 +13,7 @@ cost of `spline_problem`; between evaluations the clean estimates may descend it
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,16 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.deadline import DRAW, Clock
 from diffusion_control.planners.motion_sampler import Draw, MotionSampler
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import Start
 from diffusion_control.planners.selection import Pool, polish
-from diffusion_control.planners.spline_planner import (
-    Clock,
-    Request,
-    SplineParameters,
-    SplinePlanner,
-)
+from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
 
@@ -38,6 +36,8 @@ GOALS_AT_ONCE = 2
 AT_GOAL_RAD = 0.02
 RESERVE_S = 0.03
 BLOCKED_LEVEL = 0.7
+LEAST_DRAWN, DRAWN_SHARE = 8, 0.5
+SERIES, IN_A_SERIES = 3, 40
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,29 @@ class DiffuserPlanner(SplinePlanner):
         self.network = MotionSampler(
             robot, model, planner=DiffuserPlanner.name, backend=backend,
             require_gpu=backend_require_gpu, clock=clock)
-        self._warm_up()
+        self._home = self._question()
+        self.network.warm_up(*self._home, self.values.num_samples)
+
+    def require_deadline(self, deadline_s: float) -> None:
+        """Refuse a deadline of which a single evaluation takes more than half, p99.
+
+        Measured in several series, of which the least counts: a neighbour's burst is not ours.
+
+        Raises:
+            ConfigurationError: With the time that was measured.
+        """
+        measured_s = min(
+            float(np.percentile(self.network.evaluation_s(
+                *self._home, self.values.num_samples, IN_A_SERIES), 99.0))
+            for _ in range(SERIES))
+        if measured_s > deadline_s / 2:
+            raise ConfigurationError(
+                'the model is too slow here for this deadline', where='planner.deadline_s',
+                value=deadline_s,
+                allowed=f'>= {2 * measured_s:.4f} s: one evaluation for {self.values.num_samples} '
+                        f'motions takes {1e3 * measured_s:.1f} ms (p99)',
+                remedy='a longer planner.deadline_s, a smaller model, or planner.type: '
+                       'training_free')
 
     def info(self) -> dict[str, Any]:
         """Return name, parameters, and the model that is run."""
@@ -98,10 +120,11 @@ class DiffuserPlanner(SplinePlanner):
         reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
         pool = self.screen(request, self.drawn(request, until - reserve_s))
         self.searched = self.clock()
-        if self.values.polish_steps == 0 or self.searched > until - RESERVE_S / 2:
+        if self.values.polish_steps == 0:
             return pool
         return polish(
-            request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps)
+            request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps,
+            due=self.due)
 
     def drawn(self, request: Request, until: float) -> Pool:
         """Return motions out of the network, with their durations."""
@@ -119,10 +142,9 @@ class DiffuserPlanner(SplinePlanner):
         for goal, duration, count in zip(lines.goal, lines.duration, shares, strict=True):
             if pools and self.clock() > until:
                 break
-            free, _ = self.network.draw(
-                request.splines, goal, float(duration), self.generator, max(int(count), 1),
-                Draw(steps, 1.0, values.guidance_steps, until))
-            pools.append(request.timed(free, np.repeat(goal[None], len(free), 0)))
+            pools.append(self._draw(
+                request, goal, float(duration), int(count),
+                Draw(steps, 1.0, values.guidance_steps, until)))
         joined = pools[0]
         for pool in pools[1:]:
             joined = joined.join(pool)
@@ -140,16 +162,29 @@ class DiffuserPlanner(SplinePlanner):
     ) -> Pool:
         """Return motions from the previous plan re-noised to a level."""
         steps = max(1, round(level * self.values.num_inference_steps))
-        free, _ = self.network.draw(
-            request.splines, warm.goal[0], float(warm.duration[0]), self.generator, count,
-            Draw(steps, level, 0, until), plan=warm.free[0])
-        return request.timed(free, np.repeat(warm.goal, count, 0))
+        return self._draw(
+            request, warm.goal[0], float(warm.duration[0]), count, Draw(steps, level, 0, until),
+            plan=warm.free[0])
 
-    def _warm_up(self) -> None:
-        """Compile and run everything once."""
+    def _draw(
+        self, request: Request, goal: Array, duration_s: float, count: int, how: Draw,
+        plan: Array | None = None,
+    ) -> Pool:
+        """Return motions to a goal, fewer where one evaluation for all would take too long."""
+        each_s, began = self.due.each_s[DRAW], self.clock()
+        if each_s > 0.0 and math.isfinite(how.until_s):
+            most = int(DRAWN_SHARE * (how.until_s - began) / each_s)
+            count = min(count, max(most, LEAST_DRAWN))
+        free, evaluations = self.network.draw(
+            request.splines, goal, duration_s, self.generator, max(count, 1), how, plan)
+        self.due.note(DRAW, self.clock() - began, len(free) * evaluations)
+        return request.timed(free, np.repeat(goal[None], len(free), 0))
+
+    def _question(self) -> tuple[SplineProblem, Array]:
+        """Return the question that the network is warmed up and timed with."""
         home = np.asarray(self.robot.home_rad, dtype=float)
         rest = np.zeros_like(home)
         splines = SplineProblem(
             World(self.robot, (), margin_m=self.values.margin_m), Start(0.0, home, rest, rest),
             self.robot.limits.scaled(self.values.speed_scale))
-        self.network.warm_up(splines, home + 0.1, self.values.num_samples)
+        return splines, home + 0.1

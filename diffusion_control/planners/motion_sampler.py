@@ -73,6 +73,17 @@ class MotionSampler:
         for _ in range(WARM_UP_RUNS):
             self.draw(splines, goal, 1.0, np.random.default_rng(0), count, Draw(1))
 
+    def evaluation_s(
+        self, splines: SplineProblem, goal: Array, count: int, repeats: int
+    ) -> Array:
+        """Return what single evaluations for so many motions take, shape [repeats] [s]."""
+        clock, spent = self.chain.clock, np.zeros(repeats)
+        for index in range(repeats):
+            began = clock()
+            self.draw(splines, goal, 1.0, np.random.default_rng(index), count, Draw(1))
+            spent[index] = clock() - began
+        return spent
+
     def draw(
         self, splines: SplineProblem, goal: Array, duration_s: float,
         generator: np.random.Generator, count: int, how: Draw, plan: Array | None = None,

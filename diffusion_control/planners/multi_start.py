@@ -46,9 +46,10 @@ class MultiStartPlanner(SplinePlanner):
         pool = pool.take(np.argsort(cost, kind='stable')[:values.num_kept])
         if self.clock() < until:
             descended = splines.descend(
-                pool.free, pool.goal, pool.duration, steps=values.num_steps)
+                pool.free, pool.goal, pool.duration, steps=values.num_steps,
+                until_s=until, clock=self.clock)
             pool = request.timed(descended, pool.goal)
         if self.clock() < until:
             best, _ = rank(splines, pool)
-            pool = polish(splines, best, count=values.polish_count, steps=10)
+            pool = polish(splines, best, count=values.polish_count, steps=10, due=self.due)
         return pool.join(lines)

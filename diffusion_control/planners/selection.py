@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.deadline import JUDGE, RANK, Deadline
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.spline_problem import FREE, SMOOTH_WEIGHT, SplineProblem
 from diffusion_control.planners.world import Judgement, World
@@ -67,36 +68,55 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     return ranked, key[order]
 
 
-def polish(splines: SplineProblem, pool: Pool, *, count: int, steps: int) -> Pool:
+def polish(
+    splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None
+) -> Pool:
     """Return the best motions of a pool after gradient descent, unsorted.
 
     The best `count` descend `steps` times with the common weights. The best `SHORTENED` of all so
     far are pushed out of what they touch, and then descend with a growing weight of smoothness,
-    which shortens them. Every stage is returned.
+    which shortens them. Every stage is returned; where the answer is due, those that there was
+    time for.
     """
-    first = _best(splines, pool, count)
-    result = first.join(_descended(splines, first, steps, SMOOTH_WEIGHT, 1.0, 0.02))
-    best = _best(splines, result, SHORTENED)
-    for smooth, push, extra in STAGES:
-        best = _descended(splines, best, steps // 2, smooth, push, extra)
+    due = due or Deadline()
+    kept = min(count, len(pool.free))
+    if not due.allows(len(pool.free) + 3 * kept):
+        return pool
+    first = _best(splines, pool, count, due)
+    result = first.join(
+        _descended(splines, first, steps, (SMOOTH_WEIGHT, 1.0, 0.02), 2 * kept, due))
+    if not due.allows(2 * len(result.free) + 2 * SHORTENED):
+        return result
+    best = _best(splines, result, SHORTENED, due)
+    for stage in STAGES:
+        ranked = len(result.free) + len(best.free)
+        if not due.allows(ranked + len(best.free)):
+            break
+        best = _descended(splines, best, steps // 2, stage, ranked, due)
         result = result.join(best)
     return result
 
 
 def _descended(
-    splines: SplineProblem, pool: Pool, steps: int, smooth: float, push: float, extra_m: float
+    splines: SplineProblem, pool: Pool, steps: int, stage: tuple[float, float, float],
+    ranked: int, due: Deadline,
 ) -> Pool:
-    """Return a pool after gradient steps, with new durations."""
+    """Return a pool after gradient steps (smooth, push, extra_m), with new durations.
+
+    The steps leave time for these durations, and for ranking `ranked` motions afterwards.
+    """
+    smooth, push, extra_m = stage
     free = splines.descend(
         pool.free, pool.goal, pool.duration, steps=steps, smooth=smooth, push=push,
-        extra_m=extra_m)
+        extra_m=extra_m, until_s=due.last_call_s(ranked + len(pool.free)), clock=due.clock)
     _, duration = splines.fit_duration(free, pool.goal, pool.duration)
     return Pool(free, pool.goal, duration, pool.origin)
 
 
-def _best(splines: SplineProblem, pool: Pool, count: int) -> Pool:
+def _best(splines: SplineProblem, pool: Pool, count: int, due: Deadline) -> Pool:
     """Return the best `count` motions of a pool."""
-    ranked, _ = rank(splines, pool)
+    with due.timed(RANK, len(pool.free)):
+        ranked, _ = rank(splines, pool)
     return ranked.take(np.arange(min(count, len(ranked.free))))
 
 
@@ -133,13 +153,16 @@ class Candidate:
 
 def candidates(
     splines: SplineProblem, pool: Pool, problem: PlanningProblem, *, count: int,
-    sources: tuple[str, ...] = ('',),
+    sources: tuple[str, ...] = ('',), due: Deadline | None = None,
 ) -> list[Candidate]:
     """Return up to `count` densely checked, distinct motions of a pool, best first.
 
-    `sources` are the names of the pool's origins.
+    `sources` are the names of the pool's origins. Where the answer is due, fewer are checked, at
+    least one.
     """
-    ranked, _ = rank(splines, pool)
+    due = due or Deadline()
+    with due.timed(RANK, len(pool.free)):
+        ranked, _ = rank(splines, pool)
     points = splines.assemble(ranked.free, ranked.goal, ranked.duration)
     chosen: list[int] = []
     result: list[Candidate] = []
@@ -148,13 +171,13 @@ def candidates(
         if any(np.abs(points[index] - points[other]).max() < 0.03 for other in chosen):
             continue
         chosen.append(index)
-        motion = to_trajectory(
-            points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
-            robot.base_frame)
-        result.append(Candidate(
-            motion, _judge(splines.world, motion, problem.horizon_s),
-            source=sources[ranked.origin[index]]))
-        if len(result) >= count:
+        with due.timed(JUDGE):
+            motion = to_trajectory(
+                points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
+                robot.base_frame)
+            judged = _judge(splines.world, motion, problem.horizon_s)
+        result.append(Candidate(motion, judged, source=sources[ranked.origin[index]]))
+        if len(result) >= count or not due.allows(0):
             break
     return result
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.carry_over import carry_over
+from diffusion_control.planners.deadline import FORGET, Clock, Deadline
 from diffusion_control.planners.goal_configurations import GoalConfigurations
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
@@ -24,9 +24,7 @@ from diffusion_control.trajectory.spline import fit, head
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-Clock = Callable[[], float]
 KEPT_TOLERANCE = 0.5
-FORGET = 0.8
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class SplinePlanner:
 
     `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search
     of the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what
-    a search that keeps a deadline has to leave of it.
+    a search that keeps a deadline has to leave of it. `due` is when the running plan is due.
 
     Args:
         robot: The arm.
@@ -138,6 +136,7 @@ class SplinePlanner:
         self.seed = seed
         self.generator = np.random.default_rng(seed)
         self.searched, self.finishing_s = 0.0, 0.0
+        self.due = Deadline(self.clock)
         self._source = ''
         self.goals = GoalConfigurations(self.robot, seed=seed)
 
@@ -152,6 +151,7 @@ class SplinePlanner:
         """
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
+        self.due.until_s = until
         request = Request(
             self.robot, problem, self.goals, self.values,
             getattr(self.values, 'guidance_scale', 1.0))
@@ -161,7 +161,7 @@ class SplinePlanner:
         for number in range(1, self.rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
-                count=self.values.num_candidates, sources=self.sources)
+                count=self.values.num_candidates, sources=self.sources, due=self.due)
             now = self.clock()
             self.finishing_s = max(now - self.searched, FORGET * self.finishing_s)
             if any(c.judgement.free for c in found) or until - now < (now - begin) / number:

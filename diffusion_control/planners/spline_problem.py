@@ -12,6 +12,10 @@ with r = max(|v| / v_max, sqrt(|a| / a_max)) the factor by which T has to grow t
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -156,15 +160,18 @@ class SplineProblem:
     def descend(
         self, free: Array, goal: Array, duration: Array, *, steps: int,
         smooth: float = SMOOTH_WEIGHT, rate: float = 0.1, push: float = 1.0, extra_m: float = 0.02,
+        until_s: float = math.inf, clock: Callable[[], float] = time.perf_counter,
     ) -> Array:
         """Return free points after covariant gradient steps P <- P - rate * K grad J.
 
         K is the inverse of the smoothness metric (Zucker et al., CHOMP, IJRR 2013); a step moves
-        no point by more than 0.25 rad. `push` multiplies the weight of collisions.
+        no point by more than 0.25 rad. `push` multiplies the weight of collisions. A step
+        that would end after `until_s` on the clock, if as long as the longest one, is not begun.
         """
         matrices, at = smoothness(), basis(self.samples)
         inner = at.position[:, FREE].T
-        for _ in range(steps):
+        done, longest_s, now_s = 0, 0.0, clock()
+        while done < steps and now_s + longest_s <= until_s:
             points = self.assemble(free, goal, duration)
             positions, times = self._rows(points, duration, self.samples)
             _, _, slope = self.world.cost(positions, times, extra_m=extra_m, gradient=True)
@@ -176,7 +183,9 @@ class SplineProblem:
             step = rate * (matrices.inverse @ total)
             longest = np.abs(step).max((1, 2), keepdims=True)
             free = self.clip(free - step * np.minimum(1.0, 0.25 / np.maximum(longest, 1e-9)))
-        self.evaluations += steps * len(free)
+            done, began_s, now_s = done + 1, now_s, clock()
+            longest_s = max(longest_s, now_s - began_s)
+        self.evaluations += done * len(free)
         return free
 
     def _rows(self, points: Array, duration: Array, samples: int) -> tuple[Array, Array]:

@@ -111,12 +111,12 @@ class TrainingFreePlanner(SplinePlanner):
         reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
         pool = self._reverse(request, chains, steps, samples, until - reserve_s).join(lines)
         self.searched = self.clock()
-        if self.values.polish_count == 0 or self.searched > until - RESERVE_S / 2:
+        if self.values.polish_count == 0:
             return pool
         share = WARM_POLISH_SHARE if request.kept_free else 1.0  # a free plan is there already
         return polish(
             request.splines, pool, count=max(1, round(share * self.values.polish_count)),
-            steps=max(1, round(share * self.values.polish_steps)))
+            steps=max(1, round(share * self.values.polish_steps)), due=self.due)
 
     def _begin(self, request: Request, lines: Pool) -> tuple[Chains, int, int]:
         """Return the chains, the number of reverse steps and of samples per step."""
