@@ -46,7 +46,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     (['demo', '--duration-s', 'nan'], '1 to 86400 s'),
     (['demo', '--robot', 'base'], 'allowed: arm'),
     (['demo', '--planner', 'training_fre'], "did you mean 'training_free'?"),
-    (['demo', '--planner', 'diffuser'], 'training_free'),
+    (['demo', '--planner', 'safediffuser'], 'training_free'),
     (['demo', '--fallback', 'library'], 'classical'),
     (['demo', '--inject', 'planer_kill@5s'], "did you mean 'planner_kill'?"),
     (['demo', '--inject', 'planner_kill'], 'NAME@TIMEs'),

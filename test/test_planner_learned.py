@@ -187,16 +187,17 @@ def test_what_the_diffuser_says_is_diffusion(folder: Path) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_equal_seeds_give_equal_plans(name: str, folder: Path) -> None:
-    def plans(planner: Any) -> list[Array]:
-        return [planner.plan(problem_of(panda())).candidates[0].position for _ in range(2)]
+    def plans(planner: Any) -> list[bytes]:
+        return [motion.position.tobytes() for _ in range(2)
+                for motion in planner.plan(problem_of(panda())).candidates]
 
     planner = make(name, folder, seed=7)
     first = plans(planner)
-    np.testing.assert_array_equal(first, plans(make(name, folder, seed=7)))
+    assert len(first) > 4 and first == plans(make(name, folder, seed=7))
     planner.reset(7)
-    np.testing.assert_array_equal(first, plans(planner))
+    assert first == plans(planner)
     planner.reset(8)
-    assert not np.array_equal(first, plans(planner))
+    assert first != plans(planner)
 
 
 @pytest.mark.parametrize('name', NAMES)
