@@ -71,7 +71,7 @@ class DiffuserPlanner(SplinePlanner):
     """
 
     name = 'diffuser'
-    sources: tuple[str, ...] = ('diffusion',)
+    sources: tuple[str, ...] = ('diffusion', 'straight_line')
     options = ('model', 'backend', 'backend_require_gpu')
     rounds = 2
     parameters_type = DiffuserParameters
