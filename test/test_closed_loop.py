@@ -261,3 +261,42 @@ def test_a_kept_run_is_judged_by_check_run_as_by_the_loop(tmp_path):
     summary = json.loads((folder / 'summary.json').read_text())
     assert summary['planner'] == 'straight_line' and summary['safety']['final_state']
     assert (tmp_path / 'latest').resolve() == folder.resolve()
+
+
+def test_a_naive_side_plans_from_the_measured_state():
+    planner, home = Straight(), panda().home_rad
+    side = PlannerSide(planner, latency_s=0.2, deadline_s=None, naive=True)
+    moving = RobotState(home + 0.1, np.full(7, 0.3), 5.0)
+    side.ask(replace(seen_at(5.0, line(home, home + 0.5, 5.0)), state=moving))
+    problem = planner.asked[0]
+    assert problem.start.stamp_s == 5.0 and not problem.start.acceleration.any()
+    assert np.array_equal(problem.start.position, moving.position)
+    assert np.array_equal(problem.start.velocity, moving.velocity)
+    assert problem.obstacles[0].position_m[1] == 0.0
+    side.ask(replace(seen_at(5.0), state=moving, stopped=True))
+    assert not planner.asked[1].start.velocity.any()
+
+
+def test_a_planner_at_work_is_not_asked():
+    loop = ClosedLoop(
+        panda(), scene_of(), 'straight_line', LoopOptions(duration_s=1.3, latency_s=0.3))
+    planner = Straight()
+    loop._planner = PlannerSide(planner, latency_s=0.3, deadline_s=None)
+    loop.run()
+    asked = [problem.start_s - 0.33 - closed_loop.START_S for problem in planner.asked]
+    assert asked == pytest.approx([0.0, 0.4, 0.8, 1.2], abs=1e-6)
+    assert [plan.sent_s - closed_loop.START_S for plan in loop.plans] == pytest.approx(
+        [0.3, 0.7, 1.1], abs=1e-6)
+
+
+def test_a_variant_of_a_planner_can_be_asked_for():
+    options = LoopOptions(
+        planner_parameters={'num_draws': 3}, deadline_s=np.inf, latency_s=0.1, naive=True)
+    loop = ClosedLoop(panda(), scene_of(), 'random', options)
+    assert loop._planner._planner.values.num_draws == 3
+    assert loop._planner._deadline_s == np.inf
+    for tick in range(40):
+        if tick == 0:
+            loop._begin()
+        loop.tick(tick)
+    assert loop.plans and loop.plans[0].first_s == pytest.approx(loop.plans[0].sent_s - 0.1)

@@ -12,19 +12,24 @@ give the same episode, as far as a planner does not look at the processor's cloc
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from diffusion_control import parameters, safety, tracking
+from diffusion_control import parameters
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.episode import EPISODE_S, Episode
 from diffusion_control.evaluation.expert import ScriptedExpert
-from diffusion_control.evaluation.ideal import IdealSimulation, IdealTracker
 from diffusion_control.evaluation.kept_run import KeptRun
+from diffusion_control.evaluation.loop_parts import (
+    admission_of,
+    monitor_of,
+    simulation_of,
+    tracker_of,
+)
 from diffusion_control.evaluation.loop_truth import Judged, judge_episode, sent
 from diffusion_control.evaluation.planner_side import PlannerSide, Seen
 from diffusion_control.evaluation.published_obstacles import ObstacleSet
@@ -34,18 +39,10 @@ from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
-from diffusion_control.safety import (
-    Health,
-    SafetyDecision,
-    SafetyMonitor,
-    SafetyParameters,
-)
-from diffusion_control.simulation.plant import Plant
+from diffusion_control.safety import Health, SafetyDecision
 from diffusion_control.simulation.scene import Scene
-from diffusion_control.simulation.simulation import Simulation
-from diffusion_control.tracking.admission import PlanAdmission
 from diffusion_control.tracking.hand_over import PlanSlots
-from diffusion_control.tracking.protocol import Reference, Tracker
+from diffusion_control.tracking.protocol import Reference
 from diffusion_control.trajectory.trajectory import Trajectory
 
 START_S = 10.0
@@ -72,6 +69,9 @@ class LoopOptions:
         latency_s: Simulated time from observation to plan [s]; None = the planner's period.
         duration_s: Longest episode [s].
         model: Model of a learned planner; '' = the shipped one.
+        planner_parameters: Of the planner, beside those that its node gives it.
+        deadline_s: Processor time that the planner is given [s]; None = the node's.
+        naive: Plans begin at the measured state, see `PlannerSide`, and are adopted as they come.
     """
 
     fallback: str = 'hold'
@@ -81,6 +81,9 @@ class LoopOptions:
     latency_s: float | None = None
     duration_s: float = EPISODE_S
     model: str = ''
+    planner_parameters: dict[str, Any] = field(default_factory=dict)
+    deadline_s: float | None = None
+    naive: bool = False
 
 
 def run_episode(
@@ -127,16 +130,19 @@ class ClosedLoop:
         settings = parameters.defaults('planner')
         self._period_s = 1.0 / float(settings['rate_hz'])  # type: ignore[arg-type]
         latency_s = self._period_s if options.latency_s is None else options.latency_s
+        deadline_s: Any = settings['deadline_s'] if options.deadline_s is None else (
+            options.deadline_s)
         self._planner = PlannerSide(
-            _planner(robot, scene, planner, options.model), latency_s=0.0 if expert else latency_s,
-            deadline_s=None if expert else float(settings['deadline_s']))  # type: ignore[arg-type]
+            _planner(robot, scene, planner, options), latency_s=0.0 if expert else latency_s,
+            deadline_s=None if expert else float(deadline_s), naive=options.naive)
         self._fallback = PlannerSide(
             registry.make_fallback(options.fallback, robot=robot, seed=scene.seed),
             latency_s=latency_s, deadline_s=latency_s)
-        self.simulation = _simulation(robot, scene, options, ideal=self._ideal)
-        self._tracker = _tracker(robot, options, ideal=self._ideal)
-        self._monitor = _monitor(robot, options) if options.safety and not expert else None
-        self._admission = PlanAdmission(robot)
+        self.simulation = simulation_of(robot, scene, options.plant, ideal=self._ideal)
+        self._tracker = tracker_of(robot, options.tracker, ideal=self._ideal)
+        self._monitor = monitor_of(robot, options.fallback) if options.safety and not expert else (
+            None)
+        self._admission = admission_of(robot, naive=options.naive)
         self._slots = PlanSlots()
         self._observer = ObstacleObserver()
         self._start()
@@ -161,6 +167,7 @@ class ClosedLoop:
         self._state_ticks: Counter[str] = Counter()
         self._commands: list[Command] = []
         self._seen: list[ObstacleSet] = []
+        self.plans: list[Command] = []
         self.kept: KeptRun | None = None
 
     @property
@@ -190,9 +197,10 @@ class ClosedLoop:
             self._observe()
         self._take_plans()
         if self.started and number % round(self._period_s / TICK_S) == 0:
-            if not (self._expert and self._slots.select().plan is not None):
+            has_plan = self._expert and self._slots.select().plan is not None
+            if not (has_plan or self._planner.busy):
                 self._planner.ask(self._look())
-            if self._mode == 'fallback':
+            if self._mode == 'fallback' and not self._fallback.busy:
                 self._fallback.ask(self._look())
             self._take_plans()
         command = self._control()
@@ -229,6 +237,7 @@ class ClosedLoop:
             if delivery.plan is not None and self._admit('planner', delivery.plan):
                 self._accepted_s, self._rejected_in_row = self.now_s, 0
                 self._planner.accepted(delivery.plan)
+                self.plans.append(sent(delivery.plan, self.now_s))
             elif delivery.plan is not None:
                 self._rejected_in_row += 1
         for delivery in self._fallback.arrived(self.now_s):
@@ -347,45 +356,13 @@ class ClosedLoop:
             self.goal_index)
 
 
-def _planner(robot: Arm, scene: Scene, name: str, model: str) -> Planner:
+def _planner(robot: Arm, scene: Scene, name: str, options: LoopOptions) -> Planner:
     """Return a planner with the parameters that its node gives it."""
     if name == EXPERT:
         return ScriptedExpert(robot, scene, seed=scene.seed, activation_s=START_S)
-    settings = {**parameters.defaults('planner'), 'model': model}
+    settings = {**parameters.defaults('planner'), 'model': options.model}
     if 'model' not in registry.parameters_of(name):
         settings.pop('model')
-    chosen = {**registry.settings_for(name, settings), 'seed': scene.seed}
+    chosen = {**registry.settings_for(name, settings), 'seed': scene.seed,
+              **options.planner_parameters}
     return registry.make(name, robot=robot, **chosen)
-
-
-def _simulation(
-    robot: Arm, scene: Scene, options: LoopOptions, *, ideal: bool
-) -> Simulation:
-    """Return the simulator, or one without physics for ideal tracking."""
-    kind = IdealSimulation if ideal else Simulation
-    plant = 'nominal' if ideal else options.plant
-    return kind(
-        robot, scene=scene, plant=Plant.make(plant, seed=scene.seed, links=robot.dof),
-        seed=scene.seed, record=True)
-
-
-def _tracker(robot: Arm, options: LoopOptions, *, ideal: bool) -> Tracker:
-    """Return the tracker with the parameters that its node gives it."""
-    if ideal:
-        return IdealTracker(robot)
-    settings = parameters.defaults('tracker')
-    names = ('warm_start', 'braking_fraction', 'command_delay_s', 'observer')
-    chosen: dict[str, Any] = {
-        name: value for name, value in settings.items()
-        if name.startswith('mpc.') or name in names}
-    return tracking.make(
-        options.tracker, robot=robot, dt_s=chosen.pop('mpc.dt_s'), **chosen)
-
-
-def _monitor(robot: Arm, options: LoopOptions) -> SafetyMonitor:
-    """Return the safety monitor with the parameters that its node gives it."""
-    known = {field.name for field in fields(SafetyParameters)} - {'command_out_type'}
-    chosen: dict[str, Any] = {
-        name: value for name, value in parameters.defaults('safety').items()
-        if name.replace('.', '_') in known}
-    return safety.make(robot, **{**chosen, 'fallback_type': options.fallback})

@@ -83,11 +83,15 @@ class PlannerSide:
         planner: Planner or fallback.
         latency_s: Simulated time from question to arrival [s].
         deadline_s: Processor time it is given; None = its own [s].
+        naive: Plan from the state as it was measured, as if the plan were there at once.
     """
 
-    def __init__(self, planner: Planner, *, latency_s: float, deadline_s: float | None) -> None:
+    def __init__(
+        self, planner: Planner, *, latency_s: float, deadline_s: float | None, naive: bool = False,
+    ) -> None:
         """Begin with nothing asked."""
         self._planner, self._latency_s, self._deadline_s = planner, latency_s, deadline_s
+        self._naive = naive
         self._waiting: list[Delivery] = []
         self._previous: Trajectory | None = None
         self._accepted: Trajectory | None = None
@@ -100,6 +104,11 @@ class PlannerSide:
         """Drop the plan that would be kept and what is on its way (the goal has changed)."""
         self._previous = self._accepted = None
         self._waiting.clear()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way: until then the planner is at work."""
+        return bool(self._waiting)
 
     def ask(self, seen: Seen) -> None:
         """Plan from where the robot will be when the plan arrives."""
@@ -131,14 +140,17 @@ class PlannerSide:
         """Return the question, from the state predicted for the start of the plan.
 
         The tracker's motion predicts it, unless the plan that was accepted last has not begun:
-        then that plan will be followed by that time. A robot that is stopped stands.
+        then that plan will be followed by that time. A robot that is stopped stands. A naive
+        side does not predict: it plans from here and now.
         """
-        start_s = seen.now_s + self._latency_s + DELIVERY_S
+        start_s = seen.now_s if self._naive else seen.now_s + self._latency_s + DELIVERY_S
         rest = np.zeros_like(seen.state.position)
         start = Sample(seen.state.position, rest, rest)
         accepted = self._accepted
         begins = accepted is not None and accepted.start_s >= seen.now_s
-        if accepted is not None and begins and not seen.stopped:
+        if self._naive and not seen.stopped:
+            start = Sample(seen.state.position, seen.state.velocity, rest)
+        elif accepted is not None and begins and not seen.stopped:
             start = accepted.sample(start_s)
         elif seen.motion is not None and not seen.stopped:
             start = seen.motion.sample(start_s)
