@@ -15,6 +15,8 @@ import pytest
 from inference_world import card as plain_card
 from learning_world import cards, panda
 from learning_world import model as tiny_model
+from scipy.interpolate import BSpline
+from test_learning_features import weights
 from test_planners_plan import PILLAR, check_motion, problem_of, replan, turned
 
 from diffusion_control import cli, inference, planners, robots
@@ -34,6 +36,7 @@ NAMES = ('diffuser', 'hybrid')
 MISSING = [name for name in ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'safetensors')
            if importlib.util.find_spec(name) is None]
 SIGMA = 12  # column of a table
+KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
 SHIPPED = sorted(
     path.parent for path in (Path(__file__).resolve().parents[1] / 'models').glob('*/card.json'))
 Array = Any
@@ -84,11 +87,13 @@ class Watched:
         self.inner, self.clock, self.takes_s = planner.network.chain.sampler, clock, takes_s
         self.card, self.info, self.tables = self.inner.card, self.inner.info, []
         self.motions: list[int] = []
+        self.begins: list[Array] = []
         planner.network.chain.sampler = self
 
     def run(self, inputs: Mapping[str, Array], num_inference_steps: int) -> dict[str, Array]:
         self.tables.append(np.array(inputs['table']))
         self.motions.append(len(inputs['x']))
+        self.begins.append(np.array(inputs['x'], dtype=float))
         if self.clock is not None:
             self.clock.now += self.takes_s * num_inference_steps
         outputs: dict[str, Array] = self.inner.run(inputs, num_inference_steps)
@@ -243,6 +248,30 @@ def test_levels_and_evaluations_of_cold_warm_and_blocked_questions(folder: Path)
     planner.plan(replan(panda(), plan, at, [in_the_way_of(plan)]))
     levels = [float(table[0, SIGMA]) for table in watched.tables]
     assert levels[0] == pytest.approx(0.7) and 1.0 in levels
+
+
+def test_a_warm_start_is_the_kept_plan_with_noise_on_it(folder: Path) -> None:
+    """The mean of many beginnings, decoded with the card's numbers, is the plan."""
+    planner = make('diffuser', folder, seed=3, num_warm_samples=1500)
+    plan = planner.plan(problem_of(panda())).trajectory
+    watched = Watched(planner)
+    planner.plan(replan(panda(), plan, plan.start_s, [PILLAR]))
+    begin, level = watched.begins[0], watched.tables[0][0, SIGMA]
+    assert begin.shape == (1500, 8, 7) and level == pytest.approx(0.4)
+    np.testing.assert_allclose(begin.std(0), level, atol=0.05)
+    code = {name: np.array(value) for name, value in cards(folder)['normaliser'][
+        'residual'].items()}
+    start, goal = plan.position[0], plan.position[-1]
+    line = start + weights()[1:-1, None] * (goal - start)
+    free = line + code['mean'] + code['deviation'] * (
+        code['factor'] @ begin.mean(0) / (1.0 - level))
+    ends = [np.repeat(end[None], 3, 0) for end in (start, goal)]
+    shares = np.linspace(0.0, 1.0, 60)
+    way = BSpline(KNOTS, np.concatenate([ends[0], free, ends[1]]), 3)(shares)
+    wanted = plan.sample_many(plan.start_s + shares * plan.times_s[-1])[0]
+    straight = BSpline(KNOTS, np.concatenate([ends[0], line, ends[1]]), 3)(shares)
+    assert np.abs(wanted - straight).max() > 0.2, 'it goes around'
+    assert np.abs(way - wanted).max() < 0.06
 
 
 @pytest.mark.parametrize('name', NAMES)
