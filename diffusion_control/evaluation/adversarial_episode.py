@@ -19,7 +19,7 @@ from diffusion_control.evaluation.loop_truth import judge_episode
 from diffusion_control.evaluation.monitor_loop import MonitorLoop
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.robots.arm import Arm
-from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.safety import SafetyMonitor, SafetyParameters
 from diffusion_control.safety.verify import Surroundings, Verification, Verifier
 from diffusion_control.simulation.plant import Plant
@@ -32,6 +32,7 @@ ARRANGEMENTS = (FULL, OFF, FILTER, TAIL)
 START_S, SETTLE_S, DURATION_S = 10.0, 0.5, 5.0
 MOST_DELAY_S = 0.03
 MOVERS = 2
+FIRST_M = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Indifferent(Verifier):
 
 
 def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
-    """Return a generated scene, easy or hard, with two movers that turn."""
+    """Return a generated scene, easy or hard, with two movers that turn, at first clear of it."""
     scene = generate_scene(robot, 700_000 + seed, 'hard' if seed % 3 == 0 else 'easy')
     standing = [o for o in scene.obstacles if not o.velocity_m_s.any()]
     centre = robot.tool_pose(np.asarray(scene.start_rad))[0]
@@ -114,9 +115,13 @@ def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
             continue
         direction = random.normal(size=3)
         speed = random.uniform(0.2, 0.5)
-        movers.append(Obstacle(
+        mover = Obstacle(
             'sphere', (float(random.uniform(0.05, 0.1)),), place, key=f'mover/{len(movers)}',
-            velocity_m_s=direction * speed / np.linalg.norm(direction), may_move=True))
+            velocity_m_s=direction * speed / np.linalg.norm(direction), may_move=True)
+        near, _ = robot.collision.clearance(
+            np.asarray(scene.start_rad), ObstacleArrays.pack((mover,)))
+        if near >= FIRST_M:
+            movers.append(mover)
     return replace(scene, obstacles=(*standing, *movers))
 
 

@@ -7,8 +7,8 @@ A motion q(t), t in [0, T], is verified if it ends at rest, if for every joint a
 
 (the robot's unscaled limits, positions 5 mrad inside; q is piecewise cubic, so q'' is linear and
 q' quadratic between knots and their extremes are known), and if on a 10 ms grid, and until
-`settle_s` after the motion's end, because a drive creeps to its last set-point (by then at a few
-millimetres a second, so movers are taken to go on as they were seen),
+`settle_s` after the motion's end, because a drive creeps to its last set-point (in the second half
+of it at a few millimetres a second, so movers are taken to go on as they were seen by then),
 
     d(q(t_k), O(t_k + age + delay)) - arc_k / 2 >= margin + deviation
 
@@ -48,6 +48,8 @@ Array = NDArray[np.float64]
 
 GRID_S = 0.01
 SETTLE_PARTS = 4
+TURN_SHARE = 0.5
+"""Of `settle_s`: how long after the motion's end a mover may still turn."""
 RELATIVE_TOLERANCE = 1e-6
 NOT_WORSE_M = 1e-4
 
@@ -201,8 +203,9 @@ class Verifier:
             bounds.margin_m + around.deviation_m, bounds.own_margin_m + around.deviation_m,
             NOT_WORSE_M)
         late_s, spread_s = around.late(bounds.command_delay_s)
+        settle_s = TURN_SHARE * bounds.settle_s if moving_s > 0.0 else 0.0
         return self._collision.reach_clearance(
-            position, grid + late_s, around.obstacles, turning_s=moving_s + late_s,
+            position, grid + late_s, around.obstacles, turning_s=moving_s + settle_s + late_s,
             speed_m_s=bounds.obstacles_max_speed_m_s,
             acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
             velocity_error_m_s=bounds.obstacles_velocity_error_m_s, spread_s=spread_s,
