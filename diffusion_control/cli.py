@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,7 +44,7 @@ app = typer.Typer(
 RUNS = Path('runs')
 TASKS = ('arm',)
 AUTO = 'auto'
-BENCHES = ('safety',)
+BENCHES = ('inference', 'safety')
 
 for verb, example in (
     (data, 'data generate --scenes 8000 --out data/arm_panda'),
@@ -169,7 +169,7 @@ def evaluate(
         from diffusion_control.planners.models import resolve
         from diffusion_control.robots import load
         result = evaluate_arm(EvaluateArmOptions(
-            robot_config=robot_config, planner=resolve(planner, load(robot_config)),
+            robot_config=robot_config, planner=resolve(planner, load(robot_config), model),
             peers=peers(peer), fallback=fallback, episodes=episodes, jobs=jobs, resume=resume,
             scenes=scenes, tier=tier, plant=plant, tracker=tracker, safety=safety == 'on',
             latency_ms=latency_ms, keep_runs=keep_runs, model=model, untrained=untrained,
@@ -177,9 +177,9 @@ def evaluate(
     return console.finish(result, json)
 
 
-@app.command(epilog='Example: diffusion_control bench safety --quick')
+@app.command(epilog='Example: diffusion_control bench inference --quick')
 def bench(
-    what: Annotated[str, typer.Argument(metavar='WHAT', help='safety')],
+    what: Annotated[str, typer.Argument(metavar='WHAT', help='inference or safety')],
     robot: Robot = 'arm',
     robot_config: RobotConfig = 'panda',
     quick: Annotated[
@@ -188,7 +188,10 @@ def bench(
     jobs: Jobs = 1,
     episodes: Annotated[int | None, typer.Option(
         '--episodes', metavar='N', min=1,
-        help='Adversarial episodes of each arrangement; default 1000 and 300.')] = None,
+        help='Episodes of each arrangement; default of safety 1000 and 300 adversarial ones, of '
+        'inference 120 and 100 closed loops.')] = None,
+    model: Annotated[str, typer.Option(
+        '--model', metavar='DIR', help='Model of bench inference; default the shipped one.')] = '',
     seed: Seed = 0,
     out: Out = RUNS,
     json: Json = False,
@@ -196,12 +199,23 @@ def bench(
     """Measure a part of the system against its bounds."""
     check_choice('WHAT', what, BENCHES)
     check_choice('--robot', robot, ROBOTS)
+    if model and what != 'inference':
+        raise ConfigurationError(
+            f'bench {what} takes no model', where='--model', value=model, allowed='none')
     with console.output(json):
+        from diffusion_control.evaluation.bench_inference import (
+            BenchInferenceOptions,
+            bench_inference,
+        )
         from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
         from diffusion_control.evaluation.host import commit_of_code
-        result = bench_safety(BenchSafetyOptions(
-            robot_config=robot_config, quick=quick, resume=resume, jobs=jobs, episodes=episodes,
-            seed=seed, out=out, commit=commit_of_code()))
+        common: dict[str, Any] = {
+            'robot_config': robot_config, 'quick': quick, 'resume': resume, 'jobs': jobs,
+            'episodes': episodes, 'seed': seed, 'out': out, 'commit': commit_of_code()}
+        if what == 'inference':
+            result = bench_inference(BenchInferenceOptions(**common, model=model))
+        else:
+            result = bench_safety(BenchSafetyOptions(**common))
     return console.finish(result, json)
 
 

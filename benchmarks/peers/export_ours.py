@@ -10,38 +10,13 @@ of steps. Prints one line of JSON: {name, torch, parameters}.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from diffusion_control.diffusion.denoisers import DENOISERS, make_denoiser
-from diffusion_control.diffusion.export import export_sampler
-from diffusion_control.diffusion.graph_step import STATE, SamplerStep, StepSpec
-
-AXES = {'batch': 'B', 'rows': 'K'}
-
-
-def tensors(values: Any) -> dict[str, Any]:
-    """Return inputs or outputs of a graph as a card has them."""
-    return {value.name: {'dtype': 'float32', 'shape': [
-        size.dim_value or AXES[size.dim_param] for size in value.type.tensor_type.shape.dim]}
-        for value in values}
-
-
-def card(graph: Any, model: bytes, channels: int, seed: int) -> dict[str, Any]:
-    """Return the card of a model that was never trained."""
-    unmeasured = dict.fromkeys(
-        ('value', 'sem', 'episodes', 'expert', 'random', 'untrained'))
-    return {
-        'sha256': hashlib.sha256(model).hexdigest(), 'inputs': tensors(graph.input),
-        'outputs': tensors(graph.output), 'state': {name: f'{name}_out' for name in STATE},
-        'joint_names': [f'joint{i + 1}' for i in range(channels)], 'normaliser': {},
-        'rate_hz': 10.0, 'train_command': ' '.join(sys.argv), 'data_seed': seed,
-        'commit': 'untrained', 'score': {'task': 'none', **unmeasured}}
+from diffusion_control.diffusion.denoisers import DENOISERS
+from diffusion_control.diffusion.random_model import write_random
 
 
 def arguments() -> argparse.Namespace:
@@ -61,18 +36,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Write the folder."""
     asked = arguments()
-    torch.manual_seed(asked.seed)
-    network = make_denoiser(asked.name, asked.horizon, asked.channels, asked.condition,
-                            width=asked.width, factors=asked.factors)
-    exported = export_sampler(SamplerStep(
-        network, StepSpec(asked.horizon, asked.channels, asked.condition)))
-    model = exported.SerializeToString()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    (asked.folder / 'model.onnx').write_bytes(model)
-    (asked.folder / 'card.json').write_text(
-        json.dumps(card(exported.graph, model, asked.channels, asked.seed)), encoding='utf-8')
-    print(json.dumps({'name': asked.name, 'torch': torch.__version__,
-                      'parameters': sum(p.numel() for p in network.parameters())}))
+    parameters = write_random(
+        asked.folder, asked.name, horizon=asked.horizon, channels=asked.channels,
+        condition=asked.condition, width=asked.width, factors=asked.factors, seed=asked.seed)
+    print(json.dumps({'name': asked.name, 'torch': torch.__version__, 'parameters': parameters}))
 
 
 if __name__ == '__main__':

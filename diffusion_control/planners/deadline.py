@@ -3,7 +3,7 @@
 
 Every answer ends with its motions being ranked, all of them, and one or more being judged. What
 comes before may be cut short, these may not: with r and j the times that ranking and judging one
-motion took of late, the last call for other work on N motions is until - 1.3 (N r + j): no two
+motion took of late, the last call for other work on N motions is until - 1.5 (N r + j): no two
 runs take the same time.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 Clock = Callable[[], float]
 DRAW, RANK, JUDGE = 'draw', 'rank', 'judge'
-FORGET, SPARE = 0.8, 1.3
+FORGET, SPARE = 0.97, 1.5
 
 
 @dataclass

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.carry_over import carry_over
-from diffusion_control.planners.deadline import FORGET, Clock, Deadline
+from diffusion_control.planners.deadline import Clock, Deadline
 from diffusion_control.planners.goal_configurations import GoalConfigurations
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
@@ -25,6 +25,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 KEPT_TOLERANCE = 0.5
+FORGET = 0.8
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class SplinePlanner:
                 f'planner {self.name} plans for arms', where='planner.type', value=robot.kind,
                 allowed='a robot of kind arm')
         self.robot, self.clock = robot, clock
+        self.due = Deadline(clock)
         self.values: Any = read_parameters(self.parameters_type, self.name, params)
         self.reset(seed)
 
@@ -136,7 +138,6 @@ class SplinePlanner:
         self.seed = seed
         self.generator = np.random.default_rng(seed)
         self.searched, self.finishing_s = 0.0, 0.0
-        self.due = Deadline(self.clock)
         self._source = ''
         self.goals = GoalConfigurations(self.robot, seed=seed)
 

@@ -1,0 +1,494 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`bench inference` on a small scale: its parts, what its checks make of rows, what is absent."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from diffusion_control import cli, robots
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation import bench_inference as bench
+from diffusion_control.evaluation import bench_inference_deadlines as deadlines
+from diffusion_control.evaluation import bench_inference_grid as grid
+from diffusion_control.evaluation import bench_inference_loops as loops
+from diffusion_control.evaluation import bench_inference_oracles as oracles
+from diffusion_control.evaluation import bench_inference_peers as peers
+from diffusion_control.evaluation import bench_inference_plans as plans
+from diffusion_control.evaluation.bench_inference_checks import (
+    LOOPS_ASKED,
+    PLANS_ASKED,
+    REQUIRED,
+    judged,
+    result_of,
+)
+from diffusion_control.evaluation.bench_inference_setup import ABSENT, Setup, Task
+from diffusion_control.evaluation.commands import Command
+from diffusion_control.planners.problem import PlanSet
+
+SETUP = Setup('panda', '', '', 'no onnx here')
+CONTRACT = ['latency_vs_best_peer', 'plan16_p99_s', 'warm2_vs_cold20', 'deadlines_met',
+            'prefix_latency_300ms', 'oracles']
+RUNTIME = all(importlib.util.find_spec(name) for name in ('onnxruntime', 'onnx'))
+EXPORTS = RUNTIME and all(importlib.util.find_spec(name) for name in ('torch', 'onnxscript'))
+
+
+def row(part: str, name: str, seed: int = 0, **values: Any) -> dict[str, Any]:
+    return {'part': part, 'name': name, 'seed': seed, 'amount': 1, **values}
+
+
+def plan_row(name: str, wall_s: float = 0.04, lasting: float | None = 3.0,
+             count: int = PLANS_ASKED, **values: Any) -> dict[str, Any]:
+    return row('plans', name, wall_s=[wall_s] * count, cpu_s=[wall_s] * count,
+               success=[lasting is not None] * count, duration_s=[lasting] * count,
+               parameters={}, wall_p50_s=wall_s, wall_p99_s=wall_s, cpu_p50_s=wall_s,
+               cpu_p99_s=wall_s, **values)
+
+
+def deadline_row(ms: int, late: int = 0, **values: Any) -> dict[str, Any]:
+    count = PLANS_ASKED
+    spent = [2.0] * late + [0.5e-3 * ms] * (count - late)
+    return row('deadline', f'{ms} ms', deadline_s=ms / 1000, wall_s=spent, cpu_s=spent,
+               **{'evaluations': [1] * count, 'cost_s': [3.0] * count,
+                  'success': [True] * count, **values}, wall_p50_s=0.1, wall_p99_s=0.1)
+
+
+def loop_rows(part: str, name: str, count: int, missed: int = 0, **values: Any) -> list[Any]:
+    return [row(part, name, seed, success=seed >= missed, plans=10, rejected=0,
+                **{'time_s': 3.0 if seed >= missed else None, 'flips': 0,
+                   'plan_distance_rad': 0.1, 'jerk_rms_rad_s3': 10.0, **values})
+            for seed in range(count)]
+
+
+def checks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    result = result_of(rows, commit='', command='')
+    return {check['name']: check for check in result['checks']}
+
+
+def test_the_required_checks_are_those_of_the_contract() -> None:
+    root = Path(__file__).resolve().parents[1]
+    tables = yaml.safe_load((root / 'test' / 'contract_tables.yaml').read_text(encoding='utf-8'))
+    result = result_of([], commit='', command='')
+    assert list(REQUIRED) == CONTRACT
+    assert list(result) == tables['result_keys'] and result['failed'] == []
+    assert {check['name'] for check in result['checks']} >= set(REQUIRED)
+    assert all(list(check) == tables['check_keys'] and check['ok'] is None
+               for check in result['checks'])
+
+
+@pytest.mark.parametrize(('value', 'n', 'interval', 'ok'), [
+    (0.96, 100, None, True), (0.94, 100, (0.9, 0.99), False), (0.94, 99, (0.9, 0.99), None),
+    (0.94, 99, (0.9, 0.949), False), (0.96, 3, None, None), (None, 100, None, None)])
+def test_few_scenes_fail_only_by_their_whole_interval(
+    value: float | None, n: int, interval: Any, ok: bool | None
+) -> None:
+    assert judged('x', value, 0.95, n, 100, interval, at_least=True).ok is ok
+    if value is not None:
+        turned = None if interval is None else (-interval[1], -interval[0])
+        assert judged('x', -value, -0.95, n, 100, turned).ok is ok
+
+
+@pytest.mark.parametrize(('wall_s', 'count', 'ok'), [
+    (0.049, PLANS_ASKED, True), (0.051, PLANS_ASKED, False), (0.9, PLANS_ASKED - 1, None)])
+def test_the_time_of_sixteen_candidates(wall_s: float, count: int, ok: bool | None) -> None:
+    check = checks([plan_row(plans.IN_50_MS, wall_s, count=count)])['plan16_p99_s']
+    assert (check['ok'], check['value'], check['bound']) == (ok, pytest.approx(wall_s), 0.05)
+    assert check['n'] == count
+
+
+def test_times_without_a_deadline_are_told_and_judged_by_nobody() -> None:
+    found = checks([plan_row(plans.DIFFUSER_16, 9.0), plan_row(plans.DIFFUSER, 9.0)])
+    for name in ('plan16_no_deadline_p99_s', 'plan_no_deadline_p99_s'):
+        assert found[name]['value'] == 9.0 and found[name]['ok'] is None
+
+
+def test_equal_milliseconds_compare_scenes_that_both_solve() -> None:
+    mine, other = plan_row(plans.DIFFUSER), plan_row(plans.EQUAL, lasting=4.0)
+    mine['duration_s'][0], mine['success'][0] = None, False
+    found = checks([mine, other])
+    assert found['equal_ms_duration_ratio']['value'] == pytest.approx(0.75)
+    assert found['equal_ms_duration_ratio']['ok'] is True
+    assert found['equal_ms_success_ratio']['value'] == pytest.approx(1 - 1 / PLANS_ASKED)
+    assert found['equal_ms_success_ratio']['ok'] is False
+    none = checks([plan_row(plans.DIFFUSER, lasting=None), plan_row(plans.EQUAL, lasting=None)])
+    assert none['equal_ms_duration_ratio']['value'] is None
+    assert none['equal_ms_success_ratio']['ok'] is None
+
+
+@pytest.mark.parametrize(('missed', 'count', 'ok'), [
+    (4, LOOPS_ASKED, True), (6, LOOPS_ASKED, False), (1, 4, None), (4, 4, False)])
+def test_two_warm_evaluations_against_twenty_cold_ones(
+    missed: int, count: int, ok: bool | None
+) -> None:
+    found = checks([*loop_rows('warm', 'warm 2', count, missed, flips=1),
+                    *loop_rows('warm', 'cold 20', count, flips=3),
+                    *loop_rows('warm', 'warm 1', count, count)])
+    check = found['warm2_vs_cold20']
+    assert check['value'] == pytest.approx(1 - missed / count)
+    assert check['ok'] is ok and check['n'] == count
+    assert found['warm2_less_cold20_flips']['value'] == pytest.approx(-2.0)
+
+
+def test_scenes_that_only_one_of_them_ran_do_not_count() -> None:
+    found = checks([*loop_rows('warm', 'warm 2', 5), *loop_rows('warm', 'cold 20', 3)])
+    assert found['warm2_vs_cold20']['n'] == 3
+
+
+@pytest.mark.parametrize(('missed', 'jerk', 'value', 'ok'), [
+    (0, 11.9, 1.0, True), (6, 11.9, 0.94, False), (2, 12.1, 0.0, False)])
+def test_latency_keeps_success_and_jerk(
+    missed: int, jerk: float, value: float, ok: bool
+) -> None:
+    found = checks([*loop_rows('prefix', 'frozen 300', LOOPS_ASKED, missed, jerk_rms_rad_s3=jerk),
+                    *loop_rows('prefix', 'frozen 0', LOOPS_ASKED)])
+    check = found['prefix_latency_300ms']
+    assert check['value'] == pytest.approx(value) and check['ok'] is ok
+    assert found['prefix_jerk_ratio']['value'] == pytest.approx(jerk / 10)
+    assert found['prefix_success_ratio']['value'] == pytest.approx(1 - missed / LOOPS_ASKED)
+
+
+@pytest.mark.parametrize(('change', 'broken'), [
+    ({}, None), ({'late': 2}, None), ({'late': 3}, '20 ms: in time'),
+    ({'evaluations': [0, *[1] * 199]}, '20 ms: an evaluation'),
+    ({'cost_s': [3.0, 3.3] * 100}, '10 to 20 ms: cost'),
+    ({'cost_s': [2.9, 3.0] * 100}, None),
+    ({'cost_s': [*[3.0] * 199, 9.0]}, None),
+    ({'success': [*[True] * 195, *[False] * 5]}, '10 to 20 ms: success'),
+    ({'success': [*[True] * 196, *[False] * 4]}, None)])
+def test_what_has_to_hold_of_deadlines(change: dict[str, Any], broken: str | None) -> None:
+    rows = [deadline_row(10), deadline_row(20, **change)]
+    held = deadlines.conditions(rows)
+    assert [name for name, value in held.items() if not value] == ([broken] if broken else [])
+    check = checks(rows)['deadlines_met']
+    assert check['ok'] is (broken is None) and check['n'] == PLANS_ASKED
+    assert check['value'] == pytest.approx(1.0 if broken is None else 1 - 1 / len(held))
+
+
+def test_a_refused_deadline_has_to_say_the_time() -> None:
+    refused = row('deadline', '10 ms', deadline_s=0.01, refused='one evaluation takes 8.1 ms')
+    assert checks([refused, deadline_row(20)])['deadlines_met']['ok'] is True
+    assert checks([{**refused, 'refused': 'no'}, deadline_row(20)])['deadlines_met']['ok'] is False
+    assert checks([refused])['deadlines_met']['ok'] is None
+
+
+def test_oracles_have_to_hold_all_of_them() -> None:
+    good = row('oracle', 'a', value=0.0, bound=1.0, at_least=False, holds=True)
+    assert checks([good])['oracles']['ok'] is True
+    found = checks([good, {**good, 'name': 'b', 'holds': False}])['oracles']
+    assert found['ok'] is False and found['value'] == 0.5 and found['n'] == 2
+
+
+def test_the_oracles_hold_and_notice_a_wrong_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {name.removeprefix('law of ') for name in oracles.ORACLES
+            if name.startswith('law of ')} == set(oracles.SAMPLERS)
+    for name in ('law of ddim', 'order of dpm_solver_pp_2m', 'known values, ddpm',
+                 'guidance scale 0', 'guidance scale 1 is noticed'):
+        assert oracles.consult(SETUP, Task('oracle', name))['holds'], name
+    step = oracles.sampling.step
+
+    def wrong(state: Any, table_row: Any, *others: Any, **more: Any) -> Any:
+        after = step(state, table_row, *others, **more)
+        return replace(after, clean=1.1 * after.clean, x=1.1 * after.x)
+    monkeypatch.setattr(oracles.sampling, 'step', wrong)
+    for name in ('law of ddim', 'order of dpm_solver_pp_2m', 'known values, ddpm'):
+        assert not oracles.consult(SETUP, Task('oracle', name))['holds'], name
+
+
+def test_whole_plans_of_planners_without_a_model() -> None:
+    found = plans.plan_scenes(SETUP, Task('plans', 'straight_line', 40_000, 4))
+    assert len(found['wall_s']) == len(found['success']) == len(found['duration_s']) == 4
+    assert all((lasting is not None) == good for lasting, good in zip(
+        found['duration_s'], found['success'], strict=True))
+    assert found['wall_p50_s'] <= found['wall_p99_s'] and found['parameters'] == {}
+    assert plans.plan_scenes(SETUP, Task('plans', 'untrained 16', 0, 1)) == {
+        ABSENT: 'no onnx here'}
+
+
+def test_scenes_take_turns_between_the_tiers_and_are_of_their_seed() -> None:
+    assert [SETUP.scene(seed).tier for seed in (40_000, 40_001)] == ['easy', 'hard']
+    first, again = SETUP.question(40_003), SETUP.question(40_003)
+    np.testing.assert_array_equal(first.state.position, again.state.position)
+    assert not first.state.velocity.any()
+
+
+def test_a_calibration_meets_a_time_that_is_affine() -> None:
+    def taken(scale: float) -> float:
+        return 0.01 + 0.03 * scale
+    scale = plans.next_scale((1.0, taken(1.0)), (2.0, taken(2.0)), 0.1)
+    assert taken(scale) == pytest.approx(0.1)
+    assert plans.next_scale((1.0, 0.05), (2.0, 0.04), 0.02) == pytest.approx(1.0)
+    assert plans.next_scale((1.0, 0.05), (1.0, 0.05), 1e9) == plans.GREATEST_SCALE
+
+
+class FakePlanner:
+    """A planner that answers at once and is refused deadlines below 20 ms."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.network = SimpleNamespace(draw=lambda: (None, 2))
+
+    def require_deadline(self, deadline_s: float) -> None:
+        if deadline_s < 0.02:
+            raise ConfigurationError('slow', allowed='takes 11.0 ms')
+
+    def reset(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def plan(self, problem: Any, deadline_s: float | None = None) -> PlanSet:
+        self.network.draw()
+        self.network.draw()
+        score = -1000.0 if len(self.seeds) == 2 else -2.5
+        motion: Any = None
+        return PlanSet((motion,), np.array([score]), None if score < -1e2 else 0)
+
+
+def test_deadlines_are_asked_with_a_new_seed_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[FakePlanner] = []
+
+    def make(*arguments: Any, **options: Any) -> FakePlanner:
+        made.append(FakePlanner())
+        return made[-1]
+    monkeypatch.setattr(deadlines.planners, 'make', make)
+    found = deadlines.plan_in_time(SETUP, Task('deadline', '20 ms', 40_000, 3))
+    assert len(set(made[0].seeds)) == 3 and found['evaluations'] == [4, 4, 4]
+    assert found['cost_s'] == [2.5, deadlines.CAP_S, 2.5]
+    assert found['success'] == [True, False, True] and found['deadline_s'] == 0.02
+    other = deadlines.plan_in_time(SETUP, Task('deadline', '50 ms', 40_000, 3))
+    assert not set(made[0].seeds) & set(made[1].seeds) and 'refused' not in other
+    slow = deadlines.plan_in_time(SETUP, Task('deadline', '10 ms', 40_000, 3))
+    assert slow == {'deadline_s': 0.01, 'refused': 'takes 11.0 ms'}
+
+
+def line(first_s: float, last_s: float, sent_s: float, offset: float = 0.0) -> Command:
+    """Return a motion q(t) = t + offset of one joint."""
+    times = np.array([0.0, last_s - first_s])
+    return Command(sent_s, first_s, times, (first_s + offset + times)[:, None])
+
+
+def test_the_distance_of_plans_is_that_of_their_common_future() -> None:
+    first, second = line(0.0, 2.0, 0.0), line(1.0, 3.0, 1.0, offset=0.2)
+    assert loops.plan_distances([first, second]) == pytest.approx([0.2])
+    assert loops.plan_distances([first, line(2.5, 3.0, 2.5)]) == []
+
+
+def test_jerk_is_the_third_difference_since_the_start() -> None:
+    times = np.arange(0.0, 3.0, 0.001)
+    moved = np.where(times < 1.0, 100.0 * times, (times - 1.0) ** 3)
+    assert loops.jerk_rms(times, moved[:, None], 1.0) == pytest.approx(6.0, rel=1e-3)
+    assert loops.jerk_rms(times[:1020], moved[:1020, None], 1.0) is None
+
+
+def test_closed_loops_give_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, 'PLANNER', 'straight_line')
+    monkeypatch.setitem(loops.STARTS, 'warm 2', {'speed_scale': 0.5})
+    monkeypatch.setattr(loops, 'LoopOptions', lambda **values: closed(duration_s=1.0, **values))
+    started = loops.run_start(SETUP, Task('warm', 'warm 2', 42_002))
+    assert set(started) == {'success', 'time_s', 'plans', 'flips', 'rejected',
+                            'plan_distance_rad', 'switches'}
+    late = loops.run_latency(SETUP, Task('prefix', 'naive 300', 42_002))
+    assert set(late) == {'success', 'time_s', 'plans', 'flips', 'rejected', 'jerk_rms_rad_s3'}
+    assert late['jerk_rms_rad_s3'] >= 0.0 and not late['success']
+
+
+def closed(**values: Any) -> Any:
+    from diffusion_control.evaluation.closed_loop import LoopOptions
+    return LoopOptions(**values)
+
+
+class FakeChain:
+    """A chain whose run is noted."""
+
+    def __init__(self) -> None:
+        self.card = SimpleNamespace(inputs={'x': SimpleNamespace(shape=('B', 8, 7))})
+        self.asked: list[tuple[int, int, int]] = []
+
+    def run(self, conditions: Any, noise: Any, evaluations: int) -> None:
+        assert noise.shape[1:] == (8, 7) and len(conditions['goal']) == 1
+        self.asked.append((len(noise), evaluations, len(conditions['condition'])))
+
+
+def test_the_grid_times_every_cell() -> None:
+    chain: Any = FakeChain()
+    found = grid._cells(
+        chain, {'condition': np.zeros((1, 4)), 'goal': np.zeros((1, 4))}, repeats=7)
+    assert [(cell['candidates'], cell['evaluations']) for cell in found['cells']] == [
+        (count, many) for count in (1, 16, 64) for many in (1, 2, 5, 10, 20)]
+    assert {cell['n'] for cell in found['cells']} == {7}
+    assert len(chain.asked) == 15 * (7 + grid.WARM_RUNS)
+    assert all(batch == spread for batch, _, spread in chain.asked)
+    assert set(found['per_evaluation_s']) == {'1', '16', '64'} and found['growth'] > 0
+
+
+def test_without_torch_the_horizons_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid, 'installed', lambda name: name != 'torch')
+    found = grid.time_grid(SETUP, Task('grid', 'horizon 32', 0, 1))
+    assert set(found) == {ABSENT} and 'torch' in found[ABSENT]
+
+
+@pytest.mark.skipif(not EXPORTS, reason='needs torch, onnx, onnxscript, onnxruntime')
+def test_a_network_with_random_weights_is_exported_and_timed(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, values in (('WIDTH', 8), ('EVALUATIONS', (1, 5)), ('CANDIDATES', (1, 2))):
+        monkeypatch.setattr(grid, name, values)
+    found = grid.time_grid(SETUP, Task('grid', 'horizon 16', 0, 1))
+    assert found['network'] == 'temporal_unet' and found['parameters'] > 1000
+    assert len(found['cells']) == 4 and all(cell['wall_p50_s'] > 0 for cell in found['cells'])
+
+
+def shape(ratio: float, **values: Any) -> dict[str, Any]:
+    cell = {'p50_s': 0.01, 'p99_s': 0.02, 'n': 50, 'best_peer': 'lerobot', 'ratio': ratio,
+            'ratio_rounds': [0.3, 0.4]}
+    mine = {'name': 'temporal_unet', 'ours': True, 'parameters_ratio': 1.0,
+            'batch': {'1': cell, '16': {**cell, 'ratio': 9.0}}, **values}
+    return {'horizon': 16, 'absent': {'diffuser': 'source only'},
+            'rows': [mine, {**mine, 'name': 'lerobot', 'ours': False}]}
+
+
+@pytest.mark.parametrize(('worst', 'amount', 'ok'), [
+    (0.49, 20, True), (0.51, 20, False), (0.51, 1, None)])
+def test_the_worst_ratio_at_batch_one_counts(worst: float, amount: int, ok: bool | None) -> None:
+    found = peers.ratios({'shapes': [shape(0.3), shape(worst), shape(0.9, parameters_ratio=0.5)]})
+    assert found['peers_absent'] == {'diffuser': 'source only'} and len(found['cells']) == 4
+    check = checks([{**row('peers', 'all', **found), 'amount': amount}])['latency_vs_best_peer']
+    assert check['value'] == worst and check['ok'] is ok and check['n'] == 100
+
+
+def test_peers_are_absent_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, python = Task('peers', 'all', 0, 1), tmp_path / 'python'
+    monkeypatch.delenv(peers.VARIABLE, raising=False)
+    assert peers.VARIABLE in peers.measure_peers(SETUP, task)[ABSENT]
+    monkeypatch.setenv(peers.VARIABLE, str(python))
+    assert str(python) in peers.measure_peers(SETUP, task)[ABSENT]
+    python.touch()
+    monkeypatch.setattr(peers, 'ROOT', tmp_path)
+    assert 'no checkout' in peers.measure_peers(SETUP, task)[ABSENT]
+    script = tmp_path / peers.SCRIPT
+    script.parent.mkdir()
+    script.write_text('raise SystemExit("no torch at all")')
+    assert 'no torch at all' in peers.measure_peers(SETUP, task)[ABSENT]
+    script.write_text(
+        'import pathlib, sys\n'
+        f'text = {json.dumps(json.dumps({"shapes": [shape(0.4)]}))}\n'
+        'pathlib.Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text)\n')
+    assert peers.measure_peers(SETUP, task)['cells'][0]['ratio'] == 0.4
+    nobody = {'horizon': 16, 'rows': [], 'absent': {'lerobot': 'not there'}}
+    assert 'lerobot: not there' in peers.ratios({'shapes': [nobody]})[ABSENT]
+    assert checks([row('peers', 'all', absent='x')])['latency_vs_best_peer']['ok'] is None
+
+
+def fakes(setup: Setup, task: Task) -> dict[str, Any]:
+    """Return a row of the right form without measuring anything."""
+    made = {
+        'plans': plan_row(task.name, lasting=4.0 if task.name == plans.EQUAL else 3.0),
+        'oracle': row(
+            'oracle', task.name, value=0.0, bound=1.0, at_least=False, holds=True),
+        'deadline': deadline_row(int(task.name.split()[0])) if task.part == 'deadline' else {},
+        'peers': row('peers', 'all', absent='nobody home'),
+        'grid': row('grid', task.name, growth=2.0, memory_mb=100.0, per_evaluation_s={'1': 0.001},
+                    cells=[{'evaluations': 1, 'candidates': 1, 'n': 3, 'wall_p50_s': 0.001,
+                            'wall_p99_s': 0.002}]),
+        'warm': loop_rows('warm', task.name, 1)[0], 'prefix': loop_rows('prefix', task.name, 1)[0]}
+    return {key: value for key, value in made[task.part].items()
+            if key not in ('part', 'name', 'seed', 'amount')}
+
+
+@pytest.fixture
+def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bench.BenchInferenceOptions:
+    model = tmp_path / 'model'
+    model.mkdir()
+    (model / 'card.json').write_text('{"sha256": "abc"}')
+    monkeypatch.setattr(bench.Setup, 'make', lambda *names: Setup('panda', str(model)))
+    monkeypatch.setattr(bench, 'MEASURE', dict.fromkeys(bench.MEASURE, fakes))
+    return bench.BenchInferenceOptions(quick=True, out=tmp_path / 'out', commit='abc')
+
+
+def test_the_bench_runs_all_parts_and_resumes(
+    faked: bench.BenchInferenceOptions, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = bench.bench_inference(faked)
+    assert {check['name'] for check in result['checks']} >= set(REQUIRED)
+    assert result['failed'] == [] and result['commit'] == 'abc'
+    assert {found['part'] for found in result['rows']} == set(bench.MEASURE)
+    printed = capsys.readouterr().out
+    for words in ('one denoising run, shipped', 'whole plans', 'deadlines, a new seed',
+                  'replanning in closed loop', 'frozen prefix', 'closed-form', 'nobody home'):
+        assert words in printed
+    asked: list[str] = []
+
+    def watched(setup: Setup, task: Task) -> dict[str, Any]:
+        asked.append(task.part)
+        return fakes(setup, task)
+    monkeypatch.setattr(bench, 'MEASURE', dict.fromkeys(bench.MEASURE, watched))
+    again = bench.bench_inference(replace(faked, resume=True))
+    assert asked == ['peers'], 'what was absent is tried again, and nothing else'
+    assert json.loads(json.dumps(again['rows'])) == json.loads(json.dumps(result['rows']))
+    asked.clear()
+    more = bench.bench_inference(replace(faked, resume=True, episodes=3))
+    assert asked.count('warm') == len(loops.STARTS) and 'plans' not in asked
+    assert len(more['rows']) > len(result['rows'])
+
+
+def test_rows_of_another_model_are_not_resumed(
+    faked: bench.BenchInferenceOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.bench_inference(faked)
+    monkeypatch.setattr(Setup, 'sha256', 'other')
+    with pytest.raises(ConfigurationError, match='other settings'):
+        bench.bench_inference(replace(faked, resume=True))
+
+
+def test_times_are_taken_by_one_process(
+    faked: bench.BenchInferenceOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, int] = {}
+
+    def tasks(run: Any, wanted: list[Task], jobs: int, *labels: str) -> Any:
+        for task in wanted:
+            seen[task.part] = jobs
+            yield run(task)
+    monkeypatch.setattr(bench, 'run_tasks', tasks)
+    bench.bench_inference(replace(faked, jobs=5))
+    assert seen == {'grid': 1, 'peers': 1, 'plans': 1, 'deadline': 1, 'warm': 5, 'prefix': 5,
+                    'oracle': 5}
+
+
+def test_seeds_are_unseen_and_the_full_bench_asks_for_enough() -> None:
+    tasks = bench._tasks(bench.BenchInferenceOptions())
+    assert all(task.seed == 0 or task.seed >= 40_000 for task in tasks)
+    assert len({task.key for task in tasks}) == len(tasks)
+    assert bench.COMPLETE.plans >= PLANS_ASKED
+    assert min(bench.COMPLETE.starts, bench.COMPLETE.latencies) >= LOOPS_ASKED
+    assert {task.name for task in tasks if task.part == 'deadline'} == {
+        '10 ms', '20 ms', '30 ms', '50 ms', '100 ms'}
+
+
+@pytest.mark.parametrize('arguments', [
+    ['inference', '--model', '/no/such/model'], ['safety', '--model', 'x'], ['tracking'],
+    ['inference', '--robot-config', 'no_such']])
+def test_bad_questions_are_refused(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(['bench', *arguments, '--quick', '--out', str(tmp_path / 'out')]) == 2
+    assert 'Traceback' not in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.skipif(not RUNTIME, reason='needs onnxruntime and onnx')
+def test_the_shipped_model_is_found_and_its_random_twin_is_written(tmp_path: Path) -> None:
+    setup = Setup.make('panda', '', tmp_path)
+    card = json.loads((Path(setup.untrained) / 'card.json').read_text())
+    assert card['untrained'] and card['sha256'] != setup.sha256
+    found = plans.plan_scenes(setup, Task('plans', plans.IN_50_MS, 40_000, 1))
+    assert len(found['wall_s']) == 1 and found['parameters'] == plans.SIXTEEN
+    assert robots.load('panda').name in setup.model
