@@ -95,18 +95,17 @@ class DiffuserPlanner(SplinePlanner):
         Raises:
             ConfigurationError: With the time that was measured.
         """
-        measured_s = min(
-            float(np.percentile(self.network.evaluation_s(
-                *self._home, self.values.num_samples, IN_A_SERIES), 99.0))
-            for _ in range(SERIES))
-        if measured_s > deadline_s / 2:
-            raise ConfigurationError(
-                'the model is too slow here for this deadline', where='planner.deadline_s',
-                value=deadline_s,
-                allowed=f'>= {2 * measured_s:.4f} s: one evaluation for {self.values.num_samples} '
-                        f'motions takes {1e3 * measured_s:.1f} ms (p99)',
-                remedy='a longer planner.deadline_s, a smaller model, or planner.type: '
-                       'training_free')
+        measured_s, count = math.inf, self.values.num_samples
+        for _ in range(SERIES):
+            spent_s = self.network.evaluation_s(*self._home, count, IN_A_SERIES)
+            measured_s = min(measured_s, float(np.percentile(spent_s, 99.0)))
+            if measured_s <= deadline_s / 2:
+                return
+        raise ConfigurationError(
+            'the model is too slow here for this deadline', where='planner.deadline_s',
+            value=deadline_s, allowed=f'>= {2 * measured_s:.4f} s: one evaluation for {count} '
+                                      f'motions takes {1e3 * measured_s:.1f} ms (p99)',
+            remedy='a longer planner.deadline_s, a smaller model, or planner.type: training_free')
 
     def info(self) -> dict[str, Any]:
         """Return name, parameters, and the model that is run."""
