@@ -10,7 +10,6 @@ import pytest
 from learning_world import demonstrations, distances, panda
 from scipy.interpolate import BSpline
 
-from diffusion_control.learning import arm_expert
 from diffusion_control.learning.arm_batches import ArmBatches, Batch, line_of, shortest
 from diffusion_control.learning.data_set import MOST_OBSTACLES, Demonstrations, stack
 from diffusion_control.learning.generate import of_scene
@@ -47,10 +46,8 @@ def obstacles_of(data: Demonstrations, row: int) -> tuple[Obstacle, ...]:
 @pytest.fixture(scope='module')
 def shown() -> Demonstrations:
     """Return what the expert shows in two scenes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arm_expert, 'SEARCH_S', 20.0)
-        return stack([one for seed in (1_000_000, 1_000_002, 1_000_004)
-                      for one in of_scene(panda(), seed)])
+    return stack([one for seed in (1_000_000, 1_000_002, 1_000_004)
+                  for one in of_scene(panda(), seed)])
 
 
 @pytest.fixture(scope='module')

@@ -36,10 +36,8 @@ SHARE = 0.65  # of the limits, which the expert plans with
 
 @pytest.fixture(scope='module')
 def shown() -> dict[int, list[Demonstration]]:
-    """Return what the expert shows in two scenes, on a machine of any speed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arm_expert, 'SEARCH_S', 20.0)
-        return {seed: of_scene(panda(), seed) for seed in SCENES}
+    """Return what the expert shows in two scenes."""
+    return {seed: of_scene(panda(), seed) for seed in SCENES}
 
 
 def spline_of(found: Demonstration) -> BSpline:
@@ -112,9 +110,8 @@ def test_the_motions_of_a_scene_differ(shown: dict[int, list[Demonstration]]) ->
 
 
 def test_the_same_seed_gives_the_same_bytes(
-    shown: dict[int, list[Demonstration]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shown: dict[int, list[Demonstration]], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(arm_expert, 'SEARCH_S', 20.0)
     write_part(tmp_path / 'a', 'part_001000000', stack(shown[1_000_000]))
     part = Part('panda', 1_000_000, 1, tmp_path / 'b')
     assert generate.write_demonstrations(part) == len(shown[1_000_000])
@@ -130,7 +127,7 @@ def test_an_unsolvable_question_is_not_shown() -> None:
     inside = (Obstacle('sphere', (0.1,), tool),)
     question = Question(1, 'easy', panda().home_rad, goal, ObstacleArrays.pack(inside))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arm_expert, 'SEARCH_S', 0.05)
+        patch.setattr(arm_expert, 'SEARCH_CHECKS', 1000)
         assert not arm_expert.demonstrate(panda(), question, inside, count=2, seed=0)
 
 

@@ -47,6 +47,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     (['demo', '--robot', 'base'], 'allowed: arm'),
     (['demo', '--planner', 'training_fre'], "did you mean 'training_free'?"),
     (['demo', '--planner', 'safediffuser'], 'training_free'),
+    (['demo', '--planner', 'diffuser', '--robot-config', 'ur5'], 'docs/learning.md'),
     (['demo', '--fallback', 'library'], 'classical'),
     (['demo', '--inject', 'planer_kill@5s'], "did you mean 'planner_kill'?"),
     (['demo', '--inject', 'planner_kill'], 'NAME@TIMEs'),

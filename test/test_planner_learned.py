@@ -530,3 +530,13 @@ def test_a_shipped_model_is_what_its_card_says_and_plans(name: str) -> None:
     answer = planners.make(kind, robot=robot, model=folder, seed=1).plan(problem)
     assert answer.best is not None
     check_motion(robot, problem, answer.trajectory)
+
+
+def test_auto_is_the_trained_planner_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, 'installed', lambda name: True)
+    assert models.resolve('auto', panda()) == 'diffuser'
+    assert models.resolve('auto', robots.load('ur5')) == 'training_free'
+    assert models.resolve('auto', robots.load('ur5'), 'models/mine') == 'diffuser'
+    assert models.resolve('multi_start', panda()) == 'multi_start'
+    monkeypatch.setattr(models, 'installed', lambda name: False)
+    assert models.resolve('auto', panda()) == 'training_free'

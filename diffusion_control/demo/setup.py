@@ -79,6 +79,8 @@ def prepare(options: DemoOptions) -> Setup:
     robot = robots.load(options.robot_config)
     options = replace(options, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
+    if 'model' in planners.parameters_of(options.planner):
+        planners.make(options.planner, robot=robot)  # a model that cannot run is refused here
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
     plant.check(robot.dof)

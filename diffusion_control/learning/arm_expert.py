@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 MARGIN_M, OWN_MARGIN_M = 0.015, 0.005
 SLACK_M = 0.002
 SPEED_SCALE = 0.65
-SEARCH_S = 0.5
+SEARCH_CHECKS = 50_000
 SEARCHES = 3
 DRAWN, KEPT = 512, 48
 POLISHED, STEPS = 48, 30
@@ -90,7 +90,8 @@ def _searched(robot: Any, world: World, question: Question, seed: int) -> Array 
         return bool(to_obstacles >= near and to_itself >= own)
 
     path = find_path(
-        robot.limits, question.start, question.goal[None], valid, time_s=SEARCH_S, seed=seed)
+        robot.limits, question.start, question.goal[None], valid, seed=seed,
+        checks=SEARCH_CHECKS)
     if path is None:
         return None
     way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])

@@ -64,7 +64,7 @@ class PlannerNode(ControlNode):
         """Load the robot, make the planner, compile its kernels."""
         self.robot = load_robot(self, self.settings)
         self.robot.collision.warm_up()
-        kind = resolve(self.settings['type'], self.robot)
+        kind = resolve(self.settings['type'], self.robot, self.settings['model'])
         self.planner = planners.make(
             kind, robot=self.robot,
             **{'seed': self.settings['seed'], **planners.settings_for(kind, self.settings)})

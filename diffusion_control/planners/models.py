@@ -37,13 +37,16 @@ def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
         remedy='train one (docs/learning.md), or set planner.type: training_free')
 
 
-def resolve(name: str, robot: Any) -> str:
+def resolve(name: str, robot: Any, model: str = '') -> str:
     """Return the planner's name; `auto` is the trained one if it can run for this robot.
 
-    That needs a shipped model of the robot and ONNX Runtime; otherwise it is `training_free`.
+    That needs ONNX Runtime and a shipped model of the robot, or that a model is given; otherwise
+    it is `training_free`.
     """
     if name != AUTO:
         return name
+    if model:
+        return TRAINED
     model = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
     return TRAINED if model.exists() and installed('onnxruntime') else UNTRAINED
 

@@ -27,8 +27,8 @@ util.setLogLevel(util.LogLevel.LOG_NONE)
 
 
 def find_path(
-    limits: JointLimits, start: Array, goals: Array, valid: Valid, *, time_s: float, seed: int,
-    smooth: bool = True,
+    limits: JointLimits, start: Array, goals: Array, valid: Valid, *, seed: int,
+    time_s: float | None = None, checks: int = 0, smooth: bool = True,
 ) -> Array | None:
     """Return way-points [W, n] from the start to one of the goals, or None.
 
@@ -37,14 +37,17 @@ def find_path(
         start: Configuration [n].
         goals: Configurations [K, n]; any of them will do.
         valid: Says whether a configuration is free.
-        time_s: Longest time of the search [s]; the simplification comes on top.
         seed: Seed of OMPL's random numbers.
+        time_s: Longest time of the search [s]; the simplification comes on top. None: `checks`.
+        checks: Most configurations that the search looks at; equal seeds then give equal paths on
+            every machine.
         smooth: Round the corners (each change is checked for collisions).
     """
     util.RNG.setSeed(seed % (2**31 - 2) + 1)
     space = _space(limits, start, goals)
     setup = geometric.SimpleSetup(space)
-    setup.setStateValidityChecker(_checker(valid, len(start)))
+    counted = _Counted(valid)
+    setup.setStateValidityChecker(_checker(counted, len(start)))
     information = setup.getSpaceInformation()
     information.setStateValidityCheckingResolution(STEP_RAD / space.getMaximumExtent())
     setup.setStartState(_state(space, start))
@@ -55,7 +58,8 @@ def find_path(
     planner = geometric.RRTConnect(information)
     planner.setRange(RANGE_RAD)
     setup.setPlanner(planner)
-    setup.solve(time_s)
+    enough = base.PlannerTerminationCondition(lambda: counted.calls >= checks)
+    setup.solve(enough if time_s is None else time_s)
     if not setup.haveExactSolutionPath():
         return None
     setup.simplifySolution()
@@ -64,6 +68,17 @@ def find_path(
         geometric.PathSimplifier(information).smoothBSpline(path, SMOOTHING_ROUNDS, 0.005)
     path.interpolate(max(int(np.ceil(path.length() / SPACING_RAD)), 3) + 1)
     return np.array([[state[k] for k in range(len(start))] for state in path.getStates()])
+
+
+class _Counted:
+    """A validity check that counts its calls."""
+
+    def __init__(self, valid: Valid) -> None:
+        self._valid, self.calls = valid, 0
+
+    def __call__(self, position: Array) -> bool:
+        self.calls += 1
+        return self._valid(position)
 
 
 def _space(limits: JointLimits, start: Array, goals: Array) -> Any:
