@@ -47,7 +47,6 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     (['demo', '--robot', 'base'], 'allowed: arm'),
     (['demo', '--planner', 'training_fre'], "did you mean 'training_free'?"),
     (['demo', '--planner', 'safediffuser'], 'training_free'),
-    (['demo', '--planner', 'diffuser', '--robot-config', 'ur5'], 'docs/learning.md'),
     (['demo', '--fallback', 'library'], 'classical'),
     (['demo', '--inject', 'planer_kill@5s'], "did you mean 'planner_kill'?"),
     (['demo', '--inject', 'planner_kill'], 'NAME@TIMEs'),
@@ -262,3 +261,11 @@ def test_any_text_is_a_range_of_seeds_or_refused(text: str) -> None:
         assert first >= 0 and after >= 0
     except ConfigurationError as error:
         assert 'A:B' in error.allowed
+
+
+def test_a_planner_without_a_model_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(['demo', '--planner', 'diffuser', '--robot-config', 'ur5']) == 2
+    printed = capsys.readouterr().err
+    assert 'docs/learning.md' in printed and 'Traceback' not in printed

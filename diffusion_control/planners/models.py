@@ -47,8 +47,8 @@ def resolve(name: str, robot: Any, model: str = '') -> str:
         return name
     if model:
         return TRAINED
-    model = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
-    return TRAINED if model.exists() and installed('onnxruntime') else UNTRAINED
+    shipped = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
+    return TRAINED if shipped.exists() and installed('onnxruntime') else UNTRAINED
 
 
 def require_robot(card: ModelCard, robot: Any, where: Path) -> None:
