@@ -77,7 +77,7 @@ def test_position_samples_are_c_one_period_ahead(params: dict[str, object]) -> N
         np.testing.assert_allclose(decision.sample.position, ahead.position, atol=1e-12)
         np.testing.assert_allclose(decision.sample.velocity, ahead.velocity, atol=1e-9)
     assert decision.state == 'NOMINAL' and np.abs(stream.dq).max() > 1.0
-    assert decision.tail_s == pytest.approx(0.22)
+    assert decision.tail_s == pytest.approx(0.27)
 
 
 def test_velocity_samples_integrate_to_c_and_correct_drift() -> None:
@@ -108,7 +108,7 @@ def test_a_short_silence_of_a_freezing_receiver_delays_c() -> None:
     np.testing.assert_allclose(at(delayed, now_s)[0], frozen, atol=1e-9)
     long = output.after_silence(motion, last_s, last_s + 1.0)
     np.testing.assert_allclose(long.position, np.tile(frozen, (2, 1)))
-    assert output.tail_s(0.3) == pytest.approx(0.22) and output.tail_s(0.0) == 0.0
+    assert output.tail_s(0.3) == pytest.approx(0.27) and output.tail_s(0.0) == 0.0
 
 
 def test_a_trajectory_receiver_goes_on_in_silence() -> None:

@@ -288,6 +288,21 @@ def test_a_mover_that_arrives_while_the_robot_creeps_to_its_end_is_refused(arm: 
     assert short.ok and long.reason == 'obstacle'
 
 
+def test_a_mover_may_turn_while_the_robot_creeps(arm: Arm) -> None:
+    velocity = np.zeros(7)
+    velocity[0] = -0.6
+    motion = swing(arm, velocity, hold_s=0.3)
+    end = arm.tool_pose(motion.position[-1])[0]
+    mover = Obstacle('sphere', (0.05,), end + np.array([0.0, 0.0, 0.9]), may_move=True)
+    around = Surroundings(ObstacleArrays.pack((mover,)), 0.0)
+    at_once, later = (
+        Verifier(arm, replace(PARAMETERS, settle_s=settle_s)).verify(motion, around)
+        for settle_s in (0.0, 0.25))
+    end_s = at_once.moving_s + PARAMETERS.command_delay_s
+    turned_m = 0.5 * 2.0 * ((end_s + 0.1)**2 - end_s**2)
+    assert at_once.h_min - later.h_min > 0.9 * turned_m > 0.05
+
+
 def test_a_set_point_stays_away_from_the_position_limits(arm: Arm) -> None:
     velocity = np.zeros(7)
     velocity[0] = 0.3

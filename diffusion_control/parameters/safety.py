@@ -56,7 +56,7 @@ SAFETY: tuple[Parameter, ...] = (
         'command_delay_s', 'float', 0.01,
         'Time from publishing a command until the robot moves by it.', 's', 0.0, 0.2),
     Parameter(
-        'settle_s', 'float', 0.3,
+        'settle_s', 'float', 0.25,
         'Time after the end of a motion in which the robot creeps to its set-point: until then '
         'no obstacle may arrive that goes on as it was seen.', 's', 0.0, 0.5, read_only=False),
     Parameter(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-DROOP_RAD = 5e-3
-"""How far inside the position limits set-points stay: a drive may sag below its set-point."""
+DROOP_RAD = 8e-3
+"""How far inside the position limits set-points stay: a drive sags below or runs past its set-point."""
 
 
 @dataclass(frozen=True)

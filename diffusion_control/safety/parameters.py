@@ -96,7 +96,7 @@ class SafetyParameters:
     separation_reaction_s: float = 0.1
     separation_intrusion_m: float = 0.1
     command_delay_s: float = 0.01
-    settle_s: float = 0.3
+    settle_s: float = 0.25
     command_out_type: str = 'joint_trajectory'
     command_interface: str = 'position'
     accept_no_timeout: bool = False

@@ -5,10 +5,10 @@ A motion q(t), t in [0, T], is verified if it ends at rest, if for every joint a
 
     lower <= q <= upper,   |q'| <= v_max,   |q''| <= a_max
 
-(the robot's unscaled limits, positions 5 mrad inside; q is piecewise cubic, so q'' is linear and
+(the robot's unscaled limits, positions 8 mrad inside; q is piecewise cubic, so q'' is linear and
 q' quadratic between knots and their extremes are known), and if on a 10 ms grid, and until
-`settle_s` after the motion's end, because a drive creeps to its last set-point (in the second half
-of it at a few millimetres a second, so movers are taken to go on as they were seen by then),
+`settle_s` after the motion's end, because a drive creeps to its last set-point (after two fifths
+of it at millimetres a second, so movers are taken to go on as they were seen by then),
 
     d(q(t_k), O(t_k + age + delay)) - arc_k / 2 >= margin + deviation
 
@@ -48,7 +48,7 @@ Array = NDArray[np.float64]
 
 GRID_S = 0.01
 SETTLE_PARTS = 4
-TURN_SHARE = 0.5
+TURN_SHARE = 0.4
 """Of `settle_s`: how long after the motion's end a mover may still turn."""
 RELATIVE_TOLERANCE = 1e-6
 NOT_WORSE_M = 1e-4
