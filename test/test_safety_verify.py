@@ -293,7 +293,7 @@ def test_a_mover_may_turn_while_the_robot_creeps(arm: Arm) -> None:
     velocity[0] = -0.6
     motion = swing(arm, velocity, hold_s=0.3)
     end = arm.tool_pose(motion.position[-1])[0]
-    mover = Obstacle('sphere', (0.05,), end + np.array([0.0, 0.0, 0.9]), may_move=True)
+    mover = Obstacle('sphere', (0.05,), end + np.array([0.0, 0.0, 0.3]), may_move=True)
     around = Surroundings(ObstacleArrays.pack((mover,)), 0.0)
     at_once, later = (
         Verifier(arm, replace(PARAMETERS, settle_s=settle_s)).verify(motion, around)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 DROOP_RAD = 8e-3
-"""How far inside the position limits set-points stay: a drive sags below or runs past its set-point."""
+"""How far inside the position limits set-points stay: a drive sags below them, or runs past."""
 
 
 @dataclass(frozen=True)
