@@ -309,6 +309,20 @@ def test_at_the_goal_no_network_is_asked(name: str, folder: Path) -> None:
     np.testing.assert_allclose(q, goal, atol=1e-12)
 
 
+def test_the_last_bit_of_a_plan_has_the_source_of_that_plan(folder: Path) -> None:
+    planner, goal = make('diffuser', folder, seed=6), turned(panda(), 0.6)
+    first = planner.plan(PlanningProblem(
+        RobotState(turned(panda(), 0.0), np.zeros(7), 0.0), Goal(joints_rad=goal)))
+    assert first.source == 'diffusion' and first.trajectory is not None
+    there = RobotState(goal - 0.005, np.zeros(7), first.trajectory.end_s + 1.0)
+    last = PlanningProblem(there, Goal(joints_rad=goal), previous=first.trajectory)
+    assert planner.plan(last).source == 'diffusion'
+    elsewhere = PlanningProblem(
+        RobotState(goal + 0.595, np.zeros(7), there.stamp_s), Goal(joints_rad=goal + 0.6),
+        previous=first.trajectory)
+    assert planner.plan(elsewhere).source == 'straight_line'
+
+
 def test_a_pose_goal_is_reached(folder: Path) -> None:
     goal = Goal(
         position_m=np.array([0.4, -0.35, 0.45]), quaternion=np.array([1.0, 0.0, 0.0, 0.0]))

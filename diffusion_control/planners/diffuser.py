@@ -114,8 +114,7 @@ class DiffuserPlanner(SplinePlanner):
     def propose(self, request: Request, until: float) -> Pool:
         """Draw motions, keep the cheapest, refine them."""
         if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
-            return replace(
-                request.lines(1), origin=np.full(1, len(self.sources) - 1, dtype=np.int64))
+            return self._last_bit(request)
         reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
         pool = self.screen(request, self.drawn(request, until - reserve_s))
         self.searched = self.clock()
@@ -124,6 +123,19 @@ class DiffuserPlanner(SplinePlanner):
         return polish(
             request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps,
             due=self.due)
+
+    def _last_bit(self, request: Request) -> Pool:
+        """Return the line to a goal that the robot is at.
+
+        It holds the end of the plan that led here, and so has its source; without such a plan it
+        is a straight line, because no network proposed it.
+        """
+        line, previous = request.lines(1), request.problem.previous
+        led_here = previous is not None and bool(
+            np.abs(previous.position[-1] - line.goal[0]).max() < AT_GOAL_RAD)
+        known = self.sources.index(self._source) if self._source in self.sources else None
+        origin = known if led_here and known is not None else len(self.sources) - 1
+        return replace(line, origin=np.full(1, origin, dtype=np.int64))
 
     def drawn(self, request: Request, until: float) -> Pool:
         """Return motions out of the network, with their durations."""
