@@ -31,7 +31,8 @@ from diffusion_control.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / 'diffusion_control' / 'diffusion'
-WITH_TORCH = {'conditioning', 'denoisers', 'ema', 'export', 'graph_step', 'loss', 'value'}
+WITH_TORCH = {'conditioning', 'denoisers', 'ema', 'export', 'graph_step', 'loss',
+              'random_model', 'value'}
 WITH_ONNX = {'scan'}
 SAMPLERS = 'diffusion_control.diffusion.samplers'
 

@@ -173,6 +173,7 @@ def test_loss_weights() -> None:
     assert weight('output') == pytest.approx([(0.8 / 0.6)**2, (0.1 / 0.99)**2])
     assert weight('sample') == [1.0, 1.0]
     assert weight('snr') == weight('output')
+    assert weight('inverse') == pytest.approx([1 / 0.7, 1 / 1.09])
     assert weight('output', 'sample') == [1.0, 1.0]
     assert DiffusionLoss(linear_schedule(), Prediction(), 'min_snr').weight(
         np.array([0.9999]), np.array([0.01])).tolist() == [5.0]
@@ -180,7 +181,7 @@ def test_loss_weights() -> None:
     assert DiffusionLoss(EdmSchedule(), Prediction('edm', 0.5)).weight(
         np.ones(2), sigma).tolist() == pytest.approx(
             ((sigma**2 + 0.25) / (sigma * 0.5)**2).tolist())
-    assert set(WEIGHTINGS) == {'output', 'sample', 'snr', 'min_snr'}
+    assert set(WEIGHTINGS) == {'output', 'sample', 'snr', 'min_snr', 'inverse'}
 
 
 def test_known_values_cost_nothing_and_are_shown() -> None:

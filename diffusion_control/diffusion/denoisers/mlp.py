@@ -40,8 +40,6 @@ class ResidualMlp(nn.Module):
             nn.LayerNorm(width, elementwise_affine=False) for _ in range(depth))
         self.blocks = nn.ModuleList(mlp(width, width) for _ in range(depth))
         self.last, self.out = nn.LayerNorm(width), nn.Linear(width, horizon * channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """Return the output [B, H, D] at motions [B, H, D], times [B] or [1], condition [B, C]."""
