@@ -223,10 +223,10 @@ def test_json_of_a_demo_is_that_of_its_own_run(
 
 
 def test_ctrl_c_of_a_real_process_is_130() -> None:
-    code = ('import os, signal, sys\n'
+    code = ('import os, signal, sys, time\n'
             'from diffusion_control import cli\n'
             'import diffusion_control.demo as demo\n'
-            'demo.run = lambda options: os.kill(os.getpid(), signal.SIGINT)\n'
+            'demo.run = lambda options: (os.kill(os.getpid(), signal.SIGINT), time.sleep(30))\n'
             "sys.exit(cli.run(['demo']))")
     done = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
