@@ -22,10 +22,12 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 PICKLES = {'pickle', 'dill', 'joblib', 'cloudpickle', 'marshal', 'shelve'}
 
 # room -> the rooms it may import from, besides its own; the free rooms may import any
-BASE = {'errors', 'share', 'robots', 'trajectory', 'parameters', 'console', 'solvers'}
+BASE = {'errors', 'share', 'whole_file', 'robots', 'trajectory', 'parameters', 'console',
+        'solvers'}
 MAY_IMPORT = {
     'errors': set(),
     'share': {'errors'},
+    'whole_file': set(),
     'parameters': {'errors'},
     'console': {'errors'},
     'solvers': {'errors'},

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from diffusion_control.inference import packages
 from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCORE_KEYS
 from diffusion_control.inference.verify import verify
+from diffusion_control.whole_file import written_whole
 
 Array32 = NDArray[np.float32]
 LEAST_WEIGHTS = 16
@@ -53,19 +53,14 @@ def write_untrained(model_dir: str | Path, out: Path, *, seed: int = 0) -> Path:
                 tensor.CopyFrom(onnx.numpy_helper.from_array(new, tensor.name))
     data = model.SerializeToString(deterministic=True)
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / MODEL_FILE, data)
+    with written_whole(out / MODEL_FILE) as waiting:
+        waiting.write_bytes(data)
     card = json.loads((verified.folder / CARD_FILE).read_text(encoding='utf-8'))
     card |= {'sha256': hashlib.sha256(data).hexdigest(), 'files': {}, 'untrained': True,
              'score': dict.fromkeys(SCORE_KEYS)}
-    _write(out / CARD_FILE, json.dumps(card).encode())
+    with written_whole(out / CARD_FILE) as waiting:
+        waiting.write_text(json.dumps(card), encoding='utf-8')
     return out
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole: several processes may write the same one at once."""
-    waiting = path.with_name(f'.{path.name}.{os.getpid()}')
-    waiting.write_bytes(data)
-    waiting.replace(path)
 
 
 def _graphs(graph: Any, onnx: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCHEMA_VERSION, SCORE_KEYS
+from diffusion_control.whole_file import written_whole
 
 AXES = {'batch': 'B', 'rows': 'K', 'obstacles': 'N'}
 DTYPES = {TensorProto.FLOAT: 'float32', TensorProto.INT64: 'int64'}
@@ -45,9 +46,8 @@ def write_model(
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write a card, whole or not at all."""
-    waiting = folder / f'.{CARD_FILE}.tmp'
-    waiting.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
-    waiting.replace(folder / CARD_FILE)
+    with written_whole(folder / CARD_FILE) as waiting:
+        waiting.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
 
 
 def set_score(folder: Path, score: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from diffusion_control.diffusion.ema import Ema
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.learning.settings import TrainSettings, check_settings
 from diffusion_control.planners.motion_code import MotionCode
+from diffusion_control.whole_file import written_whole
 
 MOMENTS = ('exp_avg', 'exp_avg_sq', 'step')
 FORMAT = 1
@@ -50,10 +51,9 @@ def save(
         'format': FORMAT, 'settings': asdict(settings), 'progress': asdict(progress),
         'code': code.as_dict(), 'ema_updates': ema.updates, 'about': about})
     path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_suffix('.tmp')
-    save_file({name: value.contiguous() for name, value in tensors.items()}, waiting,
-              metadata={'diffusion_control': text})
-    waiting.replace(path)
+    with written_whole(path) as waiting:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, waiting,
+                  metadata={'diffusion_control': text})
 
 
 @dataclass(frozen=True)

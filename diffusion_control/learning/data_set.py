@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.learning.demonstration import Demonstration
 from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.whole_file import written_whole
 
 Array = NDArray[np.float64]
 MOST_OBSTACLES = 16
@@ -105,12 +106,11 @@ def stack(found: Sequence[Demonstration]) -> Demonstrations:
 def write_part(folder: Path, name: str, part: Demonstrations) -> None:
     """Write one part; a half-written file is never left under its name."""
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = folder / f'.{name}.tmp.npz'
     arrays = {f.name: getattr(part, f.name) for f in fields(part)}
-    np.savez_compressed(waiting, **{
-        key: value.astype(np.float32) if value.dtype == np.float64 else value
-        for key, value in arrays.items()})
-    waiting.replace(folder / f'{name}.npz')
+    with written_whole(folder / f'{name}.npz') as waiting:
+        np.savez_compressed(waiting, **{
+            key: value.astype(np.float32) if value.dtype == np.float64 else value
+            for key, value in arrays.items()})
 
 
 def write_about(folder: Path, about: dict[str, Any]) -> None:

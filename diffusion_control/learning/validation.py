@@ -17,9 +17,10 @@ import numpy as np
 from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_episode
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.learning.export_model import ExportOptions, export
+from diffusion_control.planners.models import TRAINED
+from diffusion_control.whole_file import written_whole
 
 FIRST_SEED = 500_000
-PLANNER = 'diffuser'
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def validate(robot: Any, file: Path, scenes: int) -> Score:
         for index in range(scenes):
             tier = ('easy', 'hard')[index % 2]
             scene = generate_scene(robot, FIRST_SEED + index, tier)
-            episode = run_episode(robot, scene, PLANNER, options)
+            episode = run_episode(robot, scene, TRAINED, options)
             found.append((episode.success, episode.time_s))
     times = [time for success, time in found if success and time is not None]
     return Score(
@@ -62,9 +63,7 @@ def keep_best(robot: Any, last: Path, best: Path, scenes: int, score: float | No
     """Validate a checkpoint, copy it where it is better than `score`, return the better score."""
     found = validate(robot, last, scenes).value
     if score is None or found > score:
-        waiting = best.with_suffix('.tmp')
-        waiting.write_bytes(last.read_bytes())
-        waiting.replace(best)
+        with written_whole(best) as waiting:
+            waiting.write_bytes(last.read_bytes())
         return found
     return score
-
