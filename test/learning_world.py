@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from diffusion_control import robots
 from diffusion_control.evaluation.scene_geometry import signed_distance
@@ -15,6 +17,8 @@ from diffusion_control.learning.data_set import Demonstrations, stack, write_abo
 from diffusion_control.learning.demonstration import Demonstration, Question
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 
+MISSING = [name for name in ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'safetensors')
+           if importlib.util.find_spec(name) is None]
 TURN = np.array([0.0, 0.0, np.sin(0.3), np.cos(0.3)])
 TILT = np.array([0.2, -0.4, 0.1, 0.0]) + np.array([0.0, 0.0, 0.0, np.sqrt(1 - 0.21)])
 OBSTACLES = (
@@ -103,3 +107,12 @@ def model(folder: Path, **settings: Any) -> Path:
     """Return the folder of a tiny model that was trained and exported; needs torch and onnx."""
     from diffusion_control.learning.export_model import ExportOptions, export
     return export(ExportOptions(trained(folder, **settings), folder / 'model'))
+
+
+def exported_model(folder: Path) -> Path:
+    """Return a tiny model that was trained and exported; skip where that cannot be done."""
+    if MISSING:
+        pytest.skip(f'{", ".join(MISSING)}: not installed (extras `train`, `cpu`)')
+    import torch
+    torch.set_num_threads(1)
+    return model(folder, collision_weight=0.0)

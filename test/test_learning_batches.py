@@ -10,11 +10,12 @@ import pytest
 from learning_world import demonstrations, distances, panda
 from scipy.interpolate import BSpline
 
-from diffusion_control.learning.arm_batches import ArmBatches, Batch, line_of, shortest
+from diffusion_control.learning.arm_batches import ArmBatches, Batch, shortest
 from diffusion_control.learning.data_set import MOST_OBSTACLES, Demonstrations, stack
 from diffusion_control.learning.generate import of_scene
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.trajectory.spline import straight
 
 KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
 SHAPES = {1: 'sphere', 2: 'box', 3: 'cylinder'}
@@ -73,7 +74,7 @@ def test_turned_and_reversed_answers_are_as_clear_as_they_were(
     robot = panda()
     batch, _ = batches.draw(0, 0, 12)
     data = batch.chosen
-    decoded = batches.code.decode(batch.code, line_of(data.start, data.goal))
+    decoded = batches.code.decode(batch.code, straight(data.start, data.goal))
     np.testing.assert_allclose(decoded, data.free, atol=1e-4)
     assert len({source_of(shown, batch, row)[1] for row in range(12)}) == 2
     for row in range(12):
@@ -164,7 +165,7 @@ def test_only_the_shortest_of_a_scene_are_kept() -> None:
 
 def test_the_line_between_start_and_goal() -> None:
     start, goal = np.zeros((1, 7)), np.arange(7.0)[None]
-    line = line_of(start, goal)
+    line = straight(start, goal)
     assert line.shape == (1, 8, 7)
     way = way_of(start[0], line[0], goal[0], 400)
     share = way[:, 1]

@@ -25,10 +25,11 @@ from scipy.interpolate import BSpline  # noqa: E402
 from diffusion_control import cli  # noqa: E402
 from diffusion_control.errors import ConfigurationError  # noqa: E402
 from diffusion_control.learning import checkpoint, training  # noqa: E402
-from diffusion_control.learning.arm_batches import ArmBatches, line_of  # noqa: E402
+from diffusion_control.learning.arm_batches import ArmBatches  # noqa: E402
 from diffusion_control.learning.collision_penalty import CollisionPenalty  # noqa: E402
 from diffusion_control.learning.settings import TrainSettings  # noqa: E402
 from diffusion_control.robots.obstacles import Obstacle  # noqa: E402
+from diffusion_control.trajectory.spline import straight  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
@@ -68,7 +69,7 @@ class Penalty:
         self.code = ArmBatches(panda(), demonstrations(30), seed=0).code
         self.penalty = CollisionPenalty(panda(), self.code, self.data, 2)
         random = np.random.default_rng(4)
-        coded = self.code.encode(self.data.free, line_of(self.data.start, self.data.goal))
+        coded = self.code.encode(self.data.free, straight(self.data.start, self.data.goal))
         self.codes = np.repeat(coded, 2, 0) + 0.3 * random.normal(size=(6, 8, 7))
 
     def by_hand(self, codes: Any) -> Any:
@@ -79,7 +80,7 @@ class Penalty:
         for row, code in enumerate(codes):
             question = row // 2
             start, goal = data.start[question], data.goal[question]
-            share = line_of(np.zeros((1, 1)), np.ones((1, 1)))[0]
+            share = straight(np.zeros((1, 1)), np.ones((1, 1)))[0]
             free = start + share * (goal - start) + self.code.mean + self.code.deviation * (
                 self.code.factor @ code)
             spline = BSpline(KNOTS, np.concatenate(

@@ -211,4 +211,4 @@ def test_choices_agree_with_the_library() -> None:
     built_in = set(planners.registry.FALLBACKS)
     assert set(parameters.find('fallback', 'type').choices) == built_in
     assert parameters.find('planner', 'type').default == models.AUTO
-    assert {models.TRAINED, models.UNTRAINED} <= set(planners.available())
+    assert {models.TRAINED, models.TRAINING_FREE} <= set(planners.available())

@@ -7,9 +7,8 @@ loops, which may run side by side. The rows go to `rows.jsonl` as they come.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,10 @@ from diffusion_control.evaluation.bench_inference_setup import (
     Task,
 )
 from diffusion_control.evaluation.bench_inference_table import print_result
+from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
-from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.evaluation.workers import warm_robot
 
 MEASURE: dict[str, Callable[[Setup, Task], Row]] = {
     GRID: time_grid, PEERS: measure_peers, PLANS: plan_scenes, DEADLINE: plan_in_time,
@@ -78,32 +78,14 @@ QUICK = Amount(10, (32,), 1, 10, 2, 2)
 
 
 @dataclass(frozen=True)
-class BenchInferenceOptions:
-    """What to run.
+class BenchInferenceOptions(BenchOptions):
+    """What to run; `episodes` are the scenes of each closed loop, `seed` is added to all seeds.
 
     Attributes:
-        robot_config: Name in config/robots, or a file.
         model: Folder or name of the model; '' = the shipped one.
-        quick: Less of everything, in under three minutes.
-        resume: Keep the rows that `out` already has.
-        jobs: Processes side by side; times are always taken by one alone.
-        episodes: Scenes of each closed loop instead of the usual number.
-        seed: Added to the seeds of all scenes.
-        out: Folder of the results.
-        commit: Version of the code, for the result.
-        command: Command line, for the result.
     """
 
-    robot_config: str = 'panda'
     model: str = ''
-    quick: bool = False
-    resume: bool = False
-    jobs: int = 1
-    episodes: int | None = None
-    seed: int = 0
-    out: Path = Path('runs')
-    commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
 
     def amount(self) -> Amount:
         """Return how much is run."""
@@ -133,11 +115,8 @@ def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:
     wanted = _tasks(options)
     left = [task for task in wanted if ABSENT in store.rows.get(task.key, {ABSENT: ''})]
     run = partial(run_task, setup)
-    timed = [task for task in left if task.part not in SIDE_BY_SIDE]
-    others = [task for task in left if task.part in SIDE_BY_SIDE]
-    for tasks, jobs in ((timed, 1), (others, options.jobs)):
-        for row in run_tasks(run, tasks, jobs, 'bench inference', 'rows'):
-            store.add([row])
+    make_rows(store, run, left, lambda task: task.part not in SIDE_BY_SIDE, jobs=options.jobs,
+              label='bench inference', unit='rows')
     rows = [store.rows[task.key] for task in wanted]
     result: dict[str, Any] = finite(result_of(
         rows, commit=options.commit, command=options.command))

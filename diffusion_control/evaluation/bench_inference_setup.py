@@ -15,13 +15,13 @@ from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_robot
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
-from diffusion_control.planners.models import model_directory
+from diffusion_control.planners.models import TRAINED, model_directory
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.scene import Scene
 
-PLANNER = 'diffuser'
+PLANNER = TRAINED
 GRID, PEERS, PLANS, DEADLINE, WARM, PREFIX, ORACLE = (
     'grid', 'peers', 'plans', 'deadline', 'warm', 'prefix', 'oracle')
 TIERS = ('easy', 'hard')

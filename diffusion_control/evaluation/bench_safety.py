@@ -7,9 +7,8 @@ monitor on and off, and thread times. The rows go to `rows.jsonl` as they come.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from diffusion_control.evaluation.adversarial_episode import (
     TAIL,
     run_adversarial,
 )
+from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
 from diffusion_control.evaluation.bench_safety_checks import result_of
 from diffusion_control.evaluation.bench_safety_table import print_result
 from diffusion_control.evaluation.closed_loop import EXPERT, TICK_S, ClosedLoop, LoopOptions
@@ -30,7 +30,7 @@ from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.safety_timing import Timing, time_monitor
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.evaluation.workers import warm_robot
 
 ADVERSARIAL, GOAL, TIMING = 'adversarial', 'goal', 'timing'
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
@@ -58,30 +58,8 @@ QUICK = Amount({FULL: 12, OFF: 12, FILTER: 4, TAIL: 4}, 3, 600)
 
 
 @dataclass(frozen=True)
-class BenchSafetyOptions:
-    """What to run.
-
-    Attributes:
-        robot_config: Name in config/robots, or a file.
-        quick: Less of everything, in under three minutes.
-        resume: Keep the rows that `out` already has.
-        jobs: Processes side by side; times are always taken by one alone.
-        episodes: Adversarial episodes of each arrangement instead of the usual number.
-        seed: Seed of the first episode.
-        out: Folder of the results.
-        commit: Version of the code, for the result.
-        command: Command line, for the result.
-    """
-
-    robot_config: str = 'panda'
-    quick: bool = False
-    resume: bool = False
-    jobs: int = 1
-    episodes: int | None = None
-    seed: int = 0
-    out: Path = Path('runs')
-    commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+class BenchSafetyOptions(BenchOptions):
+    """What to run; `episodes` are the adversarial ones of each arrangement."""
 
     def amount(self) -> Amount:
         """Return how much is run."""
@@ -126,11 +104,8 @@ def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
     wanted = _tasks(options)
     left = [task for task in wanted if (task.part, task.name, task.seed) not in store.rows]
     run = partial(run_task, options.robot_config)
-    timed = [task for task in left if task.part == TIMING]
-    others = [task for task in left if task.part != TIMING]
-    for tasks, jobs in ((timed, 1), (others, options.jobs)):
-        for row in run_tasks(run, tasks, jobs, 'bench safety', 'runs'):
-            store.add([row])
+    make_rows(store, run, left, lambda task: task.part == TIMING, jobs=options.jobs,
+              label='bench safety', unit='runs')
     rows = [store.rows[task.part, task.name, task.seed] for task in wanted]
     result: dict[str, Any] = finite(result_of(
         rows, commit=options.commit, command=options.command, quick=options.quick))

@@ -27,7 +27,7 @@ from diffusion_control.evaluation.workers import run_tasks, warm_robot
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
-from diffusion_control.planners.models import model_directory
+from diffusion_control.planners.models import TRAINED, model_directory
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
@@ -249,5 +249,5 @@ def _untrained(options: EvaluateArmOptions, robot: Arm, folder: Path) -> Path:
     """Return the judged planner's model with random weights, made once."""
     out = folder / UNTRAINED
     if not (out / CARD_FILE).exists():
-        write_untrained(model_directory(options.model, 'diffuser', robot), out)
+        write_untrained(model_directory(options.model, TRAINED, robot), out)
     return out

@@ -79,8 +79,9 @@ class DenoisingChain:
         if math.isfinite(until_s) and self.longest_s > 0.0:
             evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
         table = table_of(self.card, evaluations, start=start)
+        rows = rows32(table)
         inputs = {**conditions, **self._inputs(table.alpha, table.sigma, noise, plan),
-                  'table': rows32(table),
+                  'table': rows,
                   'fresh_noise': np.zeros((evaluations, *noise.shape), np.float32)}
         if improve is None and math.isinf(until_s):
             outputs = self.sampler.run(inputs, evaluations)
@@ -91,7 +92,7 @@ class DenoisingChain:
                 return outputs
             after = sampling.amended(
                 sampling.State(*(outputs[f'{name}_out'] for name in MOTION)),
-                rows32(table)[row], improve(outputs['clean_out']))
+                rows[row], improve(outputs['clean_out']))
             return {**outputs, 'x_out': after.x, 'base_out': after.base, 'clean_out': after.clean}
 
         done = run_stepwise(

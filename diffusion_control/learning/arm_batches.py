@@ -17,7 +17,7 @@ from diffusion_control.learning.data_set import MOST_OBSTACLES, Demonstrations
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD
-from diffusion_control.trajectory.spline import smoothness
+from diffusion_control.trajectory.spline import straight
 
 Array = NDArray[np.float64]
 TURNED_SHARE = 0.9
@@ -46,13 +46,6 @@ def shortest(data: Demonstrations, ratio: float) -> Demonstrations:
     return data.take(data.duration <= ratio * least[index])
 
 
-def line_of(start: Array, goal: Array) -> Array:
-    """Return the free points of the straight motions [N, F, n] between starts and goals [N, n]."""
-    weight = smoothness().line[:, None]
-    line: Array = start[:, None] + (goal - start)[:, None] * weight
-    return line
-
-
 class ArmBatches:
     """Draws batches; equal step and rank give equal batches.
 
@@ -67,7 +60,7 @@ class ArmBatches:
         self._lower = float(robot.limits.lower_rad[0]) + LIMIT_INSET_RAD
         self._upper = float(robot.limits.upper_rad[0]) - LIMIT_INSET_RAD
         self.features = ArmFeatures(robot)
-        residual = data.free - line_of(data.start, data.goal)
+        residual = data.free - straight(data.start, data.goal)
         backwards = residual[:, ::-1]
         self.code = MotionCode.fit(np.concatenate([residual, backwards]))
 
@@ -76,7 +69,7 @@ class ArmBatches:
         generator = np.random.default_rng([self._seed, step, rank])
         chosen = self._data.take(generator.integers(0, len(self._data), count))
         chosen = self._turned(_reversed(chosen, generator), generator)
-        code = self.code.encode(chosen.free, line_of(chosen.start, chosen.goal))
+        code = self.code.encode(chosen.free, straight(chosen.start, chosen.goal))
         return Batch(self._inputs(chosen), code, chosen), generator
 
     def _turned(self, data: Demonstrations, generator: np.random.Generator) -> Demonstrations:

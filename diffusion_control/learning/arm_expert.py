@@ -14,20 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.learning.demonstration import Demonstration, Question
+from diffusion_control.planners.path_checks import PathChecks
 from diffusion_control.planners.path_search import find_path
 from diffusion_control.planners.problem import PlanningProblem, Start
-from diffusion_control.planners.selection import Pool, candidates, polish
+from diffusion_control.planners.selection import Pool, by_cost, candidates, polish
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
-from diffusion_control.trajectory.spline import FIXED, fit
-from diffusion_control.trajectory.trajectory import Trajectory
+from diffusion_control.trajectory.spline import fit_at_rest
 
 Array = NDArray[np.float64]
 MARGIN_M, OWN_MARGIN_M = 0.015, 0.005
-SLACK_M = 0.002
 SPEED_SCALE = 0.65
 SEARCH_CHECKS = 50_000
 SEARCHES = 3
@@ -57,7 +56,7 @@ def demonstrate(
     splines = SplineProblem(world, begin, robot.limits.scaled(SPEED_SCALE))
     problem = PlanningProblem(
         RobotState(question.start, rest), Goal(joints_rad=question.goal), obstacles)
-    searched = [_searched(robot, world, question, seed + k) for k in range(SEARCHES)]
+    searched = [_searched(world, obstacles, question, seed + k) for k in range(SEARCHES)]
     ways = np.array([free for free in searched if free is not None])
     if not len(ways):
         return []
@@ -67,40 +66,29 @@ def demonstrate(
     pool = first.join(polish(splines, pool, count=POLISHED, steps=STEPS))
     best = candidates(splines, pool, problem, count=3 * count)
     free = [found for found in best if found.judgement.free][:count]
-    return [Demonstration(question, _points(found.motion), found.duration_s) for found in free]
+    return [Demonstration(question, fit_at_rest(found.motion.position), found.duration_s)
+            for found in free]
 
 
 def _drawn(splines: SplineProblem, question: Question, generator: np.random.Generator) -> Pool:
     """Return the cheapest of many smooth random motions."""
     goal = np.repeat(question.goal[None], DRAWN, 0)
     free = splines.clip(splines.line(goal) + splines.noise(generator, (DRAWN,)))
-    points, duration = splines.fit_duration(free, goal, np.full(DRAWN, LONG_S))
-    best = np.argsort(splines.cost(points, duration), kind='stable')[:KEPT]
-    return Pool(free[best], goal[best], duration[best])
+    _, duration = splines.fit_duration(free, goal, np.full(DRAWN, LONG_S))
+    pool = Pool(free, goal, duration)
+    return pool.take(by_cost(splines, pool)[:KEPT])
 
 
-def _searched(robot: Any, world: World, question: Question, seed: int) -> Array | None:
+def _searched(
+    world: World, obstacles: tuple[Obstacle, ...], question: Question, seed: int
+) -> Array | None:
     """Return the free points of a spline along a path that was searched, or None."""
-    collision, scene = robot.collision, world.standing
-    ends = np.array([collision.clearance(q, scene) for q in (question.start, question.goal)])
-    near, own = np.minimum(ends.min(0) - SLACK_M, [MARGIN_M + SLACK_M, OWN_MARGIN_M + SLACK_M])
-
-    def valid(position: Array) -> bool:
-        to_obstacles, to_itself = collision.clearance(position, scene)
-        return bool(to_obstacles >= near and to_itself >= own)
-
+    checks = PathChecks(world, obstacles, question.start)
     path = find_path(
-        robot.limits, question.start, question.goal[None], valid, seed=seed,
-        checks=SEARCH_CHECKS)
+        world.robot.limits, question.start, question.goal[None], checks.valid(question.goal),
+        seed=seed, until=lambda: checks.count >= SEARCH_CHECKS)
     if path is None:
         return None
     way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     even = np.linspace(0.0, way[-1], SAMPLES)
-    samples = np.stack([np.interp(even, way, column) for column in path.T], axis=1)
-    return fit(samples, np.repeat(path[:1], FIXED, 0), np.repeat(path[-1:], FIXED, 0))
-
-
-def _points(motion: Trajectory) -> Array:
-    """Return the free control points of a spline motion."""
-    way = motion.position
-    return fit(way, np.repeat(way[:1], FIXED, 0), np.repeat(way[-1:], FIXED, 0))
+    return fit_at_rest(np.stack([np.interp(even, way, column) for column in path.T], axis=1))

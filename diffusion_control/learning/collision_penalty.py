@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffusion_control.learning.arm_batches import line_of
 from diffusion_control.learning.data_set import Demonstrations
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import FREE
-from diffusion_control.trajectory.spline import FIXED, basis
+from diffusion_control.trajectory.spline import FIXED, basis, straight
 
 Array = NDArray[np.float64]
 SAMPLES = 24
@@ -51,7 +50,7 @@ class CollisionPenalty:
     def evaluate(self, clean: Array) -> tuple[Array, Array]:
         """Return penalties [B r] and their gradients [B r, F, n]."""
         data, repeats = self.questions, self.repeats
-        line = np.repeat(line_of(data.start, data.goal), repeats, 0)
+        line = np.repeat(straight(data.start, data.goal), repeats, 0)
         free = self.code.decode(clean, line)
         ends = [np.repeat(end[:, None], FIXED, 1).repeat(repeats, 0)
                 for end in (data.start, data.goal)]

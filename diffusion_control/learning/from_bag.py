@@ -19,7 +19,7 @@ from diffusion_control.evaluation.run_data import RunData, load_run
 from diffusion_control.learning.data_set import MOST_OBSTACLES, stack, write_about, write_part
 from diffusion_control.learning.demonstration import Demonstration, Question
 from diffusion_control.robots.obstacles import ObstacleArrays
-from diffusion_control.trajectory.spline import FIXED, fit
+from diffusion_control.trajectory.spline import fit_at_rest
 
 Array = NDArray[np.float64]
 AT_REST_RAD_S = 1e-2
@@ -74,6 +74,6 @@ def _demonstration(
     way = plan.position_at(np.linspace(plan.first_s, plan.last_s, SAMPLES))
     if np.abs(way - way[0]).max() < LEAST_WAY_RAD:
         return None
-    free = fit(way, np.repeat(way[:1], FIXED, 0), np.repeat(way[-1:], FIXED, 0))
+    free = fit_at_rest(way)
     question = Question(index, 'bag', way[0], way[-1], ObstacleArrays.pack(standing))
     return Demonstration(question, free, plan.last_s - plan.first_s)

@@ -50,11 +50,11 @@ class GenerateOptions:
     """
 
     robot_config: str = 'panda'
-    scenes: int = 7000
+    scenes: int = 8000
     seed: int = 0
     jobs: int = 1
     resume: bool = False
-    out: Path = Path('data/arm')
+    out: Path = Path('data/arm_panda')
     commit: str = ''
 
 
@@ -136,5 +136,3 @@ def of_scene(robot: Arm, seed: int) -> list[Demonstration]:
     goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
     question = Question(seed, tier, scene.start_rad, goal, ObstacleArrays.pack(obstacles))
     return demonstrate(robot, question, obstacles, count=MOTIONS, seed=seed)
-
-

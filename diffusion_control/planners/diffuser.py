@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,23 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.deadline import DRAW, Clock
+from diffusion_control.planners.models import TRAINED
 from diffusion_control.planners.motion_sampler import Draw, MotionSampler
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import Start
-from diffusion_control.planners.selection import Pool, polish
-from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
+from diffusion_control.planners.selection import Pool, by_cost, polish
+from diffusion_control.planners.spline_planner import (
+    AT_GOAL_RAD,
+    Request,
+    SplineParameters,
+    SplinePlanner,
+)
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
 
 Array = NDArray[np.float64]
+DIFFUSION, STRAIGHT_LINE = 'diffusion', 'straight_line'
 GOALS_AT_ONCE = 2
-AT_GOAL_RAD = 0.02
 RESERVE_S = 0.03
 BLOCKED_LEVEL = 0.7
 LEAST_DRAWN, DRAWN_SHARE = 8, 0.5
@@ -70,8 +77,8 @@ class DiffuserPlanner(SplinePlanner):
         **params: Fields of `parameters_type`.
     """
 
-    name = 'diffuser'
-    sources: tuple[str, ...] = ('diffusion', 'straight_line')
+    name = TRAINED
+    sources: tuple[str, ...] = (DIFFUSION, STRAIGHT_LINE)
     options = ('model', 'backend', 'backend_require_gpu')
     rounds = 2
     parameters_type = DiffuserParameters
@@ -113,10 +120,9 @@ class DiffuserPlanner(SplinePlanner):
 
     def propose(self, request: Request, until: float) -> Pool:
         """Draw motions, keep the cheapest, refine them."""
-        if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
+        if request.at_goal:
             return self._last_bit(request)
-        reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
-        pool = self.screen(request, self.drawn(request, until - reserve_s))
+        pool = self.screen(request, self.drawn(request, self.search_until(until, RESERVE_S)))
         self.searched = self.clock()
         if self.values.polish_steps == 0:
             return pool
@@ -133,40 +139,30 @@ class DiffuserPlanner(SplinePlanner):
         line, previous = request.lines(1), request.problem.previous
         led_here = previous is not None and bool(
             np.abs(previous.position[-1] - line.goal[0]).max() < AT_GOAL_RAD)
-        known = self.sources.index(self._source) if self._source in self.sources else None
-        origin = known if led_here and known is not None else len(self.sources) - 1
-        return replace(line, origin=np.full(1, origin, dtype=np.int64))
+        source = self._source if led_here and self._source in self.sources else STRAIGHT_LINE
+        return replace(line, origin=np.array([self.sources.index(source)]))
 
     def drawn(self, request: Request, until: float) -> Pool:
         """Return motions out of the network, with their durations."""
         values, warm = self.values, request.kept_spline()
-        steps = values.num_inference_steps
         if warm is not None and request.kept_free:
             return self._from(
                 request, warm, values.num_warm_samples, values.warm_start_level, until)
         lines = request.lines(GOALS_AT_ONCE)
-        goals = len(lines.free)
-        shares = np.full(goals, values.num_samples // (2 if goals > 1 else 1) // max(goals - 1, 1))
-        shares[0] = values.num_samples - shares[1:].sum()
+        shares = np.array_split(np.arange(values.num_samples), len(lines.free))
         pools = [] if warm is None else [
             self._from(request, warm, values.num_warm_samples, BLOCKED_LEVEL, until)]
-        for goal, duration, count in zip(lines.goal, lines.duration, shares, strict=True):
+        for goal, duration, share in zip(lines.goal, lines.duration, shares, strict=True):
             if pools and self.clock() > until:
                 break
             pools.append(self._draw(
-                request, goal, float(duration), int(count),
-                Draw(steps, 1.0, values.guidance_steps, until)))
-        joined = pools[0]
-        for pool in pools[1:]:
-            joined = joined.join(pool)
-        return joined
+                request, goal, float(duration), len(share),
+                Draw(values.num_inference_steps, 1.0, values.guidance_steps, until)))
+        return reduce(Pool.join, pools)
 
     def screen(self, request: Request, pool: Pool) -> Pool:
         """Return the cheapest motions of a pool."""
-        splines = request.splines
-        points = splines.assemble(pool.free, pool.goal, pool.duration)
-        order = np.argsort(splines.cost(points, pool.duration), kind='stable')
-        return pool.take(order[:self.values.num_kept])
+        return pool.take(by_cost(request.splines, pool)[:self.values.num_kept])
 
     def _from(
         self, request: Request, warm: Pool, count: int, level: float, until: float

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffusion_control.planners.diffuser import DiffuserParameters, DiffuserPlanner
+from diffusion_control.planners.diffuser import (
+    DIFFUSION,
+    GOALS_AT_ONCE,
+    STRAIGHT_LINE,
+    DiffuserParameters,
+    DiffuserPlanner,
+)
 from diffusion_control.planners.parameters import parameter
-from diffusion_control.planners.selection import Pool
+from diffusion_control.planners.selection import Pool, by_cost
 from diffusion_control.planners.spline_planner import Request
-
-GOALS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class HybridPlanner(DiffuserPlanner):
     """Plans with a trained network and with random splines at once; see `DiffuserPlanner`."""
 
     name = 'hybrid'
-    sources: tuple[str, ...] = ('diffusion', 'multi_start', 'straight_line')
+    sources: tuple[str, ...] = (DIFFUSION, 'multi_start', STRAIGHT_LINE)
     parameters_type = HybridParameters
 
     def drawn(self, request: Request, until: float) -> Pool:
@@ -50,9 +54,7 @@ class HybridPlanner(DiffuserPlanner):
 
     def screen(self, request: Request, pool: Pool) -> Pool:
         """Return the cheapest motions, at least half of them, if there are, out of the network."""
-        splines, kept = request.splines, self.values.num_kept
-        points = splines.assemble(pool.free, pool.goal, pool.duration)
-        order = np.argsort(splines.cost(points, pool.duration), kind='stable')
+        order, kept = by_cost(request.splines, pool), self.values.num_kept
         learned = order[pool.origin[order] == 0][:kept]
         others = order[pool.origin[order] > 0][:kept // 2]
         return pool.take(np.concatenate([learned[:kept - len(others)], others]))

@@ -11,7 +11,7 @@ from diffusion_control.inference.card import CARD_FILE, ModelCard
 from diffusion_control.inference.packages import installed
 from diffusion_control.share import share_directory
 
-AUTO, TRAINED, UNTRAINED = 'auto', 'diffuser', 'training_free'
+AUTO, TRAINED, TRAINING_FREE = 'auto', 'diffuser', 'training_free'
 
 
 def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
@@ -48,7 +48,7 @@ def resolve(name: str, robot: Any, model: str = '') -> str:
     if model:
         return TRAINED
     shipped = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
-    return TRAINED if shipped.exists() and installed('onnxruntime') else UNTRAINED
+    return TRAINED if shipped.exists() and installed('onnxruntime') else TRAINING_FREE
 
 
 def require_robot(card: ModelCard, robot: Any, where: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffusion_control.planners.parameters import parameter
-from diffusion_control.planners.selection import Pool, polish, rank
+from diffusion_control.planners.selection import Pool, by_cost, polish, rank
 from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
 
 
@@ -41,9 +41,7 @@ class MultiStartPlanner(SplinePlanner):
         free = lines.free[which]
         free[1:] += values.noise_rad * splines.noise(self.generator, (len(free) - 1,))
         pool = Pool(splines.clip(free), lines.goal[which], lines.duration[which])
-        points = splines.assemble(pool.free, pool.goal, pool.duration)
-        cost = splines.cost(points, pool.duration)
-        pool = pool.take(np.argsort(cost, kind='stable')[:values.num_kept])
+        pool = pool.take(by_cost(splines, pool)[:values.num_kept])
         if self.clock() < until:
             descended = splines.descend(
                 pool.free, pool.goal, pool.duration, steps=values.num_steps,

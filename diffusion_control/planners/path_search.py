@@ -28,7 +28,7 @@ util.setLogLevel(util.LogLevel.LOG_NONE)
 
 def find_path(
     limits: JointLimits, start: Array, goals: Array, valid: Valid, *, seed: int,
-    time_s: float | None = None, checks: int = 0, smooth: bool = True,
+    until: float | Callable[[], bool], smooth: bool = True,
 ) -> Array | None:
     """Return way-points [W, n] from the start to one of the goals, or None.
 
@@ -38,16 +38,14 @@ def find_path(
         goals: Configurations [K, n]; any of them will do.
         valid: Says whether a configuration is free.
         seed: Seed of OMPL's random numbers.
-        time_s: Longest time of the search [s]; the simplification comes on top. None: `checks`.
-        checks: Most configurations that the search looks at; equal seeds then give equal paths on
-            every machine.
+        until: Longest time of the search [s], or says when it has looked long enough (by a count,
+            equal seeds give equal paths on every machine); the simplification comes on top.
         smooth: Round the corners (each change is checked for collisions).
     """
     util.RNG.setSeed(seed % (2**31 - 2) + 1)
     space = _space(limits, start, goals)
     setup = geometric.SimpleSetup(space)
-    counted = _Counted(valid)
-    setup.setStateValidityChecker(_checker(counted, len(start)))
+    setup.setStateValidityChecker(_checker(valid, len(start)))
     information = setup.getSpaceInformation()
     information.setStateValidityCheckingResolution(STEP_RAD / space.getMaximumExtent())
     setup.setStartState(_state(space, start))
@@ -58,8 +56,7 @@ def find_path(
     planner = geometric.RRTConnect(information)
     planner.setRange(RANGE_RAD)
     setup.setPlanner(planner)
-    enough = base.PlannerTerminationCondition(lambda: counted.calls >= checks)
-    setup.solve(enough if time_s is None else time_s)
+    setup.solve(base.PlannerTerminationCondition(until) if callable(until) else until)
     if not setup.haveExactSolutionPath():
         return None
     setup.simplifySolution()
@@ -68,17 +65,6 @@ def find_path(
         geometric.PathSimplifier(information).smoothBSpline(path, SMOOTHING_ROUNDS, 0.005)
     path.interpolate(max(int(np.ceil(path.length() / SPACING_RAD)), 3) + 1)
     return np.array([[state[k] for k in range(len(start))] for state in path.getStates()])
-
-
-class _Counted:
-    """A validity check that counts its calls."""
-
-    def __init__(self, valid: Valid) -> None:
-        self._valid, self.calls = valid, 0
-
-    def __call__(self, position: Array) -> bool:
-        self.calls += 1
-        return self._valid(position)
 
 
 def _space(limits: JointLimits, start: Array, goals: Array) -> Any:

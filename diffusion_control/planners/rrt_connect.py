@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,17 @@ from numpy.typing import NDArray
 
 from diffusion_control.planners.goal_configurations import GoalConfigurations
 from diffusion_control.planners.parameters import parameter, read_parameters
-from diffusion_control.planners.path_search import Valid, find_path
+from diffusion_control.planners.path_checks import PathChecks
+from diffusion_control.planners.path_search import find_path
 from diffusion_control.planners.path_timing import time_path
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.publishable import publishable
 from diffusion_control.planners.selection import Candidate, plan_set
 from diffusion_control.planners.stop_first import stop_first, then
-from diffusion_control.planners.world import MOVER_HORIZON_S, World
-from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.planners.world import World
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-SLACK_M = 0.002
 ATTEMPTS = 3
 ACCEPTED = 0.6
 
@@ -82,7 +81,7 @@ class RrtConnectPlanner:
         goals = self.goals.find(problem.goal, stop.position[-1], world)
         budget = self.values.search_s if deadline_s is None else min(
             self.values.search_s, 0.8 * deadline_s)
-        checks = _Checks(world, problem.obstacles, stop.position[-1])
+        checks = PathChecks(world, problem.obstacles, stop.position[-1])
         found: list[Candidate] = []
         for attempt in range(ATTEMPTS):
             left = budget - (self.clock() - begin)
@@ -99,12 +98,12 @@ class RrtConnectPlanner:
             seed=self.seed)
 
     def _search(
-        self, start: Array, goals: Array, checks: _Checks, time_s: float, attempt: int
+        self, start: Array, goals: Array, checks: PathChecks, time_s: float, attempt: int
     ) -> Array | None:
         """Search for a path; its corners are rounded, except in the last attempt."""
         self.calls += 1
         return find_path(
-            self.robot.limits, start, goals, checks.valid(goals[0]), time_s=time_s,
+            self.robot.limits, start, goals, checks.valid(goals[0]), until=time_s,
             seed=self.seed + self.calls, smooth=attempt < ATTEMPTS - 1)
 
     def _timed(self, stop: Trajectory, path: Array, world: World) -> list[Candidate]:
@@ -123,45 +122,3 @@ class RrtConnectPlanner:
                 break
             scale *= 0.9 / ratio
         return result[-1:]
-
-
-class _Checks:
-    """Validity of configurations: standing obstacles, and movers along their next 1.5 s."""
-
-    def __init__(self, world: World, obstacles: tuple[Obstacle, ...], start: Array) -> None:
-        self.collision, self.margin, self.count = world.robot.collision, world.margin_m, 0
-        self.own_margin, self.start = world.own_margin_m, start
-        ghosts = [
-            replace(o, position_m=o.position_m + o.velocity_m_s * after, velocity_m_s=np.zeros(3))
-            for o in obstacles if o.may_move or np.any(np.abs(o.velocity_m_s) > 1e-3)
-            for after in (0.0, 0.5 * MOVER_HORIZON_S, MOVER_HORIZON_S)]
-        self.standing = world.standing
-        self.standing_list = tuple(
-            o for o in obstacles
-            if not (o.may_move or np.any(np.abs(o.velocity_m_s) > 1e-3)))
-        self.ghosts = ghosts
-
-    def valid(self, goal: Array) -> Valid:
-        """Return the check for a search from the start to a goal.
-
-        Required is the margin, or what start and goal leave of it; a mover's image that covers
-        the start or the goal is left out.
-        """
-        kept = tuple(
-            g for g in self.ghosts
-            if min(self._near(q, (g,)) for q in (self.start, goal)) > SLACK_M)
-        scene = ObstacleArrays.pack(self.standing_list + kept)
-        ends = np.array([self.collision.clearance(q, scene) for q in (self.start, goal)])
-        near, own = np.minimum(
-            ends.min(0) - SLACK_M, [self.margin + SLACK_M, self.own_margin + SLACK_M])
-
-        def check(position: Array) -> bool:
-            self.count += 1
-            to_obstacles, to_itself = self.collision.clearance(position, scene)
-            return bool(to_obstacles >= near and to_itself >= own)
-
-        return check
-
-    def _near(self, position: Array, obstacles: tuple[Obstacle, ...]) -> float:
-        """Return the distance from a configuration to obstacles [m]."""
-        return float(self.collision.clearance(position, ObstacleArrays.pack(obstacles))[0])

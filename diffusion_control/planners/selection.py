@@ -54,6 +54,12 @@ class Pool:
             for name in ('free', 'goal', 'duration', 'origin')))
 
 
+def by_cost(splines: SplineProblem, pool: Pool) -> NDArray[np.int64]:
+    """Return the indices of a pool's motions, the cheapest first; equal ones in their order."""
+    points = splines.assemble(pool.free, pool.goal, pool.duration)
+    return np.argsort(splines.cost(points, pool.duration), kind='stable')
+
+
 def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     """Return the pool with its shortest durations, best first, and its keys.
 

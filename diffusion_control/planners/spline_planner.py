@@ -25,6 +25,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 KEPT_TOLERANCE = 0.5
+AT_GOAL_RAD = 0.02
 FORGET = 0.8
 
 
@@ -69,6 +70,11 @@ class Request:
     def kept_free(self) -> bool:
         """Whether the plan that is followed can still be followed."""
         return self.kept is not None and self.kept.judgement.free
+
+    @property
+    def at_goal(self) -> bool:
+        """Whether the robot is at the nearest goal, but for the last bit."""
+        return bool(np.abs(self.goals[0] - self.start.position).max() < AT_GOAL_RAD)
 
     def kept_spline(self) -> Pool | None:
         """Return what is left of the kept plan as a spline, or None."""
@@ -172,6 +178,13 @@ class SplinePlanner:
         return plan_set(
             found[:self.values.num_candidates], evaluations=request.splines.evaluations,
             latency_s=self.clock() - begin, source=self.name, seed=self.seed)
+
+    def search_until(self, until: float, least_s: float) -> float:
+        """Return when a search must end that leaves time to polish and judge what it found.
+
+        That is as long as it took of late, at least `least_s`, at most half of the time left.
+        """
+        return until - min(max(least_s, self.finishing_s), (until - self.clock()) / 2)
 
     def propose(self, request: Request, until: float) -> Pool:
         """Return the motions to choose from; overridden by each planner.

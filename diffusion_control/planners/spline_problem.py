@@ -28,6 +28,7 @@ from diffusion_control.trajectory.spline import (
     basis,
     head,
     smoothness,
+    straight,
 )
 
 Array = NDArray[np.float64]
@@ -69,9 +70,7 @@ class SplineProblem:
 
     def line(self, goal: Array) -> Array:
         """Return the free points of the smoothest line to goals [N, n], shape [N, F, n]."""
-        weight = smoothness().line[None, :, None]
-        begin = self.start.position
-        return begin + (np.asarray(goal)[:, None, :] - begin) * weight
+        return straight(self.start.position, goal)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Return smooth noise of unit variance, shape [*shape, F, n]."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.parameters import parameter
-from diffusion_control.planners.selection import Pool, polish, rank
+from diffusion_control.planners.selection import Pool, by_cost, polish, rank
 from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
 
 Array = NDArray[np.float64]
@@ -38,7 +38,6 @@ WARM_POLISH_SHARE = 0.5
 GOALS_AT_ONCE = 3
 ENOUGH_FREE = 3
 ENOUGH_SIGMA = 0.3
-AT_GOAL_RAD = 0.02
 RESERVE_S = 0.025
 
 
@@ -105,11 +104,11 @@ class TrainingFreePlanner(SplinePlanner):
     def propose(self, request: Request, until: float) -> Pool:
         """Run the reverse diffusion until the deadline and polish what came out."""
         lines = request.lines(GOALS_AT_ONCE)
-        if np.abs(request.goals[0] - request.start.position).max() < AT_GOAL_RAD:
+        if request.at_goal:
             return lines
         chains, steps, samples = self._begin(request, lines)
-        reserve_s = min(max(RESERVE_S, self.finishing_s), (until - self.clock()) / 2)
-        pool = self._reverse(request, chains, steps, samples, until - reserve_s).join(lines)
+        pool = self._reverse(
+            request, chains, steps, samples, self.search_until(until, RESERVE_S)).join(lines)
         self.searched = self.clock()
         if self.values.polish_count == 0:
             return pool
@@ -145,12 +144,9 @@ class TrainingFreePlanner(SplinePlanner):
         which[1::2] = np.arange(len(which[1::2])) % len(lines.free)
         mean = lines.free[which]
         mean[1:] += SIGMA_MAX * request.splines.noise(self.generator, (draws - 1,))
-        mean, goal = request.splines.clip(mean), lines.goal[which]
-        duration = lines.duration[which]
-        cost = request.splines.cost(
-            request.splines.assemble(mean, goal, duration), duration)
-        best = np.argsort(cost, kind='stable')[:count]
-        return Chains(mean[best], goal[best], duration[best], np.full(count, SIGMA_START))
+        pool = Pool(request.splines.clip(mean), lines.goal[which], lines.duration[which])
+        best = pool.take(by_cost(request.splines, pool)[:count])
+        return Chains(best.free, best.goal, best.duration, np.full(count, SIGMA_START))
 
     def _warm(self, request: Request, warm: Pool, count: int, level: float) -> Chains:
         """Return chains from the previous plan, all but the first two re-noised."""

@@ -137,6 +137,27 @@ def fit(samples: Array, first: Array, last: Array, control_points: int = CONTROL
     return np.asarray(np.linalg.solve(gram, inner.T @ rest))
 
 
+def fit_at_rest(samples: Array) -> Array:
+    """Return the free points [C - 6, n] that fit samples [S, n] of a motion from rest to rest."""
+    ends = [np.repeat(samples[k][None], FIXED, axis=0) for k in (0, -1)]
+    return fit(samples, ends[0], ends[1])
+
+
+def straight(start: Array, goal: Array) -> Array:
+    """Return the free points of the smoothest lines from starts to goals.
+
+    Args:
+        start: Shape [n] or [N, n].
+        goal: Shape [n] or [N, n].
+
+    Returns:
+        Shape [F, n] or [N, F, n].
+    """
+    begin, end = np.asarray(start)[..., None, :], np.asarray(goal)[..., None, :]
+    points: Array = begin + (end - begin) * smoothness().line[:, None]
+    return points
+
+
 def to_trajectory(
     points: Array, duration_s: float, stamp_s: float, names: tuple[str, ...], frame_id: str = ''
 ) -> Trajectory:
