@@ -49,7 +49,7 @@ def measure(name: str, call: Callable[[], object], count: int, per: int = 1) -> 
 def main(name: str) -> None:
     """Print the table of one robot."""
     start = time.perf_counter()
-    arm = robots.load(name)
+    arm = robots.load_arm(name)
     arm.warm_up()
     model, generator = arm.collision, np.random.default_rng(0)
     print(f'{name}: {len(model.radius)} spheres, {len(model.pairs)} pairs, {OBSTACLES} obstacles, '

@@ -73,7 +73,7 @@ def measure(name: str, tier: str, scenes: list[Any], robot: Any, asked: argparse
 def main() -> None:
     """Measure and print."""
     asked = arguments()
-    robot = robots.load(asked.robot_config)
+    robot = robots.load_arm(asked.robot_config)
     robot.collision.warm_up()
     rows = []
     for tier in asked.tiers:

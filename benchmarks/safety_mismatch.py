@@ -41,7 +41,7 @@ CASES: dict[str, dict[str, float]] = {
 
 def episode(case: str, seed: int) -> Adversarial:
     """Return one episode of a case."""
-    robot = robots.load('panda')
+    robot = robots.load_arm('panda')
     if BLIND not in case:
         return run_adversarial(robot, seed, FULL, **CASES[case])
     with patch.object(DelayMeter, 'measure', lambda *_: None):

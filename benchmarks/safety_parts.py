@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--count', type=int, default=2000)
     options = parser.parse_args()
-    arm, console = robots.load('panda'), Console(width=100)
+    arm, console = robots.load_arm('panda'), Console(width=100)
     arm.warm_up()
     console.print(verification(arm, options.count))
     console.print(messages(arm, options.count))

@@ -192,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--count', type=int, default=1500)
     options = parser.parse_args()
-    arm, random = robots.load('panda'), np.random.default_rng(0)
+    arm, random = robots.load_arm('panda'), np.random.default_rng(0)
     arm.warm_up()
     packed = ObstacleArrays.pack(obstacles_around(OBSTACLES, 1))
     at = states(arm, packed, random)

@@ -84,7 +84,7 @@ def collected(count: int) -> list[tuple[Programme, int]]:
 
     with (patch.object(DaqpSolver, 'solve', keep),
           patch.object(DaqpSolver, 'replace_rows', keep_rows)):
-        robot = robots.load('panda')
+        robot = robots.load_arm('panda')
         for seed in range(0, 200, 2):
             run_adversarial(robot, seed, FULL)
             if all(sum(hard == (active >= HARD) for _, active in found) >= count

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument('--seconds', type=int, default=10)
     parser.add_argument('--plant', default='default')
     options = parser.parse_args()
-    robot = robots.load(options.robot)
+    robot = robots.load_arm(options.robot)
     with tempfile.TemporaryDirectory() as folder:
         sim = simulation.make(
             robot, scene=ring_scene(robot), plant=options.plant, record=folder)

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument('--warm-start', default='best')
     parser.add_argument('--paced', action='store_true')
     args = parser.parse_args()
-    arm = robots.load(args.robot)
+    arm = robots.load_arm(args.robot)
     figures = {
         kind: run(arm, tracking.make(args.tracker, robot=arm, warm_start=args.warm_start), kind,
                   args.ticks, args.paced)

@@ -76,7 +76,7 @@ def prepare(options: DemoOptions) -> Setup:
     Raises:
         ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
     """
-    robot = robots.load(options.robot_config)
+    robot = robots.load_arm(options.robot_config)
     options = replace(options, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
     if 'model' in planners.parameters_of(options.planner):

@@ -19,7 +19,7 @@ def check_robot(name: str) -> Iterator[Finding]:
     from diffusion_control import robots
 
     try:
-        robot = robots.load(name)
+        robot = robots.load_arm(name)
     except DiffusionControlError as error:
         yield Finding(
             'robot', 'error', ' '.join(error.block().split()),

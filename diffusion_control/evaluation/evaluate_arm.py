@@ -160,7 +160,7 @@ def evaluate_arm(options: EvaluateArmOptions) -> dict[str, Any]:
 
 def _check(options: EvaluateArmOptions) -> None:
     """Refuse bad options before anything runs."""
-    robot = robots.load(options.robot_config)
+    robot = robots.load_arm(options.robot_config)
     if options.tier != BOTH:
         tier_named(options.tier)
     known = (EXPERT, *planners.available())

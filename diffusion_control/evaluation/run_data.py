@@ -102,7 +102,7 @@ def load_run(path: str | Path, robot: str | None = None) -> RunData:
         raise ConfigurationError(
             'the recording does not say which robot was driven', where=str(folder.recording),
             allowed='metadata robot_config', remedy='give --robot-config')
-    arm = robots.load(str(name))
+    arm = robots.load_arm(str(name))
     truth = read_truth(folder.truth, arm.joint_names)
     ros_s = clock_mapping(recording)
     notes = recording.metadata

@@ -65,6 +65,6 @@ def _end_on_interrupt() -> None:
 @lru_cache(maxsize=2)
 def warm_robot(robot_config: str) -> Arm:
     """Return the arm with its kernels compiled, once a process."""
-    robot = robots.load(robot_config)
+    robot = robots.load_arm(robot_config)
     robot.collision.warm_up()
     return robot

@@ -68,7 +68,7 @@ def _command_topic(robot_config: str) -> str:
     from diffusion_control import robots
 
     try:
-        return str(robots.load(robot_config).controller.command_topic)
+        return str(robots.load_arm(robot_config).controller.command_topic)
     except DiffusionControlError:
         return ''
 
@@ -131,7 +131,7 @@ def _states(listener: object, robot_config: str, listen_s: float) -> Iterator[Fi
         yield Finding('joint states', 'absent', f'none in {listen_s:g} s: no robot is running')
         return
     try:
-        wanted = tuple(robots.load(robot_config).joint_names)
+        wanted = tuple(robots.load_arm(robot_config).joint_names)
     except DiffusionControlError:
         return
     missing = [name for name in wanted if name not in listener.last.name]

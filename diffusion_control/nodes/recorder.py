@@ -59,7 +59,7 @@ class RecorderNode(ControlNode):
 
     def configure(self) -> None:
         """Open `run.mcap` and subscribe to all topics."""
-        robot = robots.load(self.settings['robot'])
+        robot = robots.load_arm(self.settings['robot'])
         kind = self.settings['command_type'] or robot.controller.command_type
         command = self.settings['command_topic'] or robot.controller.command_topic
         folder = Path(self.settings['out'])

@@ -28,7 +28,7 @@ def load_robot(node: Node, settings: dict[str, Any]) -> robots.Arm:
     Raises:
         ConfigurationError: No such robot or file, or names that the robot does not have.
     """
-    robot = robots.load(settings['robot'], urdf_text=_urdf_text(node, settings['urdf_path']))
+    robot = robots.load_arm(settings['robot'], urdf_text=_urdf_text(node, settings['urdf_path']))
     wanted = [name for name in settings['joint_names'] if name]
     if wanted and tuple(wanted) != robot.joint_names:
         raise ConfigurationError(

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is driven: limits, kinematics, dynamics and collision shapes."""
 
-from diffusion_control.robots.arm import Arm, load
+from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.config import available
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.robots.load import load, load_arm, load_base
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.robots.state import RobotState
 
 __all__ = [
-    'Arm', 'Goal', 'JointLimits', 'Obstacle', 'ObstacleArrays', 'RobotState', 'available', 'load']
+    'Arm', 'Base', 'Goal', 'JointLimits', 'Obstacle', 'ObstacleArrays', 'RobotState', 'available',
+    'load', 'load_arm', 'load_base']

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.chain import Chain
 from diffusion_control.robots.collision import CollisionModel
-from diffusion_control.robots.config import RobotConfig, find_file, read_config
+from diffusion_control.robots.config import RobotConfig, read_arm, read_fields
 from diffusion_control.robots.limits import JointLimits
+from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.robots.occupancy_map import OccupancyMap
+from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.shape import LinkShape
 from diffusion_control.robots.urdf import build_geometry, build_model, resolve
 
@@ -50,6 +53,8 @@ class Arm:
     """
 
     kind = 'arm'
+    goal_tolerance = (0.01, 0.05)
+    """How near counts as there: the tool's position [m] and its angle [rad]."""
 
     def __init__(self, config: RobotConfig, *, urdf_text: str | None = None) -> None:
         """Build the arm of a checked robot file; what disagrees with the URDF is refused.
@@ -89,7 +94,7 @@ class Arm:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the robot file, so that worker processes load their own."""
-        return load, (str(self.config.file),), {'urdf_text': self._given_text}
+        return _from_file, (self.config.file,), {'urdf_text': self._given_text}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a given robot description after unpickling."""
@@ -140,6 +145,13 @@ class Arm:
             floor_from_link=shape.floor_from_link,
             obstacles_from_link=shape.obstacles_from_link, where=f'{where}: shape')
 
+    def pack(
+        self, obstacles: tuple[Obstacle, ...], map: OccupancyMap | None = None,
+        scan: Scan | None = None,
+    ) -> ObstacleArrays:
+        """Return obstacles as the arrays that `collision` reads; an arm has no map and no scan."""
+        return ObstacleArrays.pack(obstacles)
+
     def tool_pose(self, position: Array) -> tuple[Array, Array]:
         """Return position [3] [m] and rotation [3, 3] of the tool in the base frame."""
         row = self.chain.tool_poses(np.asarray(position)[None])[0]
@@ -185,17 +197,9 @@ class Arm:
         self.collision.warm_up()
 
 
-def load(name_or_file: str, *, urdf_text: str | None = None) -> Arm:
-    """Return the robot of a name (`panda`, `ur5`, ...) or of a YAML file.
-
-    Args:
-        name_or_file: Name of a file in `config/robots/`, or the path of a YAML file.
-        urdf_text: A robot description to use instead of the one that the file names.
-
-    Raises:
-        ConfigurationError: Unknown name, bad file, or a file that disagrees with the URDF.
-    """
-    return Arm(read_config(find_file(name_or_file)), urdf_text=urdf_text)
+def _from_file(file: Path) -> Arm:
+    """Return the arm of a robot file."""
+    return Arm(read_arm(read_fields(file), file))
 
 
 def _check_limits(model: pin.Model, config: RobotConfig) -> None:

@@ -133,22 +133,27 @@ def find_file(name_or_file: str) -> Path:
         remedy='name one of these robots, or write a file like config/robots/panda.yaml')
 
 
-def read_config(file: Path) -> RobotConfig:
-    """Return the checked content of a robot file.
+def read_fields(file: Path) -> Fields:
+    """Return the mapping of a robot file.
 
     Raises:
-        ConfigurationError: Not YAML, unknown or missing keys, bad values.
+        ConfigurationError: Not a readable YAML mapping.
     """
     try:
         content: Any = yaml.safe_load(file.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(
             'the robot file cannot be read', where=str(file), value=str(error)) from None
-    fields = Fields.of(content, str(file))
+    return Fields.of(content, str(file))
+
+
+def read_arm(fields: Fields, file: Path) -> RobotConfig:
+    """Return the checked content of a robot file of kind `arm`.
+
+    Raises:
+        ConfigurationError: Unknown or missing keys, bad values.
+    """
     fields.only(KEYS)
-    kind = fields.text('kind')
-    if kind != 'arm':
-        raise fields.fail('kind', 'arm')
     names = fields.names('joint_names')
     limits = _limits(fields.section('limits'), len(names))
     home = fields.vector('home_rad', len(names))
@@ -156,7 +161,7 @@ def read_config(file: Path) -> RobotConfig:
         raise fields.fail('home_rad', 'inside the position limits')
     locked = fields.optional_section('locked_joints')
     return RobotConfig(
-        file, fields.text('name'), kind, fields.text('urdf'), names,
+        file, fields.text('name'), 'arm', fields.text('urdf'), names,
         {name: locked.number(name) for name in locked.values},
         fields.text('base_frame'), fields.text('tool_frame'), fields.vector('tool_offset_m', 3),
         home, limits, _drive(fields.section('drive'), len(names)),

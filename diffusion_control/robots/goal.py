@@ -14,8 +14,6 @@ from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
-POSITION_TOLERANCE_M = 0.01
-ANGLE_TOLERANCE_RAD = 0.05
 JOINT_TOLERANCE_RAD = 0.02
 SPEED_TOLERANCE = 0.02
 
@@ -88,9 +86,13 @@ class Goal:
             position: Joint positions, shape [n] [rad].
 
         Returns:
-            A tool goal: distance [m] and angle [rad] (0 where the orientation is free); a joint
-            goal: largest joint error [rad] and 0.
+            A tool goal, or a pose x, y, yaw of a base: distance [m] and angle [rad] (0 where the
+            orientation is free); a joint goal: largest joint error [rad] and 0.
         """
+        if self.joints_rad is not None and robot.kind == 'base':
+            apart = position - self.joints_rad
+            turn = (apart[2] + np.pi) % (2.0 * np.pi) - np.pi
+            return float(np.hypot(apart[0], apart[1])), abs(float(turn))
         if self.joints_rad is not None:
             return float(np.abs(position - self.joints_rad).max()), 0.0
         tool, rotation = robot.tool_pose(position)
@@ -102,13 +104,14 @@ class Goal:
     def reached(self, robot: Robot, state: RobotState, *, check_speed: bool = True) -> bool:
         """Say whether the state is at the goal, and at rest.
 
-        Tool within 0.01 m and 0.05 rad, or every joint within 0.02 rad; every joint slower than
-        0.02 rad/s. (A run counts a goal once this held for 0.3 s; the caller keeps that time.)
+        Tool within 0.01 m and 0.05 rad (a base: within 0.15 m and 0.2 rad), or every joint of an
+        arm within 0.02 rad; every speed less than 0.02. (A run counts a goal once this held for
+        0.3 s; the caller keeps that time.)
         """
         first, angle = self.error(robot, state.position)
-        near = (
-            first <= JOINT_TOLERANCE_RAD if self.joints_rad is not None
-            else first <= POSITION_TOLERANCE_M and angle <= ANGLE_TOLERANCE_RAD)
+        distance, most = robot.goal_tolerance
+        in_joints = self.joints_rad is not None and robot.kind == 'arm'
+        near = first <= JOINT_TOLERANCE_RAD if in_joints else first <= distance and angle <= most
         return near and (not check_speed or float(np.abs(state.velocity).max()) < SPEED_TOLERANCE)
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.robots.nearest import ALL_ROWS, Nearest
-from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.robots.occupancy_map import OccupancyMap
+from diffusion_control.robots.scan import Scan
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -109,8 +111,30 @@ class Robot(Protocol):
         ...
 
     @property
+    def goal_tolerance(self) -> tuple[float, float]:
+        """How near counts as there: distance [m] and angle [rad] of the tool frame."""
+        ...
+
+    @property
     def collision(self) -> Collision:
         """Shape and distances."""
+        ...
+
+    def tool_positions(self, positions: Array) -> Array:
+        """Return the tool's positions [K, 3] [m] at configurations [K, n]."""
+        ...
+
+    def pack(
+        self, obstacles: tuple[Obstacle, ...], map: OccupancyMap | None = None,
+        scan: Scan | None = None,
+    ) -> ObstacleArrays:
+        """Return what surrounds the robot as the arrays that `collision` reads.
+
+        Args:
+            obstacles: In the base frame.
+            map: Of a base.
+            scan: Of a base.
+        """
         ...
 
     def tool_pose(self, position: Array) -> tuple[Array, Array]:

@@ -12,8 +12,8 @@ import sys
 import time
 
 from diffusion_control.errors import DiffusionControlError
-from diffusion_control.robots.arm import load
 from diffusion_control.robots.config import available
+from diffusion_control.robots.load import load
 
 
 def warm_up() -> dict[str, float]:

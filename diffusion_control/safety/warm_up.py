@@ -80,7 +80,7 @@ def _ask_every_barrier(robot: Robot, home: Array) -> None:
 def main() -> None:
     """Fill the cache of compiled kernels."""
     begin = time.monotonic()
-    robot = robots.load('panda')
+    robot = robots.load_arm('panda')
     exercise(safety.make(robot, rate_hz=100.0), robot)
     print(f'safety: {time.monotonic() - begin:.2f} s')
 
