@@ -10,46 +10,33 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.evaluation.command_checks import CommandVerdicts, judge_trajectories
-from diffusion_control.evaluation.command_geometry import known_set
-from diffusion_control.evaluation.command_writers import foreign_commands
+from diffusion_control.evaluation import arm_run
+from diffusion_control.evaluation.base import measures
 from diffusion_control.evaluation.goal_times import goal_statistics
 from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.plan_checks import mode_flips, plan_statistics, switch_jumps
-from diffusion_control.evaluation.published_obstacles import obstacle_sets
-from diffusion_control.evaluation.rates import onsets, rate_statistics
-from diffusion_control.evaluation.run_data import TRAJECTORY, RunData, load_run
+from diffusion_control.evaluation.rates import rate_statistics
+from diffusion_control.evaluation.run_data import RunData, load_run
 from diffusion_control.evaluation.run_folder import finite
-from diffusion_control.evaluation.scenery import SceneryCache
-from diffusion_control.evaluation.single_samples import judge_samples
 from diffusion_control.evaluation.statistics import Check, failed_names
-from diffusion_control.evaluation.tracking_error import tracking_errors
-from diffusion_control.evaluation.truth_checks import (
-    contact_counts,
-    position_onsets,
-    set_point_steps,
-    torque_onsets,
-    velocity_onsets,
-)
 
 Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 SCHEMA_VERSION = 1
 COMMAND_RATE_HZ = 100.0
 RATE_TOLERANCE_HZ = 0.5
 LEAST_P99_S = 0.015
 LOOP_FACTOR = 1.3
-STEP_RAD = 1e-3
 SAME_STEP_S = 0.1
 VIOLATIONS = ('position', 'velocity', 'acceleration', 'torque', 'self_or_wall', 'contact_moving',
               'contacts_at_rest', 'unverified_command')
 RATE_TOPICS = {'planner': 'planner/plan', 'tracker': 'tracker/motion',
-               'safety': 'safety/committed', 'joint_states': 'joint_states'}
+               'safety': 'safety/committed'}
 REQUIRED = ('recording_complete', *VIOLATIONS, 'command_rate_mean_hz', 'command_gaps_over_50ms',
             'command_period_p99_s')
 
@@ -90,22 +77,19 @@ def result_of(
 
 def measure(run: RunData) -> dict[str, Any]:
     """Return rates, violations, plan, tracking, goals and details of a run."""
-    verdicts = judge_commands(run)
-    limits, truth = run.robot.limits, run.truth
-    steps = unexplained_steps(run, verdicts)
-    violations = {
-        'position': position_onsets(truth, limits), 'velocity': velocity_onsets(truth, limits),
-        'acceleration': onsets(verdicts.flags['acceleration']),
-        'torque': torque_onsets(truth, limits), **contact_counts(truth),
-        'unverified_command': onsets(verdicts.unverified) + len(steps)}
+    kind = _kind(run)
+    verdicts, truth = kind.judge_commands(run), run.truth
+    steps = kind.unexplained_steps(run, verdicts)
+    violations = kind.violations(run, verdicts, steps)
     stream = run.command_stream
+    topics = {**RATE_TOPICS, 'joint_states': kind.STATES}
     return {
         'rates': {**{name: rate_statistics(run.recording.stream(topic).log_ns)
-                     for name, topic in RATE_TOPICS.items()},
+                     for name, topic in topics.items()},
                   'command': rate_statistics(stream.log_ns)},
         'violations': {name: violations[name] for name in VIOLATIONS},
         'plan': _plan(run),
-        'tracking': tracking_errors(truth, run.robot),
+        'tracking': kind.tracking(run),
         'goals': goal_statistics(run.goals(), truth, run.robot, run.states()),
         'clearance_min_m': float(truth.distance_min_m.min()),
         'duration_s': float(truth.t_s[-1] - truth.t_s[0]),
@@ -116,46 +100,6 @@ def measure(run: RunData) -> dict[str, Any]:
         'contacts': [{'pair': c.pair, 'start_s': c.start_s} for c in truth.contacts],
         'recording_complete': run.recording.complete and bool(run.commands)
         and _covered(run)}
-
-
-def judge_commands(run: RunData) -> CommandVerdicts:
-    """Return what is wrong with each received command."""
-    stream, limits = run.command_stream, run.robot.limits
-    foreign = foreign_commands(stream, run.recording.writers(run.command_topic))
-    touching = touching_commands(run)
-    if run.command_type == TRAJECTORY:
-        return judge_trajectories(run.commands, run.truth, limits, foreign, touching)
-    return judge_samples(run.commands, run.truth, limits, foreign, touching,
-                         velocity_receiver=run.velocity_receiver)
-
-
-def touching_commands(run: RunData) -> Flags:
-    """Say which commands touch an obstacle as it was published when they were sent."""
-    stream = run.recording.stream('obstacles')
-    received = run.ros_s(stream.log_s)
-    sets = obstacle_sets(stream.messages, received)
-    result = np.zeros(len(run.commands), dtype=bool)
-    cache = SceneryCache(run.robot)
-    before = run.truth.cmd_at(run.commands[0].sent_s) if run.commands else None
-    for k, command in enumerate(run.commands):
-        last = known_set(received, command.sent_s)
-        if last >= 0 and sets[last].obstacles:
-            result[k] = cache.geometry(sets[last].obstacles).touches(command, sets[last], before)
-        following = run.commands[k + 1].sent_s if k + 1 < len(run.commands) else command.sent_s
-        before = command.position_at(np.array([following]))[0]
-    return result
-
-
-def unexplained_steps(run: RunData, verdicts: CommandVerdicts) -> Array:
-    """Return the times of jumps of the true set-point that no command was blamed for.
-
-    Single samples are steps by nature; they are judged one by one instead.
-    """
-    if run.command_type != TRAJECTORY:
-        return np.zeros(0)
-    times = set_point_steps(run.truth, run.robot.limits, STEP_RAD)
-    blamed = verdicts.sent_s[verdicts.unverified]
-    return np.array([t for t in times if not (np.abs(blamed - t) < SAME_STEP_S).any()])
 
 
 def judge(
@@ -170,7 +114,8 @@ def judge(
     checks = [Check('recording_complete', float(row['recording_complete']), 1.0,
                     bool(row['recording_complete']), count, None)]
     for name in VIOLATIONS:
-        value, judged = row['violations'][name], name != 'contacts_at_rest'
+        value = row['violations'][name]
+        judged = name != 'contacts_at_rest' and value is not None
         checks.append(Check(name, value, 0.0 if judged else None,
                             value == 0 if judged else None, count, None))
     rate = row['rates']['command']
@@ -190,19 +135,25 @@ def judge(
     return checks
 
 
+def _kind(run: RunData) -> ModuleType:
+    """Return what measures a robot of this kind."""
+    return measures if run.robot.kind == 'base' else arm_run
+
+
 def _plan(run: RunData) -> dict[str, Any]:
     """Return the `plan` block of the summary."""
     recording = run.recording
     plans = run.trajectories('planner/plan')
     sent = [p.sent_s for p in (*plans, *run.trajectories('fallback/plan'))]
-    motions = [c for c in run.commands if not c.fault]
-    position, velocity = (switch_jumps(motions, np.sort(np.array(sent)))
-                          if run.command_type == TRAJECTORY else (None, None))
+    motions = _kind(run).switched(run)
+    position, velocity = (None, None) if motions is None else switch_jumps(
+        motions, np.sort(np.array(sent)))
     return {
         'count': len(recording.stream('planner/plan')),
         **plan_statistics(recording.stream('planner/report').reports,
                           recording.stream('tracker/report').reports),
-        'mode_flips': mode_flips(plans, np.array([goal.set_s for goal in run.goals()])),
+        'mode_flips': mode_flips(
+            plans, np.array([goal.set_s for goal in run.goals()]), _kind(run).FLIP_COLUMNS),
         'switch_jump_max': position, 'switch_velocity_jump_max': velocity}
 
 

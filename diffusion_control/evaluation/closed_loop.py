@@ -12,7 +12,7 @@ give the same episode, as far as a planner does not look at the processor's cloc
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def run_episode(
     if loop.kept is not None:
         loop.simulation.step(None, AFTERWARDS_S)
         loop.kept.close(
-            loop.arrays, planner=planner, seed=scene.seed, plant=loop.simulation.plant,
+            loop.arrays, planner=planner, seed=scene.seed, plant=asdict(loop.simulation.plant),
             params={name: {'ros__parameters': parameters.defaults(name)} for name in NODES})
     return loop.episode(episode)
 
@@ -303,7 +303,8 @@ class ClosedLoop:
         if self._motion is not None:
             kept.motion('tracker/motion', self._motion, self.now_s)
         if self._committed is not None:
-            kept.command(self._committed, self.now_s)
+            sample = None if self.decision is None else self.decision.sample
+            kept.command(self._committed, sample, self.now_s)
         if self.decision is not None:
             kept.status(self.decision, self.now_s)
 

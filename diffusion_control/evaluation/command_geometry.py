@@ -49,6 +49,21 @@ class Scenery:
     robot: NDArray[np.intp]
     obstacles: NDArray[np.intp]
 
+    def place(self, data: mujoco.MjData, positions: Array) -> tuple[Array, Array]:
+        """Return positions [L, g, 3] and rotations [L, g, 9] of the robot's geoms.
+
+        Args:
+            data: To work in.
+            positions: Configurations, shape [L, n].
+        """
+        places = np.empty((len(positions), len(self.robot), 3))
+        turns = np.empty((len(positions), len(self.robot), 9))
+        for k, row in enumerate(positions):
+            data.qpos[self.qpos] = row
+            mujoco.mj_kinematics(self.model, data)
+            places[k], turns[k] = data.geom_xpos[self.robot], data.geom_xmat[self.robot]
+        return places, turns
+
 
 class CommandGeometry:
     """Measures commands against one set of obstacle shapes.
@@ -87,7 +102,7 @@ class CommandGeometry:
         self, positions: Array, ages_s: Array, obstacles: Sequence[Obstacle]
     ) -> bool:
         """Say whether any of L configurations touches the obstacles at their ages."""
-        places, turns = self._place_robot(positions)
+        places, turns = self._scenery.place(self._data, positions)
         start = np.array([o.position_m for o in obstacles])
         velocity = np.array([o.velocity_m_s for o in obstacles])
         centres = start + ages_s[:, None, None] * velocity
@@ -123,17 +138,6 @@ class CommandGeometry:
         step = np.linalg.norm(np.diff(places, axis=0), axis=2)
         step += radius * np.linalg.norm(np.diff(turns, axis=0), axis=2) / np.sqrt(2.0)
         return np.concatenate([np.zeros((1, len(radius))), np.cumsum(step, axis=0)])
-
-    def _place_robot(self, positions: Array) -> tuple[Array, Array]:
-        """Return positions [L, g, 3] and rotations [L, g, 9] of the robot's geoms."""
-        model, data, scenery = self._model, self._data, self._scenery
-        places = np.empty((len(positions), len(scenery.robot), 3))
-        turns = np.empty((len(positions), len(scenery.robot), 9))
-        for k, row in enumerate(positions):
-            data.qpos[scenery.qpos] = row
-            mujoco.mj_kinematics(model, data)
-            places[k], turns[k] = data.geom_xpos[scenery.robot], data.geom_xmat[scenery.robot]
-        return places, turns
 
 
 def moving_times(command: Command, before_rad: Array | None) -> Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.rates import spans
 from diffusion_control.evaluation.truth_file import Truth
 from diffusion_control.robots.goal import SPEED_TOLERANCE, Goal
+from diffusion_control.robots.planar import compose, quaternion_of, yaw_of
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 
@@ -49,6 +50,17 @@ def parse_goal_joints(message: Any, names: tuple[str, ...]) -> Goal:
     """Return the goal of a decoded JointState, joints in the robot's order."""
     places = {name: k for k, name in enumerate(message.name)}
     return Goal(joints_rad=np.array([message.position[places[name]] for name in names]))
+
+
+def goal_in_world(goal: Goal, pose: Array) -> Goal:
+    """Return the goal of a base that was given in the frame at a pose x, y, yaw."""
+    if goal.joints_rad is not None:
+        return Goal(joints_rad=compose(pose, goal.joints_rad))
+    assert goal.position_m is not None
+    place = compose(pose, np.array([*goal.position_m[:2], 0.0]))
+    turn = None if goal.quaternion is None else quaternion_of(
+        float(pose[2]) + yaw_of(goal.quaternion))
+    return Goal(position_m=np.array([*place[:2], goal.position_m[2]]), quaternion=turn)
 
 
 def goal_statistics(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,26 @@ from diffusion_control.evaluation.mcap_writer import McapWriter
 from diffusion_control.evaluation.message_definitions import full_definition
 from diffusion_control.evaluation.run_folder import RunFolder, finite
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.decision import SafetyDecision
-from diffusion_control.simulation.plant import Plant
+from diffusion_control.safety.outputs import CommandSample
 from diffusion_control.trajectory.trajectory import Trajectory
 
 STATUS_S = 0.1
 MARKER_TYPE = {'box': 1, 'sphere': 2, 'cylinder': 3}
+MOTION_TOPICS = ('planner/plan', 'fallback/plan', 'tracker/motion', 'safety/committed')
 TYPES = {
-    'joint_states': 'sensor_msgs/msg/JointState', 'goal_joints': 'sensor_msgs/msg/JointState',
     'goal_pose': 'geometry_msgs/msg/PoseStamped',
     'obstacles': 'visualization_msgs/msg/MarkerArray',
-    'planner/plan': 'trajectory_msgs/msg/JointTrajectory',
-    'fallback/plan': 'trajectory_msgs/msg/JointTrajectory',
-    'tracker/motion': 'trajectory_msgs/msg/JointTrajectory',
-    'safety/committed': 'trajectory_msgs/msg/JointTrajectory',
     'planner/report': 'std_msgs/msg/String', 'tracker/report': 'std_msgs/msg/String',
     'safety/state': 'std_msgs/msg/String', 'safety/status': 'std_msgs/msg/String',
 }
+ARM_TYPES = {
+    'joint_states': 'sensor_msgs/msg/JointState', 'goal_joints': 'sensor_msgs/msg/JointState',
+    **dict.fromkeys(MOTION_TOPICS, 'trajectory_msgs/msg/JointTrajectory')}
 
 
 class KeptRun:
@@ -52,65 +51,79 @@ class KeptRun:
         robot: The robot that is driven; `check-run` finds it again by its file.
     """
 
-    def __init__(self, root: Path, robot: Arm) -> None:
+    kind = 'arm'
+    own_types = ARM_TYPES
+    command_type = 'trajectory_msgs/msg/JointTrajectory'
+
+    def __init__(self, root: Path, robot: Arm | Base) -> None:
         """Make the folder and open `run.mcap`."""
         self.folder = RunFolder.create(root)
         self._robot, self._sequence = robot, 0
         self._command = robot.controller.command_topic
-        self._types = {**TYPES, self._command: 'trajectory_msgs/msg/JointTrajectory'}
+        self._types = {**TYPES, **self.own_types, self._command: self.command_type}
         self._file = McapWriter(self.folder.recording, {
             'robot_config': str(robot.config.file), 'command_topic': self._command,
-            'command_type': 'joint_trajectory', 'profile': 'jtc'})
+            **self.notes()})
         for topic, kind in self._types.items():
             self._file.add_topic(topic, kind)
         self._encoders: dict[str, Any] = {}
         self._state, self._status_s = '', -np.inf
 
+    def notes(self) -> dict[str, Any]:
+        """Return what a reader must know of the command."""
+        return {'command_type': 'joint_trajectory', 'profile': 'jtc'}
+
     def motion(self, topic: str, motion: Trajectory, now_s: float) -> None:
         """Write a motion under a topic."""
         points = [
             {'positions': q.tolist(), 'velocities': v.tolist(), 'accelerations': [],
-             'effort': [], 'time_from_start': _time(at)}
+             'effort': [], 'time_from_start': time_message(at)}
             for at, q, v in zip(motion.times_s, motion.position, motion.velocity, strict=True)]
-        self._write(topic, {
-            'header': _header(motion.stamp_s, motion.frame_id),
+        self.write(topic, {
+            'header': header_message(motion.stamp_s, motion.frame_id),
             'joint_names': list(motion.names), 'points': points}, now_s)
 
-    def command(self, motion: Trajectory, now_s: float) -> None:
+    def command(self, motion: Trajectory, sample: CommandSample | None, now_s: float) -> None:
         """Write a command, and that it is committed."""
+        del sample
         self.motion('safety/committed', motion, now_s)
         self.motion(self._command, motion, now_s)
 
     def joints(self, state: RobotState, now_s: float) -> None:
         """Write the measured state."""
-        self._write('joint_states', {
-            'header': _header(state.stamp_s, ''), 'name': list(self._robot.joint_names),
+        self.write('joint_states', {
+            'header': header_message(state.stamp_s, ''), 'name': list(self._robot.joint_names),
             'position': state.position.tolist(), 'velocity': state.velocity.tolist(),
             'effort': []}, now_s)
 
     def goal(self, goal: Goal, now_s: float) -> None:
         """Write a goal."""
-        header = _header(now_s, self._robot.base_frame)
+        header = header_message(now_s, self._robot.base_frame)
         if goal.joints_rad is not None:
-            self._write('goal_joints', {
+            self.write('goal_joints', {
                 'header': header, 'name': list(self._robot.joint_names),
                 'position': goal.joints_rad.tolist(), 'velocity': [], 'effort': []}, now_s)
             return
         turn = np.zeros(4) if goal.quaternion is None else goal.quaternion
-        self._write('goal_pose', {
-            'header': header, 'pose': _pose(np.asarray(goal.position_m), turn)}, now_s)
+        self.write('goal_pose', {
+            'header': header, 'pose': pose_message(np.asarray(goal.position_m), turn)}, now_s)
 
     def obstacles(self, obstacles: tuple[Obstacle, ...], now_s: float) -> None:
         """Write the full set of obstacles."""
-        header = _header(now_s, self._robot.base_frame)
-        self._write('obstacles', {'markers': [
+        header = header_message(now_s, self.obstacle_frame)
+        self.write('obstacles', {'markers': [
             _marker(item, number, header) for number, item in enumerate(obstacles)]}, now_s)
+
+    @property
+    def obstacle_frame(self) -> str:
+        """Frame of the obstacles that are written."""
+        return self._robot.base_frame
 
     def report(self, topic: str, values: Mapping[str, Any], now_s: float) -> None:
         """Write a JSON report; a planner's also goes to `plans.jsonl`."""
         if topic == 'planner/report':
             self.folder.append_plan(values)
-        self._write(topic, {'data': json.dumps(finite(values), allow_nan=False)}, now_s)
+        self.write(topic, {'data': json.dumps(finite(values), allow_nan=False)}, now_s)
 
     def status(self, decision: SafetyDecision, now_s: float) -> None:
         """Write the monitor's status at 10 Hz, and at once where its state has changed."""
@@ -120,7 +133,7 @@ class KeptRun:
                 'safety', 'state', from_state=self._state or None, to_state=decision.state,
                 cause=decision.cause, action=decision.response, t_steady_s=now_s)
             self._state = decision.state
-            self._write('safety/state', {'data': decision.state}, now_s)
+            self.write('safety/state', {'data': decision.state}, now_s)
         if changed or now_s >= self._status_s + STATUS_S - 1e-9:
             self._status_s = now_s
             self.report('safety/status', {
@@ -132,7 +145,7 @@ class KeptRun:
                 'fallback_ticks': decision.counters.fallback_ticks}, now_s)
 
     def close(
-        self, truth: Mapping[str, Any], *, planner: str, seed: int, plant: Plant,
+        self, truth: Mapping[str, Any], *, planner: str, seed: int, plant: Mapping[str, Any],
         params: Mapping[str, Any],
     ) -> None:
         """Write truth, parameters, log, summary and picture.
@@ -141,21 +154,25 @@ class KeptRun:
             truth: Arrays of `truth.npz`.
             planner: Name of the planner.
             seed: Seed of the scene.
-            plant: The plant.
+            plant: The plant, as in the summary.
             params: `params.yaml`.
         """
-        self._file.close()
-        np.savez_compressed(self.folder.truth, **truth)
+        self.finish(truth)
         self.folder.write_params(finite(params))
-        self.folder.append_log(f'evaluate arm: {planner}, seed {seed}, in process')
+        self.folder.append_log(f'evaluate {self.kind}: {planner}, seed {seed}, in process')
         judge_run(self.folder.path, {
-            'commit': '', 'command': 'evaluate arm', 'exit_code': 0, 'planner': planner,
-            'seed': seed, 'host': host_information(), 'plant': asdict(plant), 'faults': [],
+            'commit': '', 'command': f'evaluate {self.kind}', 'exit_code': 0, 'planner': planner,
+            'seed': seed, 'host': host_information(), 'plant': dict(plant), 'faults': [],
             'deaths': []})
         self.folder.make_latest()
 
-    def _write(self, topic: str, message: Mapping[str, Any], now_s: float) -> None:
-        """Encode and write one message."""
+    def finish(self, truth: Mapping[str, Any]) -> None:
+        """Finish `run.mcap` and write `truth.npz`."""
+        self._file.close()
+        np.savez_compressed(self.folder.truth, **truth)
+
+    def write(self, topic: str, message: Mapping[str, Any], now_s: float) -> None:
+        """Encode and write one message of an announced topic."""
         kind = self._types[topic]
         if kind not in self._encoders:
             self._encoders[kind] = serialize_dynamic(kind, full_definition(kind))[kind]
@@ -164,18 +181,18 @@ class KeptRun:
             topic, self._encoders[kind](message), round(now_s * 1e9), sequence=self._sequence)
 
 
-def _time(seconds: float) -> dict[str, int]:
+def time_message(seconds: float) -> dict[str, int]:
     """Return a Time or Duration message."""
     whole = round(float(seconds) * 1e9)
     return {'sec': whole // 10**9, 'nanosec': whole % 10**9}
 
 
-def _header(stamp_s: float, frame: str) -> dict[str, Any]:
+def header_message(stamp_s: float, frame: str) -> dict[str, Any]:
     """Return a Header message."""
-    return {'stamp': _time(stamp_s), 'frame_id': frame}
+    return {'stamp': time_message(stamp_s), 'frame_id': frame}
 
 
-def _pose(position: np.ndarray[Any, Any], turn: np.ndarray[Any, Any]) -> dict[str, Any]:
+def pose_message(position: np.ndarray[Any, Any], turn: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Return a Pose message."""
     return {'position': dict(zip('xyz', position.tolist(), strict=True)),
             'orientation': dict(zip('xyzw', turn.tolist(), strict=True))}
@@ -190,6 +207,6 @@ def _marker(obstacle: Obstacle, number: int, header: dict[str, Any]) -> dict[str
         size = [2 * size[0], 2 * size[0], size[1]]
     return {
         'header': header, 'ns': 'scene', 'id': number, 'type': MARKER_TYPE[obstacle.shape],
-        'action': 0, 'pose': _pose(obstacle.position_m, obstacle.quaternion),
+        'action': 0, 'pose': pose_message(obstacle.position_m, obstacle.quaternion),
         'scale': dict(zip('xyz', size, strict=True)),
-        'color': {'r': 0.8, 'g': 0.5, 'b': 0.2, 'a': 0.9}, 'lifetime': _time(0.0)}
+        'color': {'r': 0.8, 'g': 0.5, 'b': 0.2, 'a': 0.9}, 'lifetime': time_message(0.0)}

@@ -14,14 +14,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from diffusion_control.evaluation.base.picture import draw_top_view, draw_velocities
 from diffusion_control.evaluation.picture_scene import draw_scene
+from diffusion_control.evaluation.picture_style import INK, QUIET, style
 from diffusion_control.evaluation.run_data import RunData
 
 Array = NDArray[np.float64]
 SIZE_IN, DPI = (12.6, 8.4), 110
 DRAW_HZ = 50.0
 MOTION_RAD_S = 0.02
-INK, QUIET = '#1f2933', '#667085'
 JOINTS = ('#2f6fb0', '#d9822b', '#3a9d5d', '#c0473f', '#7b61b5', '#8c6b4f', '#cf6ea8')
 STATES = {'NOMINAL': '#dff2e3', 'DEGRADED': '#fdeeb8', 'FALLBACK': '#fbd7a6',
           'STOPPING': '#f7c3bd', 'HOLD': '#e0d3f2', 'EMERGENCY': '#e88b84',
@@ -31,7 +32,7 @@ STATES = {'NOMINAL': '#dff2e3', 'DEGRADED': '#fdeeb8', 'FALLBACK': '#fbd7a6',
 def draw_picture(run: RunData, summary: Mapping[str, Any], path: str | Path) -> None:
     """Draw tracking, clearance with states and faults, timing, and the tool's path.
 
-    Time 0 is the first motion.
+    Of a base: velocities, and its path from above. Time 0 is the first motion.
 
     Args:
         run: The run, read.
@@ -48,10 +49,15 @@ def draw_picture(run: RunData, summary: Mapping[str, Any], path: str | Path) -> 
     index = np.arange(0, len(run.truth.t_s), step)
     times = run.truth.t_s[index] - begin_s
     tracking = figure.add_subplot(grid[0, :7])
-    _tracking(tracking, run, times, index)
+    if run.robot.kind == 'base':
+        draw_velocities(tracking, run, times, index)
+        draw_top_view(figure.add_axes((0.665, 0.345, 0.315, 0.50)), run, times, index)
+    else:
+        _tracking(tracking, run, times, index)
+        draw_scene(
+            figure.add_axes((0.580, 0.325, 0.385, 0.56), projection='3d'), run, times, index)
     _clearance(figure.add_subplot(grid[1, :7], sharex=tracking), run, summary, times, index,
                begin_s)
-    draw_scene(figure.add_axes((0.580, 0.325, 0.385, 0.56), projection='3d'), run, times, index)
     _periods(figure.add_subplot(grid[2, :4]), run, run.command_topic, 'command period', '#2f6fb0')
     _periods(figure.add_subplot(grid[2, 4:8]), run, 'tracker/motion', 'tracker period', '#3a9d5d')
     _latency(figure.add_subplot(grid[2, 8:]), run)
@@ -82,24 +88,12 @@ def _heading(figure: Figure, robot: str, summary: Mapping[str, Any]) -> None:
     if latency is not None:
         parts.append(f'plan latency {latency * 1e3:.0f} ms')
     if error is not None:
-        parts.append(f'tool error {error * 1e3:.1f} mm rms')
+        what = 'position' if summary['robot'] == 'base' else 'tool'
+        parts.append(f'{what} error {error * 1e3:.1f} mm rms')
     if summary['safety']['clearance_min_m'] is not None:
         parts.append(f'least clearance {summary["safety"]["clearance_min_m"] * 1e3:.0f} mm')
     figure.text(0.022, 0.925, '   ·   '.join(parts), fontsize=10.5,
                 color='#b42318' if counted else QUIET)
-
-
-def _style(axes: Any, title: str, ylabel: str = '', xlabel: str = '') -> None:
-    axes.set_title(title, loc='left', fontsize=9.5, fontweight='bold', color=INK, pad=5)
-    axes.set_ylabel(ylabel, fontsize=8, color=QUIET)
-    axes.set_xlabel(xlabel, fontsize=8, color=QUIET)
-    axes.tick_params(labelsize=7.5, colors=QUIET, length=3)
-    axes.grid(True, color='#e8ebef', linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
-    for side in ('left', 'bottom'):
-        axes.spines[side].set_color('#c5ccd3')
 
 
 def _tracking(axes: Any, run: RunData, times: Array, index: NDArray[np.intp]) -> None:
@@ -111,7 +105,7 @@ def _tracking(axes: Any, run: RunData, times: Array, index: NDArray[np.intp]) ->
         axes.plot(times, run.truth.q[index, joint], color=colour, linewidth=1.1)
     handles = [Line2D([], [], color=JOINTS[k % len(JOINTS)], linewidth=1.6)
                for k in range(run.robot.dof)]
-    _style(axes, 'Joints: set-point (broad) and truth (fine)', 'position [rad]')
+    style(axes, 'Joints: set-point (broad) and truth (fine)', 'position [rad]')
     axes.legend(handles, [str(k + 1) for k in range(run.robot.dof)], fontsize=7, frameon=False,
                 ncols=run.robot.dof, loc='lower right', bbox_to_anchor=(1.0, 0.985),
                 handlelength=1.1, columnspacing=0.9, handletextpad=0.4, borderpad=0)
@@ -141,7 +135,7 @@ def _clearance(
         axes.annotate(fault['name'], (fault['t_s'], 1.0), xycoords=('data', 'axes fraction'),
                       xytext=(4, -4), textcoords='offset points', fontsize=8, color='#b42318',
                       va='top', fontweight='bold', zorder=6)
-    _style(axes, 'Clearance to the nearest obstacle', '[cm]', 'time since the first motion [s]')
+    style(axes, 'Clearance to the nearest obstacle', '[cm]', 'time since the first motion [s]')
     handles: list[Any] = [
         Patch(facecolor=STATES.get(name, '#dddddd'), label=name.lower().replace('_', ' '))
         for name in seen]
@@ -180,7 +174,7 @@ def _periods(axes: Any, run: RunData, topic: str, title: str, colour: str) -> No
     """Draw the histogram of a topic's periods."""
     period = np.asarray(
         np.diff(np.array(run.recording.stream(topic).log_ns, dtype=np.int64)), dtype=float) * 1e-6
-    _style(axes, title, 'messages', '[ms]')
+    style(axes, title, 'messages', '[ms]')
     _histogram(axes, period, colour, log=True)
 
 
@@ -188,7 +182,7 @@ def _latency(axes: Any, run: RunData) -> None:
     """Draw the histogram of the planner's latency."""
     values = [report.get('latency_s') for report in run.recording.stream('planner/report').reports]
     latency = np.array([v for v in values if isinstance(v, int | float)], dtype=float) * 1e3
-    _style(axes, 'plan latency', 'plans', '[ms]')
+    style(axes, 'plan latency', 'plans', '[ms]')
     _histogram(axes, latency, '#7b61b5', log=False)
 
 
@@ -207,8 +201,8 @@ def _histogram(axes: Any, values: Array, colour: str, *, log: bool) -> None:
     axes.hist(np.clip(values, low, top), bins=np.linspace(low, top, 45).tolist(), color=colour,
               alpha=0.85, log=log)
     axes.set_xlim(low, top)
-    for value, style in ((median, '-'), (high, (0, (3, 2)))):
-        axes.axvline(value, color=INK, linewidth=0.9, linestyle=style)
+    for value, dashes in ((median, '-'), (high, (0, (3, 2)))):
+        axes.axvline(value, color=INK, linewidth=0.9, linestyle=dashes)
     text = f'median {median:.1f}\np99 {high:.1f}\nmax {values.max():.1f}'
     beyond = int((values > top).sum())
     if beyond:

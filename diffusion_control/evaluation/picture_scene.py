@@ -16,14 +16,15 @@ from mpl_toolkits.mplot3d.art3d import (  # type: ignore[import-untyped]
 )
 from numpy.typing import NDArray
 
+from diffusion_control.evaluation.picture_style import INK, MOVING, STANDING
 from diffusion_control.evaluation.published_obstacles import ObstacleSet, obstacle_sets
 from diffusion_control.evaluation.run_data import RunData
+from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle, rotation_matrix
 
 Array = NDArray[np.float64]
-STANDING, MOVING, ROBOT = '#7d93a8', '#e0623f', '#c9ced6'
+ROBOT = '#c9ced6'
 LIGHT = np.array([0.35, -0.55, 0.76])
-INK = '#1f2933'
 MOVED_M = 0.02
 PATH_MAP = 'viridis'
 TRACE_STEP = 5
@@ -39,17 +40,17 @@ def draw_scene(axes: Any, run: RunData, times_s: Array, index: NDArray[np.intp])
         times_s: Time of each sample in `index` on the pictures' axis [s].
         index: Samples of the ground truth to draw.
     """
-    sets = _sets(run)
+    sets = published_sets(run)
     tool = run.robot.tool_positions(run.truth.q[index])
     axes.computed_zorder = False
     faces: list[Array] = []
     colours: list[Any] = []
-    for obstacle, moved in _last_obstacles(sets):
+    for obstacle, moved in last_obstacles(sets):
         _add(faces, colours, _shape_faces(obstacle), MOVING if moved else STANDING, 0.55)
     for centre, radius in _robot_spheres(run, index[-1]):
         _add(faces, colours, centre + radius * _unit_sphere(14, 9), ROBOT, 0.34)
     axes.add_collection3d(Poly3DCollection(faces, facecolors=colours, edgecolors='none', zorder=2))
-    for trace in _traces(sets):
+    for trace in traces(sets):
         axes.plot(*trace.T, color=MOVING, linewidth=1.2, linestyle=(0, (2, 2)), alpha=0.9,
                   zorder=3)
     _draw_path(axes, tool, times_s)
@@ -114,12 +115,15 @@ def _fit(axes: Any, aspect: Array) -> None:
     axes.set_box_aspect(aspect, zoom=ZOOM * min(1.0, room / (label.x1 - centre)))
 
 
-def _sets(run: RunData) -> list[ObstacleSet]:
+def published_sets(run: RunData) -> list[ObstacleSet]:
+    """Return every fifth set of obstacles that was published, in the simulator's world."""
     stream = run.recording.stream('obstacles')
-    return obstacle_sets(stream.messages[::TRACE_STEP], run.ros_s(stream.log_s)[::TRACE_STEP])
+    return obstacle_sets(
+        stream.messages[::TRACE_STEP], run.ros_s(stream.log_s)[::TRACE_STEP],
+        None if run.frames is None else run.frames.pose)
 
 
-def _last_obstacles(sets: Sequence[ObstacleSet]) -> Iterable[tuple[Obstacle, bool]]:
+def last_obstacles(sets: Sequence[ObstacleSet]) -> Iterable[tuple[Obstacle, bool]]:
     """Yield each obstacle where it was seen last, and whether it ever moved."""
     first: dict[str, Array] = {}
     last: dict[str, Obstacle] = {}
@@ -133,7 +137,7 @@ def _last_obstacles(sets: Sequence[ObstacleSet]) -> Iterable[tuple[Obstacle, boo
     return [(obstacle, moved[key]) for key, obstacle in last.items()]
 
 
-def _traces(sets: Sequence[ObstacleSet]) -> list[Array]:
+def traces(sets: Sequence[ObstacleSet]) -> list[Array]:
     """Return the way of each obstacle that moved, shape [m, 3]."""
     ways: dict[str, list[Array]] = {}
     for item in sets:
@@ -145,6 +149,7 @@ def _traces(sets: Sequence[ObstacleSet]) -> list[Array]:
 
 def _robot_spheres(run: RunData, sample: int) -> Iterable[tuple[Array, float]]:
     """Return the spheres of the robot's model at a sample, for its silhouette."""
+    assert isinstance(run.robot, Arm)
     model = run.robot.collision
     return zip(model.centres(run.truth.q[sample]), model.radius, strict=True)
 

@@ -16,7 +16,7 @@ from diffusion_control.evaluation.rates import percentile
 Array = NDArray[np.float64]
 SOURCES = ('diffusion', 'training_free', 'library', 'classical', 'other')
 SWITCH_WINDOW_S = 0.25
-MODE_FLIP_RAD = 0.5
+MODE_FLIP = 0.5
 
 
 def switch_jumps(
@@ -47,29 +47,32 @@ def switch_jumps(
     return float(position), float(velocity)
 
 
-def mode_flips(plans: list[Command], goal_s: Array) -> int:
+def mode_flips(
+    plans: list[Command], goal_s: Array, columns: slice = slice(None)  # noqa: B008 (immutable)
+) -> int:
     """Count consecutive plans to the same goal that take another way.
 
     The way of a plan is its path, whatever the timing. A plan flips if some point of its path is
-    further than 0.5 rad (largest joint) from every point of the path of the plan before.
+    further than 0.5 rad or m (largest joint) from every point of the path of the plan before.
 
     Args:
         plans: In the order in which they were received.
         goal_s: ROS times at which goals were set [s], increasing.
+        columns: Joints that count.
     """
     flips = 0
     for before, after in zip(plans, plans[1:], strict=False):
         same_goal = (np.searchsorted(goal_s, before.sent_s)
                      == np.searchsorted(goal_s, after.sent_s))
-        if same_goal and _path_distance(after, before) > MODE_FLIP_RAD:
+        if same_goal and _path_distance(after, before, columns) > MODE_FLIP:
             flips += 1
     return flips
 
 
-def _path_distance(plan: Command, reference: Command) -> float:
-    """Return the largest distance [rad] of a plan's points to a densely sampled reference."""
+def _path_distance(plan: Command, reference: Command, columns: slice) -> float:
+    """Return the largest distance of a plan's points to a densely sampled reference."""
     dense = reference.position_at(np.linspace(reference.first_s, reference.last_s, 120))
-    apart = np.abs(plan.position[:, None, :] - dense[None, :, :]).max(axis=2)
+    apart = np.abs(plan.position[:, None, columns] - dense[None, :, columns]).max(axis=2)
     return float(apart.min(axis=1).max())
 
 

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from diffusion_control import robots
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.base.frames import Frames
+from diffusion_control.evaluation.base.messages import parse_motion, twist_of
+from diffusion_control.evaluation.base.silence import Silence
+from diffusion_control.evaluation.base.twists import twist_commands
 from diffusion_control.evaluation.commands import Command, parse_sample, parse_trajectory
 from diffusion_control.evaluation.goal_times import (
     SetGoal,
+    goal_in_world,
     parse_goal_joints,
     parse_goal_pose,
 )
@@ -24,10 +29,12 @@ from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.evaluation.single_samples import position_commands, velocity_commands
 from diffusion_control.evaluation.truth_file import Truth, read_truth
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 
 Array = NDArray[np.float64]
 TRAJECTORY = 'joint_trajectory'
 SAMPLES = ('float64_multi_array', 'joint_state')
+TWISTS = ('twist_stamped', 'twist')
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,17 @@ class RunData:
         truth: Ground truth.
         recording: Messages.
         command_topic: Topic of the command.
-        command_type: `joint_trajectory`, `float64_multi_array` or `joint_state`.
+        command_type: `joint_trajectory`, `float64_multi_array`, `joint_state`, `twist_stamped`
+            or `twist`.
         velocity_receiver: Single samples are velocities.
         ros_s: Maps times of the system clock [s] to ROS time [s].
-        commands: Received commands, in order.
+        commands: Received commands, in order; of a base as the motions that they become.
+        twists: Received vx, vy, yaw rate of a base, shape [m, 3]; None for an arm.
+        frames: Frames of a base's messages; None for an arm.
     """
 
     folder: RunFolder
-    robot: Arm
+    robot: Arm | Base
     truth: Truth
     recording: Recording
     command_topic: str
@@ -55,6 +65,8 @@ class RunData:
     velocity_receiver: bool
     ros_s: Callable[[Array], Array]
     commands: list[Command]
+    twists: Array | None = None
+    frames: Frames | None = None
 
     @property
     def command_stream(self) -> Stream:
@@ -62,7 +74,7 @@ class RunData:
         return self.recording.stream(self.command_topic)
 
     def trajectories(self, topic: str) -> list[Command]:
-        """Return the motions of a JointTrajectory topic, those that are none left out."""
+        """Return the motions of a topic, those that are none left out; of a base in `odom`."""
         return [c for c in _trajectories(self.recording.stream(topic), self.robot, self.ros_s)
                 if not c.fault]
 
@@ -81,6 +93,9 @@ class RunData:
                             else parse_goal_joints(message, self.robot.joint_names))
                 except (ConfigurationError, KeyError, IndexError):
                     continue  # a malformed goal was refused by the nodes and set nothing
+                if self.frames is not None:
+                    frame = self.frames.pose(message.header.frame_id, float(time))
+                    goal = goal_in_world(goal, frame)
                 found.append(SetGoal(float(time), goal))
         return sorted(found, key=lambda item: item.set_s)
 
@@ -102,27 +117,35 @@ def load_run(path: str | Path, robot: str | None = None) -> RunData:
         raise ConfigurationError(
             'the recording does not say which robot was driven', where=str(folder.recording),
             allowed='metadata robot_config', remedy='give --robot-config')
-    arm = robots.load_arm(str(name))
-    truth = read_truth(folder.truth, arm.joint_names)
-    ros_s = clock_mapping(recording)
-    notes = recording.metadata
-    topic = notes.get('command_topic') or arm.controller.command_topic
-    kind = notes.get('command_type') or arm.controller.command_type
-    stream, profile = recording.stream(topic), str(notes.get('profile') or '')
-    velocity = profile == 'forward_velocity'
-    if kind == TRAJECTORY:
-        commands = _trajectories(stream, arm, ros_s)
-    elif kind in SAMPLES:
-        sent = ros_s(stream.sent_s)
-        rows = [parse_sample(message, arm.joint_names) for message in stream.messages]
-        timeout = notes.get('receiver_timeout_s')
-        commands = (velocity_commands(sent, [v for _, v in rows], truth, timeout) if velocity
-                    else position_commands(sent, [q for q, _ in rows], arm.dof))
-    else:
+    driven = robots.load(str(name))
+    truth = read_truth(folder.truth, driven.joint_names)
+    notes, ros_s = recording.metadata, clock_mapping(recording)
+    topic = notes.get('command_topic') or driven.controller.command_topic
+    kind = notes.get('command_type') or driven.controller.command_type
+    stream = recording.stream(topic)
+    allowed = TWISTS if isinstance(driven, Base) else (TRAJECTORY, *SAMPLES)
+    if kind not in allowed:
         raise ConfigurationError(
             'commands of this type cannot be judged', where=str(folder.recording), value=kind,
-            allowed=', '.join((TRAJECTORY, *SAMPLES)))
-    return RunData(folder, arm, truth, recording, topic, kind, velocity, ros_s, commands)
+            allowed=', '.join(allowed))
+    sent = ros_s(stream.sent_s)
+    timeout = notes.get('receiver_timeout_s')
+    if isinstance(driven, Base):
+        twists = np.array([twist_of(m) for m in stream.messages]).reshape(-1, 3)
+        silence = Silence(
+            driven.drive, driven.receiver_timeout_s if timeout is None else float(timeout))
+        return RunData(
+            folder, driven, truth, recording, topic, kind, False, ros_s,
+            twist_commands(sent, twists, truth, silence), twists,
+            Frames.of(recording, driven, ros_s))
+    velocity = str(notes.get('profile') or '') == 'forward_velocity'
+    if kind == TRAJECTORY:
+        commands = _trajectories(stream, driven, ros_s)
+    else:
+        rows = [parse_sample(message, driven.joint_names) for message in stream.messages]
+        commands = (velocity_commands(sent, [v for _, v in rows], truth, timeout) if velocity
+                    else position_commands(sent, [q for q, _ in rows], driven.dof))
+    return RunData(folder, driven, truth, recording, topic, kind, velocity, ros_s, commands)
 
 
 def clock_mapping(recording: Recording) -> Callable[[Array], Array]:
@@ -140,8 +163,11 @@ def clock_mapping(recording: Recording) -> Callable[[Array], Array]:
 
 
 def _trajectories(
-    stream: Stream, robot: Arm, ros_s: Callable[[Array], Array]
+    stream: Stream, robot: Arm | Base, ros_s: Callable[[Array], Array]
 ) -> list[Command]:
     sent = ros_s(stream.sent_s)
+    if isinstance(robot, Base):
+        return [parse_motion(message, float(time))
+                for message, time in zip(stream.messages, sent, strict=True)]
     return [parse_trajectory(message, robot.joint_names, float(time))
             for message, time in zip(stream.messages, sent, strict=True)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffusion_control.evaluation.base.scenery import base_scenery
 from diffusion_control.evaluation.command_geometry import CommandGeometry, Scenery
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.model import build_model
 from diffusion_control.simulation.plant import Plant
@@ -21,7 +23,7 @@ class SceneryCache:
         robot: The robot.
     """
 
-    def __init__(self, robot: Arm) -> None:
+    def __init__(self, robot: Arm | Base) -> None:
         """Begin without a model."""
         self._robot = robot
         self._known: dict[tuple[tuple[str, tuple[float, ...]], ...], CommandGeometry] = {}
@@ -36,8 +38,10 @@ class SceneryCache:
         return self._known[key]
 
 
-def scenery(robot: Arm, obstacles: tuple[Obstacle, ...]) -> Scenery:
+def scenery(robot: Arm | Base, obstacles: tuple[Obstacle, ...]) -> Scenery:
     """Return the simulator's model of a robot and obstacles; masses play no part."""
+    if isinstance(robot, Base):
+        return base_scenery(robot, obstacles)
     plant = build_model(robot, obstacles, Plant.nominal())
     qpos = [int(plant.model.joint(name).qposadr[0]) for name in robot.joint_names]
     return Scenery(plant.model, np.array(qpos, dtype=np.intp),

@@ -42,6 +42,9 @@ class Contact:
 class Truth:
     """Ground truth at 1 kHz, joints in the robot's order; T samples, n joints, k obstacles.
 
+    Of a base q is x, y, yaw in the world [m, m, rad], `tau_demand` [T, 2] its wheels' [Nm] and
+    `cmd` [T, 2] the receiver's v [m/s] and yaw rate [rad/s] ([T, 3] with the speed to the left).
+
     Attributes:
         t_s: ROS time [s], shape [T].
         q: True position [rad], shape [T, n].
@@ -136,7 +139,8 @@ def _truth(values: Mapping[str, Any], joint_names: tuple[str, ...], path: Path) 
     touching = np.asarray(values['contacts']).reshape(count, 2) > 0
 
     def columns(key: str) -> Array:
-        return np.asarray(values[key], dtype=float)[:, order]
+        array = np.asarray(values[key], dtype=float)
+        return array[:, order] if array.shape[1] == len(order) else array
 
     def series(key: str) -> Array:
         return np.asarray(values[key], dtype=float)

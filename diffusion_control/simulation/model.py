@@ -72,7 +72,7 @@ def build_model(robot: Arm, obstacles: tuple[Obstacle, ...], plant: Plant) -> Pl
         _set_robot(spec, robot)
         _add_floor(spec, robot)
         for index, obstacle in enumerate(obstacles):
-            _add_obstacle(spec, index, obstacle)
+            add_obstacle(spec, index, obstacle)
         _add_payload(spec, robot.tool_frame, plant.payload_kg)
         groups = _weld_groups(spec.compile(), links)
         _exclude_pairs(spec, robot, groups)
@@ -114,7 +114,7 @@ def _add_floor(spec: Any, robot: Arm) -> None:
             pos=[0, 0, float(floor_m)], contype=ROBOT_BIT, conaffinity=ROBOT_BIT)
 
 
-def _add_obstacle(spec: Any, index: int, obstacle: Obstacle) -> None:
+def add_obstacle(spec: Any, index: int, obstacle: Obstacle) -> None:
     """Add one obstacle as a body that is moved from outside."""
     size = list(obstacle.size_m)
     if obstacle.shape == 'box':
