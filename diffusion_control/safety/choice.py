@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which motion is sent: the first candidate that verifies, else the one stored.
 
-Following: the tracker's motion as the barriers leave it (`filter`); half and a fifth of that
-speed; the stored tail. Stopping: a stop along the path; a stop from C; the stored tail. A stored
-tail that an obstacle invalidates is compared with the hardest stop and with a retreat, and what
-stays farthest away is sent.
+Following: the tracker's motion as the barriers leave it (`filter`); half or a fifth of that
+speed (the one that passed last, and where it does not pass, the other one in the next tick, so
+that no tick takes more than three checks); the stored tail. Stopping: a stop along the path; a
+stop from C; the stored tail. A stored tail that an obstacle invalidates is compared with the
+hardest stop and with a retreat, and what stays farthest away is sent.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Chooser:
     ) -> None:
         """Take over all three."""
         self._candidates, self._verifier, self._barriers = candidates, verifier, barriers
+        self._slower = 0
 
     def keep(self, committed: Trajectory, now_s: float, around: Surroundings) -> Choice:
         """Return the stored motion; where it no longer verifies, what stays farthest away.
@@ -129,9 +131,12 @@ class Chooser:
         for action, candidate in self._steps(committed, motion, filtered, now_s, ahead_s):
             check = self._verifier.verify(candidate, around, complete=False)
             if check.ok:
+                if action != SLOWED:
+                    self._slower = 0
                 return Choice(
                     candidate, check, action, refusal, stepped=True, slack=filtered.slack)
             refusal = check.reason
+        self._slower = (self._slower + 1) % len(SLOWER)
         return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False,
                        slack=filtered.slack)
 
@@ -186,5 +191,5 @@ class Chooser:
                 committed, velocity, now_s, ahead_s, gently=True)
         else:
             yield FOLLOWED, self._candidates.full(committed, motion, now_s)
-        for share in SLOWER:
-            yield SLOWED, self._candidates.towards(committed, share * velocity, now_s, ahead_s)
+        slower = SLOWER[self._slower] * velocity
+        yield SLOWED, self._candidates.towards(committed, slower, now_s, ahead_s)

@@ -49,6 +49,29 @@ def sample(times: Any, position: Any, velocity: Any, grid: Any) -> Any:
 
 
 @kernel()
+def settling_grid(
+    times: Any, position: Any, velocity: Any, until: float, step: float, settle: float, parts: int
+) -> Any:
+    """Return a grid from 0 to `until`, `parts` later times within `settle`, and positions there.
+
+    The first part has the spacing `step`, the last of its gaps is shorter; a motion that stands
+    from its start has no later part. Shapes [L] and [L, n], and the length of the first part.
+    """
+    count = int(np.ceil(until / step - 1e-9)) + 1
+    more = parts if settle > 0.0 and until > 0.0 else 0
+    grid = np.empty(count + more)
+    for i in range(count):
+        grid[i] = i * step
+    grid[count - 1] = until
+    for i in range(more):
+        grid[count + i] = until + settle / parts * (i + 1)
+    rows = sample(times, position, velocity, grid)
+    for i in range(more):
+        rows[count + i] = rows[count - 1]
+    return grid, rows, count
+
+
+@kernel()
 def extremes(times: Any, position: Any, velocity: Any) -> Any:
     """Return accelerations at both ends of, and the largest speed in, each segment.
 
@@ -81,6 +104,42 @@ def first_outside(rows: Any, low: Any, high: Any) -> int:
             if not low[j] <= rows[i, j] <= high[j]:
                 return i
     return -1
+
+
+@kernel()
+def broken_limit(
+    times: Any, position: Any, velocity: Any, dense: Any, low: Any, high: Any, fastest: Any,
+    hardest: Any,
+) -> Any:
+    """Return which limit a motion breaks first and at which row: 0 none, 1 q, 2 v, 3 a.
+
+    A motion that starts outside [low, high] may go on there, not further out.
+
+    Args:
+        times: Knots, shape [T], as the next two.
+        position: Shape [T, n].
+        velocity: Shape [T, n].
+        dense: Positions on a finer grid, shape [L, n].
+        low: Least position, shape [n], as the rest.
+        high: Greatest position.
+        fastest: Greatest speed.
+        hardest: Greatest acceleration.
+    """
+    least = np.minimum(low, position[0] - 1e-6)
+    most = np.maximum(high, position[0] + 1e-6)
+    for rows in (position, dense):
+        index = first_outside(rows, least, most)
+        if index >= 0:
+            return 1, index
+    start, end, top = extremes(times, position, velocity)
+    index = first_outside(top, -fastest, fastest)
+    if index >= 0:
+        return 2, index
+    for rows in (start, end):
+        index = first_outside(rows, -hardest, hardest)
+        if index >= 0:
+            return 3, index
+    return 0, 0
 
 
 @kernel()

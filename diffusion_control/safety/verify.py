@@ -52,6 +52,7 @@ TURN_SHARE = 0.4
 """Of `settle_s`: how long after the motion's end a mover may still turn."""
 RELATIVE_TOLERANCE = 1e-6
 NOT_WORSE_M = 1e-4
+LIMIT_CODES = ('', 'position_limit', 'velocity_limit', 'acceleration_limit')
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,6 @@ class Verifier:
         self._tool = ToolCheck(robot, parameters)
         inner = limits.inset(DROOP_RAD)
         self._lower, self._upper = inner.lower_rad, inner.upper_rad
-        self._slowest = np.zeros(len(limits.velocity_rad_s))
         self._velocity = limits.velocity_rad_s * (1.0 + RELATIVE_TOLERANCE)
         self._acceleration = limits.acceleration_rad_s2 * (1.0 + RELATIVE_TOLERANCE)
 
@@ -141,9 +141,10 @@ class Verifier:
                 distance that is too small is enough.
         """
         moving_s = moving_until(motion)
-        grid, position = on_grid(motion, moving_s)
-        obstacle, own = self._distances(
-            *self._settling(grid, position), around, moving_s, complete)
+        grid, dense, count = cubic.settling_grid(
+            motion.times_s, motion.position, motion.velocity, moving_s, GRID_S,
+            self._parameters.settle_s, SETTLE_PARTS)
+        obstacle, own = self._distances(grid, dense, around, moving_s, complete)
         clearance = float(min(obstacle[0], own[0]))
         obstacle -= self._parameters.margin_m + around.deviation_m
         own -= self._parameters.own_margin_m + around.deviation_m
@@ -153,23 +154,14 @@ class Verifier:
         nearest = np.minimum(obstacle, own)
         worst = int(np.argmin(nearest))
         h_min = float(nearest[worst])
-        reason, knot = self.limits(motion, position)
+        reason, knot = self.limits(motion, dense[:count])
         if not reason:
             reason, knot = self._tool.refusal(
-                grid, position, self._parameters.margin_m + around.deviation_m)
+                grid[:count], dense[:count], self._parameters.margin_m + around.deviation_m)
         if not reason:
             reason, knot = _too_near(obstacle, own)
         return Verification(
             not reason, reason, h_min, knot if reason else worst, clearance, moving_s)
-
-    def _settling(self, grid: Array, position: Array) -> tuple[Array, Array]:
-        """Return grid and positions, continued while a robot that moved creeps to its end."""
-        settle_s = self._parameters.settle_s
-        if settle_s == 0.0 or grid[-1] == 0.0:
-            return grid, position
-        after = grid[-1] + settle_s / SETTLE_PARTS * np.arange(1, SETTLE_PARTS + 1)
-        return (np.concatenate((grid, after)),
-                np.concatenate((position, position[-1:].repeat(SETTLE_PARTS, axis=0))))
 
     def limits(self, motion: Trajectory, dense: Array) -> tuple[str, int]:
         """Return the code and the index of a broken limit, or ('', 0).
@@ -180,20 +172,10 @@ class Verifier:
         """
         if np.abs(motion.velocity[-1]).max() > REST_RAD_S:
             return 'not_at_rest', len(motion.times_s) - 1
-        low = np.minimum(self._lower, motion.position[0] - 1e-6)
-        high = np.maximum(self._upper, motion.position[0] + 1e-6)
-        start, end, top = segment_extremes(motion)
-        for code, rows, least, most in (
-            ('position_limit', motion.position, low, high),
-            ('position_limit', dense, low, high),
-            ('velocity_limit', top, self._slowest, self._velocity),
-            ('acceleration_limit', start, -self._acceleration, self._acceleration),
-            ('acceleration_limit', end, -self._acceleration, self._acceleration),
-        ):
-            index = cubic.first_outside(rows, least, most)
-            if index >= 0:
-                return code, index
-        return '', 0
+        broken, index = cubic.broken_limit(
+            motion.times_s, motion.position, motion.velocity, dense, self._lower, self._upper,
+            self._velocity, self._acceleration)
+        return LIMIT_CODES[broken], index
 
     def _distances(
         self, grid: Array, position: Array, around: Surroundings, moving_s: float, complete: bool
@@ -219,10 +201,9 @@ def moving_until(motion: Trajectory) -> float:
 
 def on_grid(motion: Trajectory, until_s: float) -> tuple[Array, Array]:
     """Return times [L] from 0 to `until_s` every 10 ms, and the positions [L, n] there."""
-    count = math.ceil(until_s / GRID_S - 1e-9)
-    grid: Array = np.arange(count + 1, dtype=np.float64) * GRID_S
-    grid[-1] = until_s
-    return grid, cubic.sample(motion.times_s, motion.position, motion.velocity, grid)
+    grid, position, _ = cubic.settling_grid(
+        motion.times_s, motion.position, motion.velocity, until_s, GRID_S, 0.0, 0)
+    return grid, position
 
 
 def segment_extremes(motion: Trajectory) -> tuple[Array, Array, Array]:

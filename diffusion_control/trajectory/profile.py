@@ -97,3 +97,24 @@ def states_at(times: Any, start: Any, phases: Any, jerks: Any) -> Any:
             out[1, k, i] = v + t * (a + t * j / 2)
             out[2, k, i] = a + t * j
     return out
+
+
+@kernel()
+def knots_of(
+    start: Any, phases: Any, jerks: Any, duration_s: float, end_s: float, period_s: float
+) -> Any:
+    """Return the knots [T] and the states [3, T, n] there; see `knot_times` and `states_at`."""
+    times = knot_times(phases, duration_s, end_s, period_s)
+    return times, states_at(times, start, phases, jerks)
+
+
+@kernel()
+def leaves(start: Any, position: Any, low: Any, high: Any) -> bool:
+    """Tell whether a joint that starts in [low, high] is outside at one of the rows [T, n]."""
+    for j in range(position.shape[1]):
+        if not low[j] <= start[j] <= high[j]:
+            continue
+        for k in range(position.shape[0]):
+            if position[k, j] < low[j] or position[k, j] > high[j]:
+                return True
+    return False

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError, DiffusionControlError
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.trajectory.profile import GAP, TIME_GRID_S, knot_times, states_at
+from diffusion_control.trajectory.profile import GAP, TIME_GRID_S, knots_of, leaves
 
 Array = NDArray[np.float64]
 Knots = tuple[Array, Array, Array, Array]
@@ -142,8 +142,8 @@ class Stopper:
             raise ConfigurationError(
                 'bad duration of a ramp', where='duration_s', value=duration_s, allowed='> 0 s')
         durations, jerks = self._phases()
-        times = knot_times(durations, self._output.duration, end_s, self.period_s)
-        rows = states_at(times, state, durations, jerks)
+        times, rows = knots_of(
+            state, durations, jerks, self._output.duration, end_s, self.period_s)
         return Ramp(times, rows[0], rows[1], rows[2], notes)
 
     def _state(self, *rows: Array) -> Array:
@@ -198,10 +198,7 @@ class Stopper:
 
     def _leaves(self, start: Array, ramp: Ramp) -> bool:
         """Return whether a joint that starts inside its position limits ends outside of them."""
-        low, high = self.limits.lower_rad, self.limits.upper_rad
-        inside = (start >= low) & (start <= high)
-        out = (ramp.position < low) | (ramp.position > high)
-        return bool((out.any(axis=0) & inside).any())
+        return bool(leaves(start, ramp.position, self.limits.lower_rad, self.limits.upper_rad))
 
 
 def stop_trajectory(

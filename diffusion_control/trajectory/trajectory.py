@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,22 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         """Refuse shapes that do not agree, non-finite numbers and times that do not increase."""
+        if not self._plainly_good():
+            self._refuse()
+
+    def _plainly_good(self) -> bool:
+        """Tell quickly that nothing is wrong: a sum is finite only if all its terms are."""
+        times, position = self.times_s, self.position
+        shape = (len(times), len(self.names))
+        return bool(
+            len(times) and position.shape == self.velocity.shape == shape
+            and self.acceleration.shape == shape
+            and math.isfinite(
+                position.sum() + self.velocity.sum() + self.acceleration.sum() + times[-1])
+            and (times[1:] > times[:-1]).all())
+
+    def _refuse(self) -> None:
+        """Say what is wrong; sums of finite numbers that overflow are not."""
         knots, joints = len(self.times_s), len(self.names)
         for field in ('position', 'velocity', 'acceleration'):
             shape = getattr(self, field).shape
