@@ -228,10 +228,23 @@ def test_topics_by_type() -> None:
 
 
 def test_recorded_topics_by_type() -> None:
-    recorded = assigned('diffusion_control/nodes/recorder.py', 'TOPICS')
-    hold(CONTRACT['topics'], recorded, 'topics')
-    assert {topic: recorded[topic] for topic in CONTRACT['topics'] if topic in recorded} == {
-        topic: kind for topic, kind in CONTRACT['topics'].items() if topic in recorded}
+    arm, base = (assigned('diffusion_control/nodes/recorder.py', name)
+                 for name in ('TOPICS', 'BASE_TOPICS'))
+    hold(CONTRACT['topics'], {*arm, *base}, 'topics')
+    for recorded, wanted in (
+            (arm, CONTRACT['topics']),
+            ({**arm, **base}, {**CONTRACT['topics'], **CONTRACT['base_topics']})):
+        assert {topic: recorded[topic] for topic in wanted if topic in recorded} == {
+            topic: kind for topic, kind in wanted.items() if topic in recorded}
+
+
+def test_motions_of_every_kind_by_type() -> None:
+    pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
+    from diffusion_control.nodes.motions import BaseMotions, JointMotions
+    for motions, table in ((JointMotions, 'topics'), (BaseMotions, 'base_topics')):
+        kinds = {CONTRACT[table][name]
+                 for name in ('planner/plan', 'fallback/plan', 'tracker/motion')}
+        assert kinds == {f'trajectory_msgs/msg/{motions.message.__name__}'}
 
 
 def test_no_topic_is_absolute_but_two() -> None:

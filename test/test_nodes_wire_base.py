@@ -21,7 +21,7 @@ from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectory
 
 from diffusion_control.nodes import wire_base, wire_multi_dof
 from diffusion_control.nodes.convert import to_time
-from diffusion_control.nodes.planar import compose, inverse, nearest_turn, quaternion_of, yaw_of
+from diffusion_control.robots.planar import quaternion_of, unwrapped
 from diffusion_control.trajectory.trajectory import Trajectory
 
 
@@ -47,7 +47,7 @@ def as_message(trajectory: Trajectory) -> MultiDOFJointTrajectory:
     for at, position, velocity in zip(
             np.rint(trajectory.times_s * 1e9).astype(int).tolist(), trajectory.position,
             trajectory.velocity, strict=True):
-        x, y, z, w = quaternion_of(position[2])
+        x, y, z, w = quaternion_of(position[2]).tolist()
         message.points.append(MultiDOFJointTrajectoryPoint(
             transforms=[Transform(
                 translation=Vector3(x=position[0], y=position[1], z=0.0),
@@ -86,7 +86,7 @@ def test_a_motion_comes_back_up_to_whole_turns(points: int, frame: str, seed: in
         assert read is not None
         assert (read.frame_id, read.joints) == (frame, ('base',))
         assert read.stamp_s == pytest.approx(trajectory.stamp_s, abs=1e-6)
-        shift = nearest_turn(read.position[0, 2], trajectory.position[0, 2])
+        shift = unwrapped(read.position[0, 2], trajectory.position[0, 2])
         position = read.position + [0.0, 0.0, shift - read.position[0, 2]]
         np.testing.assert_allclose(position, trajectory.position, atol=1e-8)
         np.testing.assert_allclose(read.velocity, trajectory.velocity, atol=1e-12)
@@ -164,11 +164,3 @@ def test_a_map_is_read_as_the_middleware_would(frame: str, width: int, height: i
     assert (row.frame_id, row.resolution, row.origin) == (
         frame, 0.5, (-2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
     assert np.array_equal(row.cells, cells)
-
-
-@settings(max_examples=60, deadline=None)
-@given(x=st.floats(-9, 9), y=st.floats(-9, 9), yaw=st.floats(-9, 9))
-def test_poses_in_the_plane(x: float, y: float, yaw: float) -> None:
-    pose = np.array([x, y, yaw])
-    np.testing.assert_allclose(compose(pose, inverse(pose)), 0.0, atol=1e-9)
-    assert nearest_turn(yaw_of(*quaternion_of(yaw)), yaw) == pytest.approx(yaw, abs=1e-9)

@@ -148,13 +148,18 @@ class MarkerReader:
     """Turn markers into obstacles keyed by namespace and id; what has not changed is kept.
 
     Args:
-        base_frame: The frame that markers must be in.
+        *frames: The frames that markers may be in.
     """
 
-    def __init__(self, base_frame: str) -> None:
+    def __init__(self, *frames: str) -> None:
         """Begin with nothing read."""
-        self._frame = base_frame
+        self._frames = frames
         self._known: dict[tuple[str, int], tuple[MarkerRow, Obstacle]] = {}
+
+    @property
+    def frames(self) -> dict[str, str]:
+        """Frame of each obstacle that was read last, by its key."""
+        return {obstacle.key: row.frame_id for row, obstacle in self._known.values()}
 
     def read(self, rows: list[MarkerRow]) -> tuple[Obstacle, ...]:
         """Return the obstacles of a full set of markers.
@@ -176,10 +181,10 @@ class MarkerReader:
 
     def _obstacle(self, row: MarkerRow) -> Obstacle:
         where = f'obstacles {row.namespace}/{row.index}'
-        if row.frame_id != self._frame:
+        if row.frame_id not in self._frames:
             raise ConfigurationError(
                 'an obstacle is in another frame', where=where, value=row.frame_id,
-                allowed=self._frame, remedy='publish obstacles in the base frame')
+                allowed=', '.join(self._frames), remedy='publish obstacles in such a frame')
         shape = MARKER_TO_SHAPE.get(row.kind)
         if shape is None:
             raise ConfigurationError(

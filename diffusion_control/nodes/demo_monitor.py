@@ -17,13 +17,12 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, String
-from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control.nodes.convert import from_time
-from diffusion_control.nodes.inputs import JointStateInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, SENSOR, STANDARD
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
@@ -92,12 +91,13 @@ class DemoMonitor:
         self._clock_s: float | None = None
         node = self.node
         taps = self._taps = Taps(node)
-        self._states = JointStateInput(taps, robot.joint_names, NEWEST)
-        self._motion = MotionInput(node, taps, 'tracker/motion', robot.joint_names, NEWEST)
+        io = robot_io(node, taps, robot, NEWEST)
+        self._states, self._motions = io.states, io.motions
+        self._motion = MotionInput(node, taps, 'tracker/motion', io.motions, NEWEST)
         self._plans = MotionInput(
-            node, taps, 'planner/plan_unaltered' if relay else 'planner/plan', robot.joint_names)
+            node, taps, 'planner/plan_unaltered' if relay else 'planner/plan', io.motions)
         taps.subscribe(
-            JointTrajectory, 'safety/committed',
+            io.motions.message, 'safety/committed',
             lambda data, arrival: self.seen.rates.count('safety'), STANDARD, raw=True)
         taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
         taps.subscribe(String, 'safety/status', self._on_status, STANDARD)
@@ -110,9 +110,9 @@ class DemoMonitor:
         self._emergency = node.create_publisher(Bool, 'emergency_stop', STANDARD)
         self._fault = node.create_publisher(String, 'simulator/fault', STANDARD)
         if relay:
-            self._plan = node.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
+            self._plan = node.create_publisher(io.motions.message, 'planner/plan', STANDARD)
             taps.subscribe(
-                JointTrajectory, 'planner/plan_unaltered', self._pass_on, STANDARD)
+                io.motions.message, 'planner/plan_unaltered', self._pass_on, STANDARD, raw=True)
         self._loop = PeriodicLoop(
             POLL_S, self._poll, lambda error: self.seen.errors.append(str(error)), name='monitor')
         self._loop.start()
@@ -177,13 +177,11 @@ class DemoMonitor:
     def _poll(self) -> None:
         self._taps.poll()
 
-    def _pass_on(self, message: JointTrajectory, arrival: Arrival) -> None:
+    def _pass_on(self, data: bytes, arrival: Arrival) -> None:
         with self._lock:
             spoiled = self._spoil > 0
             self._spoil -= int(spoiled)
-        if spoiled and message.points:
-            message.points[len(message.points) // 2].positions[0] = float('nan')
-        self._plan.publish(message)
+        self._plan.publish(self._motions.spoil(data) if spoiled else data)
 
     def _on_clock(self, message: Clock, arrival: Arrival) -> None:
         self._clock_s = from_time(message.clock)

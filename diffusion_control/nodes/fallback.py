@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import planners
-from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -20,16 +18,11 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.inputs import (
-    GoalInput,
-    JointStateInput,
-    ObstacleInput,
-    advance,
-    same_goal,
-)
+from diffusion_control.nodes.inputs import same_goal
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
@@ -49,7 +42,6 @@ class FallbackNode(ControlNode):
     def __init__(self) -> None:
         """Declare parameters and publishers."""
         super().__init__('fallback')
-        self._plan = self.create_publisher(JointTrajectory, 'fallback/plan', STANDARD)
         self._report = self.create_publisher(String, 'fallback/report', STANDARD)
         self._wanted = False
         self._current: Trajectory | None = None
@@ -64,11 +56,11 @@ class FallbackNode(ControlNode):
         self.planner = planners.make_fallback(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
         taps = self._taps = Taps(self)
-        self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
-        self._obstacles = ObstacleInput(self, taps, self.robot)
-        self._goals = GoalInput(self, taps, self.robot)
-        self._motion = MotionInput(
-            self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
+        self._io = robot_io(self, taps, self.robot, NEWEST)
+        self._states, self._motions = self._io.states, self._io.motions
+        self._world, self._goals = self._io.world(self.settings), self._io.goals()
+        self._motion = MotionInput(self, taps, 'tracker/motion', self._motions, NEWEST)
+        self._plan = self.create_publisher(self._motions.message, 'fallback/plan', STANDARD)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
 
     def activate(self) -> None:
@@ -100,19 +92,20 @@ class FallbackNode(ControlNode):
             'plans': self._published, 'failed': self._failed})
         if self.clocks.paused:
             return
-        state, seen = self._states.box.look(), self._obstacles.box.look()
+        state, world = self._states.box.look(), self._world.look()
         if state is not None and hasattr(self.planner, 'observe'):
             self.planner.observe(state)
         if not self._wanted:
             self._current, self._reason = None, 'standing by'
             return
-        goal = self._goals.box.look()
-        if state is None or seen is None or goal is None:
-            self._reason = 'waiting for joint_states, obstacles and a goal'
+        goal = self._goals.look()
+        if state is None or world is None or goal is None:
+            self._reason = f'waiting for {self._io.state_topic}, the surroundings and a goal'
             return
         now = self.clocks.ros_s()
-        obstacles = advance(seen[0], now - seen[1])
-        if self._still_good(goal, state.position, now, ObstacleArrays.pack(obstacles)):
+        obstacles = world.advanced(now)
+        around = self.robot.pack(obstacles, map=world.map, scan=world.scan)
+        if self._still_good(goal, state.position, now, around):
             return
         start_s = now + AHEAD_S
         start = self._motion.predict(start_s) or Sample(
@@ -120,7 +113,8 @@ class FallbackNode(ControlNode):
         problem = PlanningProblem(
             dataclasses.replace(
                 state, position=start.position, velocity=start.velocity, stamp_s=start_s),
-            goal, obstacles, start_s=start_s, acceleration=start.acceleration)
+            goal, obstacles, map=world.map, scan=world.scan, start_s=start_s,
+            acceleration=start.acceleration)
         self._solve(problem, goal)
 
     def _solve(self, problem: PlanningProblem, goal: Goal) -> None:
@@ -136,7 +130,7 @@ class FallbackNode(ControlNode):
         self._current, self._goal = plan, goal
         self._published += 1
         self._reason = 'planned'
-        self._plan.publish(wire.encode(plan))
+        self._plan.publish(self._motions.encode(plan))
 
     def _still_good(
         self, goal: Goal, position: Array, now_s: float, obstacles: ObstacleArrays

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -13,6 +14,7 @@ from sensor_msgs.msg import JointState
 from diffusion_control.nodes.convert import to_time
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.planar import quaternion_of
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 
@@ -29,9 +31,11 @@ class GoalSequence:
     is open at the end is left out.
     """
 
-    def __init__(self, node: Node, robot: Robot, goals: tuple[Goal, ...]) -> None:
-        """Publish on `goal_pose` and `goal_joints`."""
-        self._robot, self._goals = robot, goals
+    def __init__(
+        self, node: Node, robot: Robot, goals: tuple[Goal, ...], frame_id: str
+    ) -> None:
+        """Publish on `goal_pose` and `goal_joints`, poses in a frame."""
+        self._robot, self._goals, self._frame = robot, goals, frame_id
         self._pose = node.create_publisher(PoseStamped, 'goal_pose', STANDARD)
         self._joints = node.create_publisher(JointState, 'goal_joints', STANDARD)
         self._index = 0
@@ -98,17 +102,31 @@ class GoalSequence:
 
     def _publish(self, goal: Goal, now_s: float) -> None:
         self._published_s = now_s
-        if goal.joints_rad is not None:
+        if goal.joints_rad is not None and self._robot.kind == 'arm':
             message = JointState(name=list(self._robot.joint_names))
             message.header.stamp = to_time(now_s)
             message.position = array('d', goal.joints_rad.tobytes())
             self._joints.publish(message)
             return
-        assert goal.position_m is not None
         pose = PoseStamped()
-        pose.header.frame_id, pose.header.stamp = self._robot.base_frame, to_time(now_s)
+        pose.header.frame_id, pose.header.stamp = self._frame, to_time(now_s)
         place, turn = pose.pose.position, pose.pose.orientation
-        place.x, place.y, place.z = (float(x) for x in goal.position_m)
-        quaternion = goal.quaternion if goal.quaternion is not None else (0.0, 0.0, 0.0, 1.0)
+        position, quaternion = pose_of(goal, self._robot)
+        place.x, place.y, place.z = (float(x) for x in position)
         turn.x, turn.y, turn.z, turn.w = (float(x) for x in quaternion)
         self._pose.publish(pose)
+
+
+def pose_of(goal: Goal, robot: Robot) -> tuple[Sequence[float], Sequence[float]]:
+    """Return position and quaternion of a goal as messages carry them.
+
+    The goal of a base that leaves the yaw free has a quaternion of all zeros.
+    """
+    if goal.position_m is None:
+        assert goal.joints_rad is not None
+        x, y, yaw = goal.joints_rad.tolist()
+        return (x, y, 0.0), quaternion_of(yaw).tolist()
+    if goal.quaternion is not None:
+        return goal.position_m.tolist(), goal.quaternion.tolist()
+    free = (0.0, 0.0, 0.0, 0.0 if robot.kind == 'base' else 1.0)
+    return goal.position_m.tolist(), free

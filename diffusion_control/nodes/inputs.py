@@ -137,14 +137,21 @@ class ObstacleInput:
             if rows is None:
                 rows = marker_rows(deserialize_message(data, MarkerArray))
             observed = self._reader.read(rows)
+            stamps = [row.stamp_s for row in rows]
+            now = self._node.get_clock().now().nanoseconds * 1e-9 - arrival.age_s
+            stamp = min(max(stamps), now) if stamps and max(stamps) > 0.0 else now
+            seen = self.observed(observed, stamp)
         except (ConfigurationError, RuntimeError) as error:
             self.rejected += 1
             self.last_error = str(error)
             return
-        stamps = [row.stamp_s for row in rows]
-        now = self._node.get_clock().now().nanoseconds * 1e-9 - arrival.age_s
-        stamp = min(max(stamps), now) if stamps and max(stamps) > 0.0 else now
-        self.box.put((self._observer.update(observed, stamp), stamp), arrival.age_s)
+        self.box.put((seen, stamp), arrival.age_s)
+
+    def observed(
+        self, obstacles: tuple[Obstacle, ...], stamp_s: float
+    ) -> tuple[Obstacle, ...]:
+        """Return the obstacles of one message, with velocities, in the base frame."""
+        return self._observer.update(obstacles, stamp_s)
 
 
 class GoalInput:
@@ -157,6 +164,10 @@ class GoalInput:
         self._node, self._robot = node, robot
         taps.subscribe(PoseStamped, 'goal_pose', self._receive_pose, STANDARD)
         taps.subscribe(JointState, 'goal_joints', self._receive_joints, STANDARD)
+
+    def look(self) -> Goal | None:
+        """Return the goal in the base frame, or None without one."""
+        return self.box.look()
 
     def _receive_pose(self, message: PoseStamped, arrival: Arrival) -> None:
         position, orientation = message.pose.position, message.pose.orientation

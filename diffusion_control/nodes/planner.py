@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from std_msgs.msg import Float64, String
-from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control import planners
-from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -23,11 +21,12 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.convert import line_strip, to_time
-from diffusion_control.nodes.inputs import GoalInput, JointStateInput, ObstacleInput, advance
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
+from diffusion_control.nodes.path_output import PathOutput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.planners.models import resolve
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
@@ -50,7 +49,6 @@ class PlannerNode(ControlNode):
     def __init__(self) -> None:
         """Declare parameters and publishers."""
         super().__init__('planner')
-        self._plan = self.create_publisher(JointTrajectory, 'planner/plan', STANDARD)
         self._confidence = self.create_publisher(Float64, 'planner/confidence', STANDARD)
         self._report = self.create_publisher(String, 'planner/report', STANDARD)
         self._candidates = self.create_publisher(MarkerArray, 'planner/candidates', STANDARD)
@@ -73,11 +71,12 @@ class PlannerNode(ControlNode):
             require_deadline(self.settings['deadline_s'])
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = Taps(self)
-        self._states = JointStateInput(taps, self.robot.joint_names, NEWEST)
-        self._obstacles = ObstacleInput(self, taps, self.robot)
-        self._goals = GoalInput(self, taps, self.robot)
-        self._motion = MotionInput(
-            self, taps, 'tracker/motion', self.robot.joint_names, NEWEST)
+        self._io = robot_io(self, taps, self.robot, NEWEST)
+        self._states, self._motions = self._io.states, self._io.motions
+        self._world, self._goals = self._io.world(self.settings), self._io.goals()
+        self._motion = MotionInput(self, taps, 'tracker/motion', self._motions, NEWEST)
+        self._plan = self.create_publisher(self._motions.message, 'planner/plan', STANDARD)
+        self._path = PathOutput(self) if self.robot.kind == 'base' else None
         taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
 
@@ -99,7 +98,7 @@ class PlannerNode(ControlNode):
         return level, self._reason, {
             **loop_values(self._loop.statistics()), 'plans': self._published,
             'failed': self._failed, 'goals_rejected': self._goals.rejected,
-            'obstacles_rejected': self._obstacles.rejected}
+            'obstacles_rejected': self._world.obstacles.rejected}
 
     def _failed_tick(self, error: Exception) -> None:
         self._failed += 1
@@ -109,9 +108,10 @@ class PlannerNode(ControlNode):
     def _tick(self) -> None:
         self.clocks.observe()
         self._taps.poll()
-        state, seen = self._states.box.look(), self._obstacles.box.look()
-        if state is None or seen is None:
-            self._say('waiting for joint_states and obstacles')
+        state, world = self._states.box.look(), self._world.look()
+        if state is None or world is None:
+            self._say(f'waiting for {self._io.state_topic}'
+                      if state is None else f'waiting for {self._world.missing()}')
             return
         if self.clocks.paused:
             return
@@ -120,13 +120,13 @@ class PlannerNode(ControlNode):
         expected_s = min(max(deadline, self._latency_s), LONGEST_LEAD_S)
         start_s = now + expected_s * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
         start = self._start(start_s, state)
-        obstacles = advance(seen[0], start_s - seen[1])
-        goal = self._goals.box.look()
+        goal = self._goals.look()
         problem = PlanningProblem(
             dataclasses.replace(
                 state, position=start.position, velocity=start.velocity, stamp_s=start_s),
-            goal or Goal(joints_rad=np.asarray(start.position)), obstacles,
-            previous=self._previous, start_s=start_s, acceleration=start.acceleration)
+            goal or Goal(joints_rad=np.asarray(start.position)), world.advanced(start_s),
+            map=world.map, scan=world.scan, previous=self._previous, start_s=start_s,
+            acceleration=start.acceleration)
         self._solve(problem, goal, deadline)
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
@@ -175,7 +175,9 @@ class PlannerNode(ControlNode):
         stamp = None if best is None else best.stamp_s
         self._reason = 'ok' if best is not None else 'no collision-free candidate'
         if best is not None:
-            self._plan.publish(wire.encode(best))
+            self._plan.publish(self._motions.encode(best))
+            if self._path is not None:
+                self._path.publish(best)
             self._previous, self._published_s = best, self.clocks.ros_s()
             self._refused = False
             self._published += 1

@@ -19,7 +19,7 @@ from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
 from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
 
-LATCHED_TOPICS = ('safety/state', 'safety/mode', 'robot_description')
+LATCHED_TOPICS = ('safety/state', 'safety/mode', 'robot_description', 'map', 'map_to_odom')
 TOPICS = {
     'joint_states': 'sensor_msgs/msg/JointState',
     'obstacles': 'visualization_msgs/msg/MarkerArray',
@@ -43,6 +43,17 @@ TOPICS = {
     '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray',
     '/clock': 'rosgraph_msgs/msg/Clock',
 }
+BASE_TOPICS = {
+    'odom': 'nav_msgs/msg/Odometry',
+    'scan': 'sensor_msgs/msg/LaserScan',
+    'map': 'nav_msgs/msg/OccupancyGrid',
+    'map_to_odom': 'geometry_msgs/msg/TransformStamped',
+    'planner/path': 'nav_msgs/msg/Path',
+    'planner/plan': 'trajectory_msgs/msg/MultiDOFJointTrajectory',
+    'fallback/plan': 'trajectory_msgs/msg/MultiDOFJointTrajectory',
+    'tracker/motion': 'trajectory_msgs/msg/MultiDOFJointTrajectory',
+    'safety/committed': 'trajectory_msgs/msg/MultiDOFJointTrajectory',
+}
 FLUSH_S = 1.0
 POLL_S = 0.02
 DEPTH = 200
@@ -59,7 +70,7 @@ class RecorderNode(ControlNode):
 
     def configure(self) -> None:
         """Open `run.mcap` and subscribe to all topics."""
-        robot = robots.load_arm(self.settings['robot'])
+        robot = robots.load(self.settings['robot'])
         kind = self.settings['command_type'] or robot.controller.command_type
         command = self.settings['command_topic'] or robot.controller.command_topic
         folder = Path(self.settings['out'])
@@ -75,7 +86,7 @@ class RecorderNode(ControlNode):
             'command_type': kind, **self._metadata()})
         self._taps = Taps(self)
         wanted = [name for name in self.settings['topics'] if name]
-        topics = {**TOPICS, command: OUTPUT_MESSAGES[kind]}
+        topics = {**topics_of(robot.kind), command: OUTPUT_MESSAGES[kind]}
         for name in wanted or topics:
             require_known('unknown topic', 'recorder.topics', name, topics)
             self._subscribe(name, topics[name])
@@ -115,7 +126,7 @@ class RecorderNode(ControlNode):
         profile = STANDARD
         if name in LATCHED_TOPICS:
             profile = LATCHED
-        elif name in ('joint_states', '/clock'):
+        elif name in ('joint_states', 'odom', 'scan', '/clock'):
             profile = SENSOR
         profile = copy.copy(profile)
         if name not in LATCHED_TOPICS:
@@ -143,6 +154,14 @@ class RecorderNode(ControlNode):
                 self._writers[name] = writers
                 self.file.write_writers(name, writers, time.time_ns())
         self.file.flush()
+
+
+def topics_of(kind: str) -> dict[str, str]:
+    """Return the topics of a kind of robot and their types."""
+    if kind != 'base':
+        return TOPICS
+    return {**{name: type_name for name, type_name in TOPICS.items() if name != 'joint_states'},
+            **BASE_TOPICS}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -19,16 +19,21 @@ WAIT_S = 2.0
 DISCOVERY_S = 0.4
 
 
-def load_robot(node: Node, settings: dict[str, Any]) -> robots.Arm:
+def load_robot(node: Node, settings: dict[str, Any]) -> robots.Arm | robots.Base:
     """Return the robot of the parameters `robot`, `urdf_path`, and check the names asked for.
 
-    The URDF is the file `urdf_path` if given, else the topic `robot_description` where somebody
-    publishes it, else what the robot file names.
+    The URDF of an arm is the file `urdf_path` if given, else the topic `robot_description` where
+    somebody publishes it, else what the robot file names.
 
     Raises:
         ConfigurationError: No such robot or file, or names that the robot does not have.
     """
-    robot = robots.load_arm(settings['robot'], urdf_text=_urdf_text(node, settings['urdf_path']))
+    robot: robots.Arm | robots.Base
+    if robots.kind_of(settings['robot']) == 'base':
+        robot = robots.load_base(settings['robot'])
+    else:
+        robot = robots.load_arm(
+            settings['robot'], urdf_text=_urdf_text(node, settings['urdf_path']))
     wanted = [name for name in settings['joint_names'] if name]
     if wanted and tuple(wanted) != robot.joint_names:
         raise ConfigurationError(

@@ -5,21 +5,16 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control import safety
-from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -27,8 +22,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import to_time
-from diffusion_control.nodes.outputs import MESSAGE_TYPES
+from diffusion_control.nodes.outputs import MESSAGE_TYPES, sample_message
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
@@ -53,7 +47,6 @@ class SafetyNode(ControlNode):
         self._state = self.create_publisher(String, 'safety/state', LATCHED)
         self._mode = self.create_publisher(String, 'safety/mode', LATCHED)
         self._status = self.create_publisher(String, 'safety/status', STANDARD)
-        self._committed = self.create_publisher(JointTrajectory, 'safety/committed', STANDARD)
         self._command: Publisher | None = None
         self._decision: SafetyDecision | None = None
         self._said = ('', '', '')
@@ -81,8 +74,11 @@ class SafetyNode(ControlNode):
         self.monitor = made()
         self.taps = Taps(self)
         self.inputs = SafetyInputs(
-            self, self.taps, self.robot, self.clocks, planner_rate_hz=settings['planner_rate_hz'],
-            max_speed_m_s=settings['obstacles.max_speed_m_s'])
+            self, self.taps, self.robot, self.clocks,
+            planner_rate_hz=settings['planner_rate_hz'], settings=settings)
+        self._motions = self.inputs.motions
+        self._committed = self.create_publisher(
+            self._motions.message, 'safety/committed', STANDARD)
         self._command = self.create_publisher(MESSAGE_TYPES[self._kind], self._topic, STANDARD)
         self.create_service(Trigger, 'safety/stop', self._on_stop)
         self.create_service(Trigger, 'safety/reset', self._on_reset)
@@ -135,7 +131,7 @@ class SafetyNode(ControlNode):
             'fallback_ticks': counters.fallback_ticks, 'malformed': counters.malformed,
             'tail_invalidated': counters.tail_invalidated, 'errors': counters.errors,
             'late': self._late, 'stranger_plans': self.inputs.plans.strangers,
-            'obstacles_rejected': self.inputs.obstacles.rejected}
+            'obstacles_rejected': self.inputs.world.obstacles.rejected}
 
     def _on_error(self, error: Exception) -> None:
         self.report_error(error)
@@ -173,34 +169,25 @@ class SafetyNode(ControlNode):
             health = without_losses(health)
         elif self.monitor.committed is None:
             health = replace(health, own_gap_s=min(health.own_gap_s, DEAF_S))
-        seen = self.inputs.obstacles.box.look()
+        world = self.inputs.world.look()
         return self.monitor.step(
             self.inputs.states.box.look(), self.inputs.motion.box.look(),
-            seen[0] if seen is not None else None, now_s, health=health)
+            world.obstacles if world is not None else None, now_s,
+            map=world.map if world is not None else None,
+            scan=world.scan if world is not None else None, health=health)
 
     def _send(self, decision: SafetyDecision, now_s: float) -> None:
         """Publish the command, and then what was committed: only the first one may not wait."""
         if decision.command is None or self._command is None:
             return
-        committed = wire.encode(decision.command)
+        committed = self._motions.encode(decision.command)
         if decision.send and self._kind == 'joint_trajectory':
             self._command.publish(committed)
         elif decision.send and decision.sample is not None:
-            self._command.publish(self._sample_message(decision, now_s))
+            self._command.publish(sample_message(
+                self._kind, decision.sample, self.robot, now_s,
+                velocity=self.settings['command_interface'] == 'velocity'))
         self._committed.publish(committed)
-
-    def _sample_message(self, decision: SafetyDecision, now_s: float) -> Any:
-        sample = decision.sample
-        assert sample is not None
-        if self._kind == 'joint_state':
-            message = JointState(name=list(self.robot.joint_names))
-            message.header.stamp = to_time(now_s)
-            message.position = array('d', np.asarray(sample.position).tobytes())
-            message.velocity = array('d', np.asarray(sample.velocity).tobytes())
-            return message
-        velocity = self.settings['command_interface'] == 'velocity'
-        values = sample.velocity if velocity else sample.position
-        return Float64MultiArray(data=array('d', np.asarray(values).tobytes()))
 
     def _tell(self, decision: SafetyDecision) -> None:
         """Publish state and mode when they change, the status then and at 10 Hz."""

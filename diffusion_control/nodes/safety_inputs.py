@@ -12,11 +12,11 @@ from rclpy.node import Node
 from std_msgs.msg import Bool, Float64, String
 
 from diffusion_control.nodes.clocks import Clocks
-from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.reports import read_object, read_verdict
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.health import Health
@@ -77,13 +77,13 @@ class SafetyInputs:
 
     def __init__(
         self, node: Node, taps: Taps, robot: Robot, clocks: Clocks, *, planner_rate_hz: float,
-        max_speed_m_s: float,
+        settings: dict[str, Any],
     ) -> None:
         """Subscribe."""
-        names = robot.joint_names
-        self.states = JointStateInput(taps, names)
-        self.motion = MotionInput(node, taps, 'tracker/motion', names)
-        self.obstacles = ObstacleInput(node, taps, robot, max_speed_m_s)
+        io = robot_io(node, taps, robot)
+        self.states, self.motions = io.states, io.motions
+        self.motion = MotionInput(node, taps, 'tracker/motion', io.motions)
+        self.world = io.world(settings, settings['obstacles.max_speed_m_s'])
         self.plans = PlanWatch()
         self.emergency_stop = False
         self.stop_requested = self.reset_requested = self.paused = False
@@ -117,9 +117,10 @@ class SafetyInputs:
             confidence = None
         stop, self.stop_requested = self.stop_requested, False
         reset, self.reset_requested = self.reset_requested, False
+        ages = self.world.ages(now)
         return Health(
             state_age_s=self.states.box.age_s(now), motion_age_s=self.motion.box.age_s(now),
-            obstacles_age_s=self.obstacles.box.age_s(now),
+            obstacles_age_s=ages.obstacles_s, scan_age_s=ages.scan_s, map_age_s=ages.map_s,
             accepted_plan_age_s=self.plans.accepted.age_s(now),
             planner_period_s=self._period_s, confidence=confidence,
             rejected_in_row=self.plans.rejected_in_row, goal_active=self._planned,

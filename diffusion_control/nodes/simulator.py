@@ -6,24 +6,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from array import array
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import simulation
 from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.nodes import wire
+from diffusion_control.nodes.arm_wires import ArmWires
+from diffusion_control.nodes.base_wires import BaseWires
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -31,24 +28,21 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.convert import from_time, obstacles_to_markers, to_time
+from diffusion_control.nodes.convert import obstacles_to_markers, to_time
 from diffusion_control.nodes.goal_sequence import GoalSequence
-from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.simulation.receivers.messages import SampleMessage, TrajectoryMessage
+from diffusion_control.simulation.receivers.messages import Message
 
 WAKE_S = 0.005
 MAX_TICKS = 50
 SPARE_RADIUS_M = 0.06
 REPORT_S = 0.2
 GOALS = 12
-PROFILE_MESSAGES = {
-    'jtc': 'joint_trajectory', 'gz': 'joint_trajectory', 'isaac': 'joint_state',
-    'forward_position': 'float64_multi_array', 'forward_velocity': 'float64_multi_array'}
 
 
 class SimulatorNode(ControlNode):
@@ -57,7 +51,6 @@ class SimulatorNode(ControlNode):
     def __init__(self) -> None:
         """Declare parameters and publishers."""
         super().__init__('simulator')
-        self._joint_states = self.create_publisher(JointState, 'joint_states', STANDARD)
         self._obstacles = self.create_publisher(MarkerArray, 'obstacles', STANDARD)
         self._report = self.create_publisher(String, 'simulator/report', STANDARD)
         self._events: list[dict[str, Any]] = []
@@ -65,12 +58,13 @@ class SimulatorNode(ControlNode):
         self._ends: list[tuple[float, str]] = []
         self._received = self._ticks = 0
         self._activated = False
-        self._waiting: deque[tuple[float, TrajectoryMessage | SampleMessage]] = deque()
+        self._waiting: deque[tuple[float, Message]] = deque()
 
     def configure(self) -> None:
         """Load robot, scene and plant, build the physics."""
         settings = self.settings
-        self.robot = load_robot(self, settings)
+        self.robot = cast(Any, load_robot(self, settings))
+        self._wires = wires(self, self.robot, settings)
         scene = (
             simulation.load_scene(settings['scene']) if settings['scene']
             else drawn_scene(self.robot, settings['seed'], settings['tier']))
@@ -78,24 +72,18 @@ class SimulatorNode(ControlNode):
         spare = Obstacle('sphere', (SPARE_RADIUS_M,), np.array([0.0, 0.0, -50.0]), key='spare')
         self.simulation = simulation.make(
             self.robot, scene=scene, plant=plant_of(settings, self.robot.dof),
-            seed=settings['seed'], profile=settings['profile'], spare=(spare,),
-            record=Path(settings['out']) if settings['out'] else False)
+            seed=settings['seed'], profile=settings['profile'] or self._wires.profile,
+            spare=(spare,), record=Path(settings['out']) if settings['out'] else False)
         self._spare_index = len(scene.obstacles)
-        self._order = np.random.default_rng(settings['seed']).permutation(self.robot.dof)
-        self._state_message = JointState(
-            name=[self.robot.joint_names[k] for k in self._order])
         self._markers = MarkerArray()
         self._marked: tuple[Obstacle, ...] = ()
-        kind = PROFILE_MESSAGES[settings['profile']]
-        self._wake_s = WAKE_S if kind == 'joint_trajectory' else WAKE_S / 2
+        self._wake_s = WAKE_S if self._wires.kind == 'joint_trajectory' else WAKE_S / 2
         topic = settings['command_topic'] or self.robot.controller.command_topic
         self._taps = Taps(self)
-        self._taps.subscribe(
-            MESSAGE_TYPES[kind], topic, self._receivers()[kind], STANDARD,
-            raw=kind == 'joint_trajectory')
+        self._wires.subscribe(self._taps, topic, self._hand_over)
         self._taps.subscribe(String, 'simulator/fault', self._on_fault, STANDARD)
         self._taps.subscribe(String, 'safety/state', self._on_state, LATCHED)
-        self._goals = GoalSequence(self, self.robot, scene.goals)
+        self._goals = GoalSequence(self, self.robot, scene.goals, self._wires.frame)
         self._clock_out = (
             self.create_publisher(Clock, '/clock', STANDARD)
             if settings['publish_clock'] else None)
@@ -144,10 +132,11 @@ class SimulatorNode(ControlNode):
             self._clock_out.publish(Clock(clock=to_time(self.simulation.time_s)))
         if self._ticks % self._every('joint_states_rate_hz') == 0 and not self._silent(
                 'joint_states_stop', now_steady):
-            self._publish_state(state.position, state.velocity, state.stamp_s)
+            self._wires.publish_state(state)
         if self._ticks % self._every('obstacles_rate_hz') == 0 and not self._silent(
                 'obstacles_stop', now_steady):
             self._publish_obstacles()
+        self._wires.publish_sensors(self.simulation, self._ticks)
         self._goals.update(
             self.simulation.true_state(), self.simulation.time_s, self._events)
         if self._ticks % round(REPORT_S / self._wake_s) == 0:
@@ -177,7 +166,7 @@ class SimulatorNode(ControlNode):
         now = self.simulation.obstacles_now()
         if [o.key for o in now] != [o.key for o in self._marked]:
             self._markers = obstacles_to_markers(
-                now, self.robot.base_frame, self.simulation.time_s)
+                now, self._wires.frame, self.simulation.time_s)
         stamp = to_time(self.simulation.time_s)
         for marker, obstacle in zip(self._markers.markers, now, strict=True):
             marker.header.stamp = stamp
@@ -192,13 +181,6 @@ class SimulatorNode(ControlNode):
     def _silent(self, fault: str, now_steady: float) -> bool:
         return now_steady < self._silent_until.get(fault, 0.0)
 
-    def _publish_state(self, position: Any, velocity: Any, stamp_s: float) -> None:
-        message = self._state_message
-        message.header.stamp = to_time(stamp_s)
-        message.position = array('d', position[self._order].tobytes())
-        message.velocity = array('d', velocity[self._order].tobytes())
-        self._joint_states.publish(message)
-
     def _publish_report(self) -> None:
         events, self._events = self._events, []
         publish_json(self._report, {
@@ -208,43 +190,13 @@ class SimulatorNode(ControlNode):
             'plant': self.simulation.plant.summary(),
             'commands': dict(self.simulation.receiver.counters)})
 
-    def _receivers(self) -> dict[str, Any]:
-        return {
-            'joint_trajectory': self._on_trajectory, 'joint_state': self._on_joint_state,
-            'float64_multi_array': self._on_array}
-
-    def _hand_over(self, message: TrajectoryMessage | SampleMessage, arrival: Arrival) -> None:
+    def _hand_over(self, message: Message, arrival: Arrival) -> None:
         """Keep a command with the time it arrived, which is when the receiver gets it."""
         self._received += 1
         self._waiting.append((time.monotonic() - arrival.age_s, message))
         if not self._activated:
             self._activated = True
             self.simulation.activate_obstacles()
-
-    def _on_trajectory(self, data: bytes, arrival: Arrival) -> None:
-        fast = wire.decode(data)
-        if fast is not None:
-            stamp, _, names, times, position, velocity = fast
-            self._hand_over(
-                TrajectoryMessage(names, stamp, times, position, velocity), arrival)
-            return
-        message = deserialize_message(data, JointTrajectory)
-        points = message.points
-        has_acceleration = bool(points) and all(len(p.accelerations) for p in points)
-        has_velocity = bool(points) and all(len(p.velocities) for p in points)
-        self._hand_over(TrajectoryMessage(
-            tuple(message.joint_names), from_time(message.header.stamp),
-            [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points],
-            [p.positions for p in points],
-            [p.velocities for p in points] if has_velocity else None,
-            [p.accelerations for p in points] if has_acceleration else None), arrival)
-
-    def _on_joint_state(self, message: JointState, arrival: Arrival) -> None:
-        self._hand_over(
-            SampleMessage(np.array(message.position), tuple(message.name)), arrival)
-
-    def _on_array(self, message: Float64MultiArray, arrival: Arrival) -> None:
-        self._hand_over(SampleMessage(np.array(message.data)), arrival)
 
     def _on_state(self, message: String, arrival: Arrival) -> None:
         self._goals.safety_state(message.data)
@@ -277,6 +229,13 @@ class SimulatorNode(ControlNode):
                 self._anchor_steady, self._anchor_s = now_steady, self.simulation.time_s
             else:
                 self.simulation.restore_obstacle(self._spare_index)
+
+
+def wires(node: ControlNode, robot: Arm | Base, settings: dict[str, Any]) -> ArmWires | BaseWires:
+    """Return what the robot publishes and takes."""
+    if isinstance(robot, Base):
+        return BaseWires(node, robot, settings)
+    return ArmWires(node, robot, settings)
 
 
 def drawn_scene(robot: Arm, seed: int, tier: str) -> simulation.Scene:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from diffusion_control import tracking
-from diffusion_control.nodes import wire
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -23,12 +21,12 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.convert import line_strip
-from diffusion_control.nodes.inputs import JointStateInput, ObstacleInput
 from diffusion_control.nodes.mailbox import Mailbox
-from diffusion_control.nodes.motion_input import MotionInput, read_plan
+from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.reports import read_object
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.nodes.tracker_report import TickLog
 from diffusion_control.robots.state import RobotState
@@ -51,7 +49,6 @@ class TrackerNode(ControlNode):
     def __init__(self) -> None:
         """Declare parameters and publishers."""
         super().__init__('tracker')
-        self._motion = self.create_publisher(JointTrajectory, 'tracker/motion', STANDARD)
         self._report = self.create_publisher(String, 'tracker/report', STANDARD)
         self._path = self.create_publisher(MarkerArray, 'tracker/predicted_path', STANDARD)
         self._queue: deque[tuple[str, PlanArrays]] = deque(maxlen=QUEUE)
@@ -74,11 +71,12 @@ class TrackerNode(ControlNode):
         self.admission = PlanAdmission(self.robot)
         self.slots = PlanSlots()
         self._log = TickLog(1.0 / settings['rate_hz'])
-        names = self.robot.joint_names
         taps = self._taps = Taps(self)
-        self._states = JointStateInput(taps, names)
-        self._obstacles = ObstacleInput(self, taps, self.robot)
-        self._committed = MotionInput(self, taps, 'safety/committed', names)
+        io = robot_io(self, taps, self.robot)
+        self._states, self._motions, self._world = io.states, io.motions, io.world(settings)
+        self._motion = self.create_publisher(
+            self._motions.message, 'tracker/motion', STANDARD)
+        self._committed = MotionInput(self, taps, 'safety/committed', self._motions)
         self._status: Mailbox[str] = Mailbox()
         for source in ('planner', 'fallback'):
             self._subscribe_plans(source)
@@ -111,13 +109,13 @@ class TrackerNode(ControlNode):
 
     def _subscribe_plans(self, source: str) -> None:
         def receive(data: bytes, arrival: Arrival) -> None:
-            plan = read_plan(data, self.robot.joint_names, self.clocks.ros_s())
+            plan = self._motions.read_plan(data, self.clocks.ros_s())
             if plan is None:
                 self._verdicts[MALFORMED] += 1
             else:
                 self._queue.append((source, plan))
         self._taps.subscribe(
-            JointTrajectory, f'{source}/plan', receive, STANDARD, raw=True)
+            self._motions.message, f'{source}/plan', receive, STANDARD, raw=True)
 
     def _on_mode(self, message: String, arrival: Arrival) -> None:
         if message.data in MODES:
@@ -146,7 +144,7 @@ class TrackerNode(ControlNode):
         received = time.perf_counter()
         output = self._step(state, now_s)
         stepped = time.perf_counter()
-        self._motion.publish(wire.encode(output.motion))
+        self._motion.publish(self._motions.encode(output.motion))
         self._last_motion = output.motion
         end = time.perf_counter()
         stages = {'receive': received - begin, **output.report.stage_s, 'publish': end - stepped}
@@ -169,11 +167,11 @@ class TrackerNode(ControlNode):
     def _step(self, state: RobotState, now_s: float) -> TrackerOutput:
         self.slots.set_mode(self._mode)
         chosen = self.slots.select(self._time_scale)
-        seen = self._obstacles.box.look()
+        world = self._world.look()
         fresh = self._committed.box.age_s() < COMMITTED_FRESH_S
         committed = self._committed.box.look() if fresh else None
         return self.tracker.step(state, Reference(
-            chosen.plan, committed, chosen.time_scale, seen[0] if seen else ()), now_s)
+            chosen.plan, committed, chosen.time_scale, world.obstacles if world else ()), now_s)
 
     def _judge_waiting(self, now_s: float, begin_s: float) -> None:
         """Judge plans until one took its time; a flood of broken ones is passed over quickly."""
@@ -184,9 +182,10 @@ class TrackerNode(ControlNode):
 
     def _judge_next(self, now_s: float) -> None:
         source, plan = self._queue.popleft()
-        seen = self._obstacles.box.look()
-        verdict = self.admission.judge(
-            plan, now_s, self._last_motion, seen[0] if seen else ())
+        world = self._world.look()
+        around = () if world is None else self.robot.pack(
+            world.obstacles, map=world.map, scan=world.scan)
+        verdict = self.admission.judge(plan, now_s, self._last_motion, around)
         self._verdicts[verdict.reason_code] += 1
         if verdict.plan is not None:
             self.slots.offer(source, verdict.plan)

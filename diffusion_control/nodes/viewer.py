@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
 from visualization_msgs.msg import Marker, MarkerArray
 
-from diffusion_control.errors import ConfigurationError, MissingDependencyError
+from diffusion_control.errors import MissingDependencyError
 from diffusion_control.nodes.control_node import ControlNode, leave, run
-from diffusion_control.nodes.convert import MarkerReader, marker_rows
-from diffusion_control.nodes.inputs import JointStateInput
 from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.qos import NEWEST
 from diffusion_control.nodes.robot_input import load_robot
+from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.world import World
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.occupancy_map import OccupancyMap
 
 ROBOT_COLOUR, OBSTACLE_COLOUR, GOAL_COLOUR = (235, 235, 240), (120, 135, 155), (240, 180, 40)
+WALL_COLOUR, SCAN_COLOUR = (90, 90, 100), (210, 70, 60)
+TAKE_WHAT_COMES = {f'{name}.required': False for name in ('obstacles', 'map', 'scan')}
 BEST_COLOUR, OTHER_COLOUR = (20, 150, 230), (170, 170, 180)
 
 
@@ -31,7 +33,7 @@ class ViewerNode(ControlNode):
         """Declare parameters."""
         super().__init__('viewer')
         self._shown: dict[str, Any] = {}
-        self._obstacles: tuple[Obstacle, ...] = ()
+        self._map: OccupancyMap | None = None
 
     def configure(self) -> None:
         """Load the robot and open the page."""
@@ -46,11 +48,9 @@ class ViewerNode(ControlNode):
             host=self.settings['host'], port=self.settings['port'], verbose=False)
         self._server.scene.add_grid('/floor', width=3.0, height=3.0)
         self._taps = Taps(self)
-        self._states = JointStateInput(self._taps, self.robot.joint_names, NEWEST)
-        self._taps.subscribe(MarkerArray, 'obstacles', self._on_obstacles, NEWEST)
+        io = robot_io(self, self._taps, self.robot, NEWEST)
+        self._states, self._world, self._goals = io.states, io.world(TAKE_WHAT_COMES), io.goals()
         self._taps.subscribe(MarkerArray, 'planner/candidates', self._on_candidates, NEWEST)
-        self._taps.subscribe(PoseStamped, 'goal_pose', self._on_goal, NEWEST)
-        self._reader = MarkerReader(self.robot.base_frame)
         self._radius = np.asarray(self.robot.collision.radius)
 
     def activate(self) -> None:
@@ -73,8 +73,15 @@ class ViewerNode(ControlNode):
             centres = self.robot.collision.centres(state.position)
             for index, (centre, radius) in enumerate(zip(centres, self._radius, strict=True)):
                 self._place(f'/robot/{index}', 'sphere', (float(radius),), centre, ROBOT_COLOUR)
-        names = {f'/obstacles/{o.key}' for o in self._obstacles}
-        for obstacle in self._obstacles:
+        world = self._world.look()
+        if world is not None:
+            self._draw_obstacles(world.obstacles)
+            self._draw_plane(world)
+        self._draw_goal()
+
+    def _draw_obstacles(self, obstacles: tuple[Obstacle, ...]) -> None:
+        names = {f'/obstacles/{o.key}' for o in obstacles}
+        for obstacle in obstacles:
             handle = self._place(
                 f'/obstacles/{obstacle.key}', obstacle.shape, obstacle.size_m,
                 obstacle.position_m, OBSTACLE_COLOUR)
@@ -100,12 +107,6 @@ class ViewerNode(ControlNode):
         self._shown[name].position = np.asarray(position)
         return self._shown[name]
 
-    def _on_obstacles(self, message: MarkerArray, arrival: Arrival) -> None:
-        try:
-            self._obstacles = self._reader.read(marker_rows(message))
-        except ConfigurationError as error:
-            self.warn_once(str(error))
-
     def _on_candidates(self, message: MarkerArray, arrival: Arrival) -> None:
         for marker in message.markers:
             if marker.type != Marker.LINE_STRIP or len(marker.points) < 2:
@@ -117,9 +118,29 @@ class ViewerNode(ControlNode):
                 f'/plans/{marker.id}', points=segments,
                 colors=BEST_COLOUR if best else OTHER_COLOUR, line_width=4.0 if best else 1.0)
 
-    def _on_goal(self, message: PoseStamped, arrival: Arrival) -> None:
-        place = message.pose.position
-        self._place('/goal', 'sphere', (0.02,), (place.x, place.y, place.z), GOAL_COLOUR)
+    def _draw_goal(self) -> None:
+        goal = self._goals.look()
+        if goal is not None and goal.position_m is not None:
+            radius = self.robot.goal_tolerance[0] * 2 if self.robot.kind == 'arm' else 0.05
+            self._place('/goal', 'sphere', (radius,), goal.position_m, GOAL_COLOUR)
+
+    def _draw_plane(self, world: World) -> None:
+        """Draw what only a base sees: the map, when it is new or has moved, and the scan."""
+        known, scan = world.map, world.scan
+        if known is not None and known is not self._map:
+            self._map = known
+            cells = known.centre_of(np.argwhere(known.occupied))
+            self._points('/map', cells, known.resolution_m, WALL_COLOUR)
+        if scan is not None:
+            self._points('/scan', scan.points(), 0.03, SCAN_COLOUR)
+
+    def _points(
+        self, name: str, points: Any, size_m: float, colour: tuple[int, int, int]
+    ) -> None:
+        in_space = np.concatenate([points, np.full((len(points), 1), 0.01)], axis=1)
+        colours = np.tile(np.array(colour, dtype=np.uint8), (len(points), 1))
+        self._server.scene.add_point_cloud(
+            name, in_space.astype(np.float32), colours, point_size=size_m)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ reader has to say which of the turns it means. Format and reasons as in `wire.py
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.nodes.planar import unwrapped
 from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble, read_string
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 JOINTS = ('base',)
 MOST_JOINTS = 16
-PLANAR_NAMES = ('x', 'y', 'yaw')
+TURN = 2.0 * math.pi
 POINT = np.dtype([  # of a point whose first length ends at a multiple of 8 bytes
     ('transforms_n', '<u4'), ('place', '<f8', (3,)), ('turn', '<f8', (4,)),
     ('velocities_n', '<u4'), ('pad', '<u4'), ('linear', '<f8', (3,)), ('angular', '<f8', (3,)),
@@ -85,8 +85,26 @@ def planar(
     yaw = np.arctan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
     velocity = np.stack([linear[:, 0], linear[:, 1], angular[:, 2]], axis=1)
     position = np.stack(
-        [place[:, 0], place[:, 1], unwrapped(yaw, velocity[:, 2], times_s)], axis=1)
+        [place[:, 0], place[:, 1], continuous(yaw, velocity[:, 2], times_s)], axis=1)
     return PlanarMotion(stamp_s, frame_id, joints, times_s, position, velocity)
+
+
+def continuous(yaw: Array, rate: Array, times_s: Array) -> Array:
+    """Return yaws [T] known up to whole turns as one continuous motion.
+
+    The turn between two knots is taken nearest to h (w_0 + w_1) / 2, what the rates say, so that
+    knots may be more than half a turn apart.
+
+    Args:
+        yaw: Up to whole turns [rad], shape [T].
+        rate: Yaw rates [rad/s], shape [T].
+        times_s: Times of the knots [s], shape [T].
+    """
+    with np.errstate(invalid='ignore', over='ignore'):
+        said = 0.5 * np.diff(times_s) * (rate[:-1] + rate[1:])
+        step = np.diff(yaw)
+        step += TURN * np.round((said - step) / TURN)
+        return np.concatenate((yaw[:1], yaw[0] + np.cumsum(step)))
 
 
 def _decode(data: bytes) -> PlanarMotion | None:

@@ -8,7 +8,8 @@ from diffusion_control.parameters.table import Parameter
 COMMON: tuple[Parameter, ...] = (
     Parameter(
         'robot', 'string', 'panda',
-        'Name of a file in config/robots, or the path of such a file.'),
+        'Name of a file in config/robots, or the path of such a file; its kind (arm, base) says '
+        'which topics there are.'),
     Parameter(
         'joint_names', 'string_array', ('',),
         "Joints to drive, in the order of the arrays; one empty string takes the robot file's."),
@@ -22,6 +23,17 @@ COMMON: tuple[Parameter, ...] = (
         'urdf_path', 'string', '',
         'URDF file; empty takes the topic robot_description where one is published, '
         "else the robot file's."),
+)
+
+SURROUNDINGS: tuple[Parameter, ...] = (
+    Parameter(
+        'obstacles.required', 'bool', True,
+        'Wait for obstacles, and stop without; false takes those that come (base only).'),
+    Parameter(
+        'map.required', 'bool', True,
+        'A base: wait for the map and for where it lies in odom, and stop without.'),
+    Parameter(
+        'scan.required', 'bool', True, 'A base: wait for the laser scan, and stop without.'),
 )
 
 AUTOSTART = Parameter(

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.common import AUTOSTART, COMMON, SURROUNDINGS, real_time
 from diffusion_control.parameters.table import Parameter
 
-OUTPUT_TYPES = ('joint_trajectory', 'float64_multi_array', 'joint_state')
+OUTPUT_TYPES = (
+    'joint_trajectory', 'float64_multi_array', 'joint_state', 'twist_stamped', 'twist')
 
 SAFETY: tuple[Parameter, ...] = (
     *COMMON,
+    *SURROUNDINGS,
     AUTOSTART,
     Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 100.0, 500.0),
     Parameter(

@@ -6,15 +6,20 @@ from __future__ import annotations
 from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
 from diffusion_control.parameters.table import Parameter
 
-PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac', 'gz')
+PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac', 'gz', 'diff_drive')
 _AS_PRESET = ' (negative: as plant.preset says)'
 
 SIMULATOR: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
     Parameter(
-        'profile', 'string', 'jtc', 'Receiver of the command that is emulated.',
-        choices=PROFILES),
+        'profile', 'string', '',
+        'Receiver of the command that is emulated; empty is jtc for an arm, diff_drive for a '
+        'base.', choices=('', *PROFILES)),
+    Parameter(
+        'command_type', 'string', '',
+        "A base: message of the command; empty takes the robot file's.",
+        choices=('', 'twist_stamped', 'twist')),
     Parameter(
         'command_topic', 'string', '',
         "Topic that the emulated receiver listens to; empty takes the robot file's."),
@@ -22,13 +27,21 @@ SIMULATOR: tuple[Parameter, ...] = (
         'scene', 'string', '',
         'YAML file of one scene; empty generates one of the tier from the seed.'),
     Parameter(
+        'layout', 'string', '',
+        'A base: text file with the walls, rows of # (wall), O, G and . (free).'),
+    Parameter(
         'tier', 'string', 'demo', "The demo's scene, or the difficulty of a generated one.",
         choices=('demo', 'easy', 'hard')),
     Parameter(
         'seed', 'int', 0, 'Seed of scene, plant and noise.', minimum=0, maximum=2**31 - 1),
     Parameter(
-        'joint_states_rate_hz', 'float', 200.0, 'Rate of joint_states.', 'Hz', 20.0, 1000.0),
+        'joint_states_rate_hz', 'float', 200.0, 'Rate of joint_states (a base: of odom).', 'Hz',
+        20.0, 1000.0),
     Parameter('obstacles_rate_hz', 'float', 25.0, 'Rate of obstacles.', 'Hz', 20.0, 500.0),
+    Parameter('scan_rate_hz', 'float', 15.0, 'A base: rate of scan.', 'Hz', 1.0, 100.0),
+    Parameter(
+        'map_to_odom_rate_hz', 'float', 10.0, 'A base: rate of the localisation.', 'Hz', 0.1,
+        100.0),
     Parameter(
         'real_time_factor', 'float', 1.0, 'Simulated seconds per second.', minimum=0.05,
         maximum=10.0),

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from diffusion_control.parameters.common import AUTOSTART, COMMON, real_time
+from diffusion_control.parameters.common import AUTOSTART, COMMON, SURROUNDINGS, real_time
 from diffusion_control.parameters.table import Parameter
 
 TRACKER: tuple[Parameter, ...] = (
     *COMMON,
+    *SURROUNDINGS,
     AUTOSTART,
     Parameter(
         'type', 'string', 'mpc',

@@ -50,7 +50,7 @@ class PlanningProblem:
         state: State of the robot at `start_s`, as predicted by the caller.
         goal: Joint goal or tool pose.
         obstacles: In the base frame, as seen at `start_s`; movers with their velocity.
-        map: Occupancy grid of a base; None for an arm.
+        map: Occupancy map of a base, in `odom`; None for an arm.
         horizon_s: Longest duration of a plan [s].
         dt_s: Wanted spacing of knots where the planner has a choice [s].
         frozen_prefix: Motion that will be executed whatever comes: the plan begins where and
@@ -59,6 +59,7 @@ class PlanningProblem:
         condition: Further inputs of learned planners.
         start_s: ROS time at which the plan begins [s]; None = stamp of the state.
         acceleration: Acceleration at the start [rad/s^2], shape [n]; None = 0.
+        scan: What a base's laser saw, in `odom`; None for an arm.
     """
 
     state: RobotState
@@ -72,6 +73,7 @@ class PlanningProblem:
     condition: dict[str, Any] | None = None
     start_s: float | None = None
     acceleration: Array | None = None
+    scan: Any = None
 
     def __post_init__(self) -> None:
         """Refuse states that are not finite and horizons that are not positive."""

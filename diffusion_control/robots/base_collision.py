@@ -38,6 +38,11 @@ class BaseCollision:
         self.height_m = height_m
         self._lever_m = float(np.hypot(self.discs[:, 0], self.discs[:, 1]).max())
 
+    @property
+    def radius(self) -> Array:
+        """Radii of the discs, shape [D] [m]."""
+        return self.discs[:, 2]
+
     def surround(self, obstacles: ObstacleArrays) -> Surround:
         """Return the surroundings; plain obstacles are without map and scan."""
         if isinstance(obstacles, Surround):

@@ -23,7 +23,7 @@ DRIVE_KEYS = (
 PLANT_KEYS = ('mass_kg', 'motor_lag_s', 'wheel_friction', 'rolling_resistance', 'wheel_torque_nm')
 FOOTPRINT_KEYS = ('radius_m', 'polygon_m', 'cover_tolerance_m', 'height_m')
 CONTROLLER_KEYS = ('command_topic', 'command_type', 'odom_topic', 'receiver_timeout_s')
-SCAN_KEYS = ('rays', 'range_min_m', 'range_max_m', 'height_m', 'position_m')
+SCAN_KEYS = ('rays', 'range_min_m', 'range_max_m', 'height_m', 'position_m', 'yaw_rad', 'frame')
 DRIVES = ('diff_drive', 'omni')
 TYPES = ('twist_stamped', 'twist')
 
@@ -93,6 +93,8 @@ class ScanConfig:
         range_max_m: Longest.
         height_m: Above the floor.
         position_m: x, y on the body, shape [2].
+        yaw_rad: How it is turned on the body.
+        frame: Its frame, as its messages name it.
     """
 
     rays: int
@@ -100,6 +102,8 @@ class ScanConfig:
     range_max_m: float
     height_m: float
     position_m: Array
+    yaw_rad: float = 0.0
+    frame: str = 'laser'
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,8 @@ def _scan(fields: Fields) -> ScanConfig:
     if least >= most:
         raise fields.fail('range_min_m', 'less than range_max_m')
     return ScanConfig(
-        int(rays), least, most, _positive(fields, 'height_m'), fields.vector('position_m', 2))
+        int(rays), least, most, _positive(fields, 'height_m'), fields.vector('position_m', 2),
+        fields.number('yaw_rad', 0.0), fields.text('frame', 'laser'))
 
 
 def _controller(fields: Fields) -> ControllerConfig:

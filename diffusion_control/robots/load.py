@@ -12,6 +12,19 @@ from diffusion_control.robots.config import find_file, read_arm, read_fields
 KINDS = ('arm', 'base')
 
 
+def kind_of(name_or_file: str) -> str:
+    """Return `arm` or `base`: what the robot file of a name or path says.
+
+    Raises:
+        ConfigurationError: Unknown name, or a file of neither kind.
+    """
+    fields = read_fields(find_file(name_or_file))
+    kind = fields.text('kind')
+    if kind not in KINDS:
+        raise fields.fail('kind', ', '.join(KINDS))
+    return kind
+
+
 def load(name_or_file: str, *, urdf_text: str | None = None) -> Arm | Base:
     """Return the robot of a name (`panda`, `ur5`, `base`, ...) or of a YAML file.
 
@@ -23,13 +36,9 @@ def load(name_or_file: str, *, urdf_text: str | None = None) -> Arm | Base:
         ConfigurationError: Unknown name, bad file, or a file that disagrees with the URDF.
     """
     file = find_file(name_or_file)
-    fields = read_fields(file)
-    kind = fields.text('kind')
-    if kind == 'arm':
-        return Arm(read_arm(fields, file), urdf_text=urdf_text)
-    if kind == 'base':
-        return Base(read_base(fields, file))
-    raise fields.fail('kind', ', '.join(KINDS))
+    if kind_of(name_or_file) == 'arm':
+        return Arm(read_arm(read_fields(file), file), urdf_text=urdf_text)
+    return Base(read_base(read_fields(file), file))
 
 
 def load_arm(name_or_file: str, *, urdf_text: str | None = None) -> Arm:

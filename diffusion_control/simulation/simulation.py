@@ -22,6 +22,7 @@ from diffusion_control.simulation.receivers import (
     Message,
     SampleMessage,
     TrajectoryMessage,
+    TwistMessage,
     make_receiver,
 )
 from diffusion_control.simulation.scene import Scene
@@ -156,7 +157,7 @@ class Simulation:
         message: Message
         if isinstance(command, Trajectory):
             message = TrajectoryMessage.of(command)
-        elif isinstance(command, TrajectoryMessage | SampleMessage):
+        elif isinstance(command, TrajectoryMessage | SampleMessage | TwistMessage):
             message = command
         else:
             named = self.receiver.profile == 'isaac'

@@ -13,6 +13,7 @@ from diffusion_control.simulation.receivers.messages import (
     Message,
     SampleMessage,
     TrajectoryMessage,
+    TwistMessage,
 )
 from diffusion_control.simulation.receivers.receiver import Receiver
 from diffusion_control.trajectory.trajectory import Array
@@ -52,5 +53,6 @@ __all__ = [
     'Receiver',
     'SampleMessage',
     'TrajectoryMessage',
+    'TwistMessage',
     'make_receiver',
 ]

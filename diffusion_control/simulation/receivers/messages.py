@@ -55,4 +55,17 @@ class SampleMessage:
     names: tuple[str, ...] = ()
 
 
-Message = TrajectoryMessage | SampleMessage
+@dataclass(frozen=True)
+class TwistMessage:
+    """A twist of a base's body (TwistStamped, or Twist without a stamp).
+
+    Attributes:
+        twist: Forward, sideways [m/s], yaw rate [rad/s], shape [3].
+        stamp_s: ROS time at which it was sent [s]; 0 where the wire carries none.
+    """
+
+    twist: Array
+    stamp_s: float = 0.0
+
+
+Message = TrajectoryMessage | SampleMessage | TwistMessage
