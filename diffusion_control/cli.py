@@ -44,7 +44,7 @@ app = typer.Typer(
 RUNS = Path('runs')
 TASKS = ('arm',)
 AUTO = 'auto'
-BENCHES = ('inference', 'safety')
+BENCHES = ('inference', 'safety', 'tracking')
 
 for verb, example in (
     (data, 'data generate --scenes 8000 --out data/arm_panda'),
@@ -179,7 +179,7 @@ def evaluate(
 
 @app.command(epilog='Example: diffusion_control bench inference --quick')
 def bench(
-    what: Annotated[str, typer.Argument(metavar='WHAT', help='inference or safety')],
+    what: Annotated[str, typer.Argument(metavar='WHAT', help='inference, safety or tracking')],
     robot: Robot = 'arm',
     robot_config: RobotConfig = 'panda',
     quick: Annotated[
@@ -208,12 +208,18 @@ def bench(
             bench_inference,
         )
         from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
+        from diffusion_control.evaluation.bench_tracking import (
+            BenchTrackingOptions,
+            bench_tracking,
+        )
         from diffusion_control.evaluation.host import commit_of_code
         common: dict[str, Any] = {
             'robot_config': robot_config, 'quick': quick, 'resume': resume, 'jobs': jobs,
             'episodes': episodes, 'seed': seed, 'out': out, 'commit': commit_of_code()}
         if what == 'inference':
             result = bench_inference(BenchInferenceOptions(**common, model=model))
+        elif what == 'tracking':
+            result = bench_tracking(BenchTrackingOptions(**common))
         else:
             result = bench_safety(BenchSafetyOptions(**common))
     return console.finish(result, json)

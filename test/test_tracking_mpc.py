@@ -277,7 +277,7 @@ def test_a_failing_solver_gives_the_last_motion_then_a_stop(how):
     world = World(tracking.make('mpc', robot=ROBOT))
     world.run(plan, 50)
     assert np.abs(world.commands[-1][1]).max() > 0.3
-    world.tracker._policy = Broken(how)
+    world.tracker.policy = Broken(how)
     for _ in range(90):
         inside(world.tick(plan), LIMITS, 1.0)
     sources = [report.source for report in world.reports[50:]]
@@ -324,7 +324,7 @@ def test_the_same_calls_give_the_same_bits_after_reset():
 
 
 def test_registry_and_parameters_refuse_with_names():
-    assert set(tracking.available()) >= {'mpc', 'mpc_osqp', 'pd'}
+    assert set(tracking.available()) >= {'mpc', 'mpc_osqp', 'mpc_torque', 'pd'}
     with pytest.raises(ConfigurationError, match='unknown tracker'):
         tracking.make('nothing', robot=ROBOT)
     with pytest.raises(ConfigurationError, match='unknown parameter'):

@@ -12,8 +12,9 @@ TRACKER: tuple[Parameter, ...] = (
     AUTOSTART,
     Parameter(
         'type', 'string', 'mpc',
-        'Condensed MPC solved by daqp, sparse MPC solved by osqp, or no MPC but a PD law.',
-        choices=('mpc', 'mpc_osqp', 'pd')),
+        'Condensed MPC solved by daqp; sparse MPC solved by osqp; condensed MPC with torque '
+        'limits linearised about the predicted path; or no MPC but a PD law.',
+        choices=('mpc', 'mpc_osqp', 'mpc_torque', 'pd')),
     Parameter('rate_hz', 'float', 100.0, 'Rate of the loop.', 'Hz', 50.0, 500.0),
     Parameter(
         'warm_start', 'string', 'best',

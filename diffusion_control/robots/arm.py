@@ -187,6 +187,20 @@ class Arm:
         """Return M(q) a + C(q, v) v + g(q), shape [n] [Nm]."""
         return np.array(pin.rnea(self.model, self._data, position, velocity, acceleration))
 
+    def torque_slopes(
+        self, position: Array, velocity: Array, acceleration: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return the torques [n] of a state and their derivatives by q, v and a, [n, n] each.
+
+        The last one is M(q). Original: J. Carpentier, N. Mansard, "Analytical derivatives of
+        rigid body dynamics algorithms", Robotics: Science and Systems 2018.
+        """
+        data = self._data
+        by_q, by_v, by_a = pin.computeRNEADerivatives(
+            self.model, data, position, velocity, acceleration)
+        mass = np.where(self._lower, by_a.T, by_a)
+        return np.array(data.tau), np.array(by_q), np.array(by_v), mass
+
     def collision_geometry(self) -> pin.GeometryModel:
         """Return the URDF's collision geometry: meshes and primitives, an oracle for tests."""
         return build_geometry(self.urdf_text, self.model, self.locked_joints)

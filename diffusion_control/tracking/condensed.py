@@ -26,7 +26,7 @@ from diffusion_control.solvers.protocol import (
 )
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.cost import TrackingCost
-from diffusion_control.tracking.coupled import CoupledTorque
+from diffusion_control.tracking.coupled import CoupledTorque, TorqueRows
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.prediction import HorizonProblem, Prediction
 
@@ -90,12 +90,15 @@ class CondensedFormulation:
             iterations += solution.iterations
             if status == UNCONSTRAINED or status in USABLE:
                 status = solution.status
-        torque = acceleration @ problem.mass.T + problem.bias
-        fits = bool((np.abs(torque) <= self._torque + TORQUE_TOLERANCE_NM).all())
-        if fits or not (status == UNCONSTRAINED or status in USABLE):
+        if self._fits(problem, acceleration) or not (status == UNCONSTRAINED or status in USABLE):
             return HorizonSolution(acceleration, status, iterations, outside)
         return self._together(
             problem, linear, (box, lower, upper), acceleration, iterations, outside)
+
+    def _fits(self, problem: HorizonProblem, acceleration: Array) -> bool:
+        """Return whether the torques of accelerations [N-1, n] are inside their limits."""
+        torque = acceleration @ problem.mass.T + problem.bias
+        return bool((np.abs(torque) <= self._torque + TORQUE_TOLERANCE_NM).all())
 
     def _limit(
         self, problem: HorizonProblem, position: Array, velocity: Array
@@ -126,7 +129,10 @@ class CondensedFormulation:
         self, problem: HorizonProblem, linear: Array, limit: tuple[Array, Array, Array],
         acceleration: Array, iterations: int, outside: NDArray[np.bool_],
     ) -> HorizonSolution:
-        solution = self._coupled.solve(problem, self._scale * linear, *limit, acceleration)
+        rows = TorqueRows(
+            np.kron(problem.mass, self._coupled.to_a).astype(float, copy=False),
+            np.repeat(problem.bias, self._prediction.steps - 1))
+        solution = self._coupled.solve(rows, self._scale * linear, *limit, acceleration)
         coupled, slack = self._coupled.unpack(solution.x)
         moved = (np.abs(coupled - acceleration) > TOLERANCE).any(axis=0)
         return HorizonSolution(

@@ -30,12 +30,14 @@ class MotionBuilder:
         names: Joint names.
         frame_id: Frame of the motions.
         tolerance: Share by which knots may exceed a limit in the check.
+        max_points: Longest motion.
     """
 
     def __init__(
         self, limits: JointLimits, names: tuple[str, ...], frame_id: str, *,
-        tolerance: float = 0.01,
+        tolerance: float = 0.01, max_points: int = MAX_POINTS,
     ) -> None:
+        self._max_points = max_points
         self._limits, self._names, self._frame = limits, names, frame_id
         self._tolerance = tolerance
         self._stopper = Stopper(limits, period_s=TAIL_PERIOD_S)
@@ -60,7 +62,7 @@ class MotionBuilder:
             acceleration[-1] = 0.0
             return self._make(tau_s, times, position, velocity, acceleration)
         tail = self._stopper.stop(position[-1], velocity[-1], acceleration[-1])
-        if len(times) + len(tail.times_s) - 1 > MAX_POINTS:
+        if len(times) + len(tail.times_s) - 1 > self._max_points:
             return None
         return self._make(
             tau_s, np.concatenate((times, times[-1] + tail.times_s[1:])),

@@ -22,7 +22,7 @@ from diffusion_control.solvers.protocol import FAILED, USABLE
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
 from diffusion_control.tracking.history import CommandHistory
-from diffusion_control.tracking.motion import MotionBuilder
+from diffusion_control.tracking.motion import MAX_POINTS, MotionBuilder
 from diffusion_control.tracking.observer import DisturbanceObserver
 from diffusion_control.tracking.parameters import TrackerParameters
 from diffusion_control.tracking.prediction import HorizonProblem, Prediction
@@ -78,16 +78,18 @@ class PipelineTracker:
         prediction: The prediction maps.
         policy: What chooses the accelerations.
         parameters: Of the tracker.
+        max_points: Longest motion.
     """
 
     def __init__(
         self, robot: Any, limits: JointLimits, prediction: Prediction, policy: Policy,
-        parameters: TrackerParameters,
+        parameters: TrackerParameters, *, max_points: int = MAX_POINTS,
     ) -> None:
-        self._robot, self._policy, self._parameters = robot, policy, parameters
+        self._robot, self.policy, self._parameters = robot, policy, parameters
         self._prediction = prediction
         self._clock = parameters.clock
-        self._builder = MotionBuilder(limits, tuple(robot.joint_names), robot.base_frame)
+        self._builder = MotionBuilder(
+            limits, tuple(robot.joint_names), robot.base_frame, max_points=max_points)
         self._observer = DisturbanceObserver(
             len(robot.joint_names), enabled=parameters.observer,
             time_constant_s=parameters.observer_time_constant_s,
@@ -133,7 +135,7 @@ class PipelineTracker:
         marks.append(self._clock())
         self._last = motion
         return TrackerOutput(motion, TrackerReport(
-            solver=self._policy.solver_name, solve_ok=source == 'solution' and start.known,
+            solver=self.policy.solver_name, solve_ok=source == 'solution' and start.known,
             status=solution.status if start.known else 'no_state', source=source,
             iterations=solution.iterations, warm_start_choice=choice,
             stage_s=dict(zip(STAGES, np.diff(marks).tolist(), strict=True)),
@@ -204,7 +206,7 @@ class PipelineTracker:
         self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
     ) -> tuple[HorizonSolution, str]:
         try:
-            return self._policy.choose(problem, window, shifted)
+            return self.policy.choose(problem, window, shifted)
         except (DiffusionControlError, ValueError, ArithmeticError, np.linalg.LinAlgError):
             inputs, joints = self._prediction.steps - 1, len(problem.position)
             nothing = HorizonSolution(

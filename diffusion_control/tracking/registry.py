@@ -11,6 +11,7 @@ from diffusion_control.robots.limits import DROOP_RAD, JointLimits
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.condensed import CondensedFormulation
 from diffusion_control.tracking.cost import TrackingCost
+from diffusion_control.tracking.motion import MAX_POINTS
 from diffusion_control.tracking.mpc import MpcPolicy
 from diffusion_control.tracking.parameters import TrackerParameters
 from diffusion_control.tracking.pd import PdPolicy
@@ -18,30 +19,35 @@ from diffusion_control.tracking.pipeline import PipelineTracker, Policy
 from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.protocol import Tracker
 from diffusion_control.tracking.sparse import SparseFormulation
+from diffusion_control.tracking.torque import TorqueFormulation
 
-Maker = Callable[[JointLimits, Prediction, TrackerParameters], Policy]
+Maker = Callable[[Any, JointLimits, Prediction, TrackerParameters], Policy]
 
 
-def _mpc(formulation: Any) -> Maker:
+def _mpc(formulation: Any, *, dynamics: bool = False) -> Maker:
     def build(
-        limits: JointLimits, prediction: Prediction, parameters: TrackerParameters
+        robot: Any, limits: JointLimits, prediction: Prediction, parameters: TrackerParameters
     ) -> Policy:
         cost = TrackingCost(prediction, parameters.weights())
         bounds = HorizonBounds(
             limits, prediction.steps, prediction.dt_s, parameters.braking_fraction)
         posed = formulation(
-            prediction, cost, limits, bounds, max_iterations=parameters.max_iterations)
+            prediction, cost, limits, bounds, max_iterations=parameters.max_iterations,
+            **({'robot': robot} if dynamics else {}))
         return MpcPolicy(prediction, cost, limits, posed, parameters.warm_start)
     return build
 
 
-def _pd(limits: JointLimits, prediction: Prediction, parameters: TrackerParameters) -> Policy:
+def _pd(
+    robot: Any, limits: JointLimits, prediction: Prediction, parameters: TrackerParameters
+) -> Policy:
     return PdPolicy(prediction, limits)
 
 
 TRACKERS: dict[str, Maker] = {
     'mpc': _mpc(CondensedFormulation),
     'mpc_osqp': _mpc(SparseFormulation),
+    'mpc_torque': _mpc(TorqueFormulation, dynamics=True),
     'pd': _pd,
 }
 
@@ -65,7 +71,24 @@ def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker
     """
     require_known('unknown tracker', 'tracker.type', name, available())
     parameters = TrackerParameters.read({**params, 'dt_s': dt_s})
-    limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
-    policy = TRACKERS[name](limits, prediction, parameters)
-    return PipelineTracker(robot, limits, prediction, policy, parameters)
+    return tracker_with(name, robot, prediction, parameters)
+
+
+def tracker_with(
+    name: str, robot: Any, prediction: Prediction, parameters: TrackerParameters, *,
+    max_points: int = MAX_POINTS,
+) -> PipelineTracker:
+    """Return a tracker with a prediction of any length, for measurements.
+
+    Args:
+        name: One of `available()`.
+        robot: The robot it drives.
+        prediction: Takes the place of the parameters' horizon.
+        parameters: Of the tracker.
+        max_points: Longest motion; the wire takes 40.
+    """
+    limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
+    policy = TRACKERS[name](robot, limits, prediction, parameters)
+    return PipelineTracker(
+        robot, limits, prediction, policy, parameters, max_points=max_points)

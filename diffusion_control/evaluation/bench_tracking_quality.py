@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well the simulated robot follows, by tracker, plant and plans (MuJoCo at 1 kHz).
+
+Plans: `smooth` (half the limits), `noisy` (the same, sent anew every 0.1 s with 3 mrad of noise
+on its knots), `late` (arrives 0.3 s after its own start) and `infeasible` (asks for twice the
+limits). Errors are those of the tool against the smooth plan: `path` is the distance to the
+nearest point of its path; `time` compares with the point of the same time after the best constant
+lag, which is reported (for plans that can be followed in time). `direct` sends the plan itself;
+`pd` is the feedback law with feed-forward on drives that compensate gravity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control import simulation, tracking
+from diffusion_control.evaluation.bench_tracking_world import (
+    START_S,
+    TICK_S,
+    command_violations,
+    executed,
+    quintic_plan,
+    random_goal,
+    resting,
+)
+from diffusion_control.evaluation.workers import warm_robot
+from diffusion_control.robots.arm import Arm
+from diffusion_control.simulation.plant import Plant
+from diffusion_control.tracking.protocol import Reference
+from diffusion_control.trajectory.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+PLANTS = ('default', 'payload', 'delay')
+PLANS = ('smooth', 'noisy', 'late', 'infeasible')
+DIRECT, WITHOUT = 'direct', ' without observer'
+TRACKERS = ('mpc', 'mpc' + WITHOUT, 'mpc_torque', 'pd', DIRECT)
+PAYLOAD_KG, DELAY_S, NOISE_RAD = 1.0, 0.02, 3e-3
+SHARES = {'smooth': 0.5, 'noisy': 0.5, 'late': 0.5, 'infeasible': 2.0}
+LATE_S, RENEW_TICKS, NOTICE_S, PAUSE_S = 0.3, 10, 0.05, 0.4
+LAGS_MS = 150
+
+
+def plant_of(name: str, seed: int, joints: int) -> Plant:
+    """Return the default plant, with 1 kg at the tool, or 20 ms later than it is."""
+    plant = Plant.default(seed, joints)
+    if name == 'payload':
+        return replace(plant, payload_kg=PAYLOAD_KG)
+    return replace(plant, delay_s=plant.delay_s + DELAY_S) if name == 'delay' else plant
+
+
+def quality_row(
+    robot_config: str, tracker: str, plant: str, plans: str, *, ticks: int, seed: int
+) -> dict[str, Any]:
+    """Return the row of one case.
+
+    Args:
+        robot_config: The robot's name or file.
+        tracker: One of `TRACKERS`.
+        plant: One of `PLANTS`.
+        plans: One of `PLANS`.
+        ticks: Length.
+        seed: Of plant, goals and noise.
+    """
+    robot = warm_robot(robot_config)
+    simulated = simulation.make(
+        robot, plant=plant_of(plant, seed, robot.dof), seed=seed, record=True)
+    sent, wanted = _run(robot, simulated, tracker, plans, ticks, seed)
+    assert simulated.recorder is not None
+    truth = simulated.recorder.arrays()
+    return {'tracker': tracker, 'plant': plant, 'plans': plans, 'ticks': ticks,
+            **_errors(robot, truth, wanted, timed=plans in ('smooth', 'noisy')),
+            **_command(robot, truth, sent)}
+
+
+def _run(
+    robot: Arm, simulated: Any, tracker: str, plans: str, ticks: int, seed: int
+) -> tuple[list[Trajectory | None], list[Trajectory]]:
+    """Return the motions sent and the smooth plans that were meant."""
+    rng = np.random.default_rng(seed)
+    made = None if tracker == DIRECT else tracking.make(
+        tracker.removesuffix(WITHOUT), robot=robot, observer=not tracker.endswith(WITHOUT))
+    state = simulated.reset(time_s=START_S)
+    sent: list[Trajectory | None] = []
+    wanted: list[Trajectory] = []
+    plan: Trajectory | None = None
+    committed: Trajectory | None = None
+    here, arrival = np.asarray(robot.home_rad), 0
+    for k in range(ticks):
+        now_s = START_S + TICK_S * k
+        if not wanted or now_s > wanted[-1].end_s + PAUSE_S:
+            goal = random_goal(robot, rng)
+            wanted.append(quintic_plan(
+                robot, resting(here), now_s + NOTICE_S, goal, SHARES[plans]))
+            here, arrival = goal, k + round(LATE_S / TICK_S) * (plans == 'late')
+        if k == arrival or (plans == 'noisy' and (k - arrival) % RENEW_TICKS == 0):
+            plan = _as_sent(wanted[-1], plans, rng)
+        if made is None:
+            motion = plan
+        else:
+            motion = made.step(state, Reference(plan, committed), now_s).motion
+            committed = motion
+        sent.append(motion)
+        state = simulated.step(motion if made is not None or k == arrival or plans == 'noisy'
+                               else None, TICK_S)
+    return sent, wanted
+
+
+def _as_sent(plan: Trajectory, plans: str, rng: np.random.Generator) -> Trajectory:
+    if plans != 'noisy':
+        return plan
+    noise = rng.normal(0.0, NOISE_RAD, plan.position.shape)
+    noise[0] = noise[-1] = 0.0
+    return replace(plan, position=plan.position + noise)
+
+
+def _wanted_at(wanted: list[Trajectory], times_s: Array) -> Array:
+    """Return the positions that were meant at times, shape [k, n]."""
+    index = np.searchsorted([plan.start_s for plan in wanted], times_s, side='right') - 1
+    result = np.repeat(wanted[0].position[:1], len(times_s), axis=0)
+    for k, plan in enumerate(wanted):
+        mine = index == k
+        result[mine] = plan.sample_many(times_s[mine])[0]
+    return result
+
+
+def _errors(
+    robot: Arm, truth: dict[str, Any], wanted: list[Trajectory], *, timed: bool
+) -> dict[str, Any]:
+    """Return errors of the true motion at 100 Hz: tool by path and in time [m], joints [rad]."""
+    times, q = truth['t_s'][::10], truth['q'][::10]
+    tool = robot.tool_positions(q)
+    dense = np.arange(START_S, times[-1], 0.005)
+    path = robot.tool_positions(_wanted_at(wanted, dense))
+    apart = np.array([
+        np.linalg.norm(path[max(2 * k - 150, 0):2 * k + 40] - place, axis=1).min()
+        for k, place in enumerate(tool)])
+    moving = np.abs(truth['dq'][::10]).max(axis=1) > 0.02
+    row: dict[str, Any] = {
+        'path_rms_m': float(np.sqrt(np.mean(apart[moving]**2))),
+        'path_p99_m': float(np.percentile(apart[moving], 99)),
+        'rest_rms_m': float(np.sqrt(np.mean(apart[~moving]**2))) if (~moving).any() else None}
+    if not timed:
+        return {**row, **dict.fromkeys(('lag_s', 'time_rms_m', 'time_p99_m', 'joint_rms_rad'))}
+    rms = [np.sqrt(np.mean((q - _wanted_at(wanted, times - 1e-3 * lag))**2))
+           for lag in range(0, LAGS_MS, 2)]
+    lag_s = 2e-3 * int(np.argmin(rms))
+    error = np.linalg.norm(
+        tool - robot.tool_positions(_wanted_at(wanted, times - lag_s)), axis=1)
+    return {**row, 'lag_s': lag_s, 'time_rms_m': float(np.sqrt(np.mean(error**2))),
+            'time_p99_m': float(np.percentile(error, 99)), 'joint_rms_rad': float(min(rms))}
+
+
+def _command(
+    robot: Arm, truth: dict[str, Any], sent: list[Trajectory | None]
+) -> dict[str, Any]:
+    """Return limits of command and truth, and the command's jerk at 100 Hz."""
+    rows = executed(sent)
+    limits = robot.limits
+    return {
+        'violations': command_violations(robot, *rows),
+        'jerk_rms_rad_s3': float(np.sqrt(np.mean((np.diff(rows[2][::5], axis=0) / TICK_S)**2))),
+        'truth_velocity_share': float(
+            (np.abs(truth['dq']) / limits.velocity_rad_s).max()),
+        'truth_position_over_rad': float(max(
+            (truth['q'] - limits.upper_rad).max(), (limits.lower_rad - truth['q']).max(), 0.0)),
+        'truth_torque_share': float((np.abs(truth['tau_demand']) / limits.torque_nm).max())}
