@@ -24,7 +24,7 @@ TOOLS := $(if $(filter test dev,$(MAKECMDGOALS)),$(VENV)/.dev)
 
 .DEFAULT_GOAL := venv
 .NOTPARALLEL:
-.PHONY: venv dev demo test faults bench docs clean
+.PHONY: venv dev demo demo-base test faults bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -56,6 +56,9 @@ dev: $(VENV)/.installed
 
 demo: venv
 	$(BIN)/diffusion_control demo
+
+demo-base: venv
+	$(BIN)/diffusion_control demo --robot base
 
 test: dev
 	$(BIN)/ruff check .

@@ -72,7 +72,9 @@ def _root(
 @app.command(epilog='Example: diffusion_control demo --duration-s 30 --inject planner_kill@5s')
 def demo(
     robot: Robot = 'arm',
-    robot_config: RobotConfig = 'panda',
+    robot_config: Annotated[str, typer.Option(
+        '--robot-config', metavar='NAME|FILE',
+        help='A name from config/robots, or a file; default panda, or base.')] = '',
     duration_s: Annotated[
         float, typer.Option('--duration-s', metavar='S', help='Duration of motion [s].')] = 30.0,
     planner: Planner = AUTO,
@@ -85,10 +87,15 @@ def demo(
     scene: Annotated[
         Path | None, typer.Option(
             '--scene', metavar='FILE', help='YAML of one scene, see docs/scenes.md.')] = None,
+    layout: Annotated[
+        Path | None, typer.Option(
+            '--layout', metavar='FILE',
+            help='Walls for a base: rows of # (wall), O (start), G (goals) and . (free).')] = None,
     plant: Plant = 'default',
     output_type: Annotated[str, typer.Option(
         '--output-type', metavar='TYPE',
-        help='joint_trajectory, float64_multi_array or joint_state.')] = '',
+        help='joint_trajectory, float64_multi_array or joint_state; of a base twist_stamped '
+        'or twist.')] = '',
     real_time_factor: Annotated[float, typer.Option(
         '--real-time-factor', metavar='X', help='Simulated seconds per second.')] = 1.0,
     record: Annotated[
@@ -104,8 +111,9 @@ def demo(
     options = DemoOptions(
         robot=robot, robot_config=robot_config, duration_s=duration_s, planner=planner,
         fallback=fallback, inject=tuple(Injection.parse(text) for text in inject or ()),
-        scene=scene, plant=plant, output_type=output_type, real_time_factor=real_time_factor,
-        record=record, headless=headless or json, seed=seed, out=out, json=json)
+        scene=scene, layout=layout, plant=plant, output_type=output_type,
+        real_time_factor=real_time_factor, record=record, headless=headless or json, seed=seed,
+        out=out, json=json)
     with console.output(json):
         from diffusion_control.demo import run
         from diffusion_control.evaluation.summary_schema import unjudged

@@ -12,7 +12,7 @@ Seed = Annotated[int, typer.Option('--seed', metavar='N', help='Seed of everythi
 Out = Annotated[Path, typer.Option('--out', metavar='DIR', help='Folder in place of runs/.')]
 Json = Annotated[
     bool, typer.Option('--json', help='The result as JSON alone on stdout; the rest on stderr.')]
-Robot = Annotated[str, typer.Option('--robot', metavar='arm', help='Kind of robot.')]
+Robot = Annotated[str, typer.Option('--robot', metavar='arm|base', help='Kind of robot.')]
 RobotConfig = Annotated[str, typer.Option(
     '--robot-config', metavar='NAME|FILE', help='A name from config/robots, or a file.')]
 Planner = Annotated[str, typer.Option(

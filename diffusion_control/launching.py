@@ -24,8 +24,12 @@ DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         '', "Value of fallback.type; empty takes the parameter file's or default.",
         ('', *parameters.find('fallback', 'type').choices)),
     'profile': (
-        'jtc', 'Receiver that the simulator emulates.',
+        '', "Receiver that the simulator emulates; empty is the robot kind's.",
         parameters.find('simulator', 'profile').choices),
+    'layout': ('', "Absolute path of a text file with walls; empty takes the scene's.", ()),
+    'odom_topic': ('odom', 'Topic of the odometry.', ()),
+    'scan_topic': ('scan', 'Topic of the laser scan.', ()),
+    'map_topic': ('map', 'Topic of the map.', ()),
     'scene': ('', 'Absolute path of a scene; empty generates one from the seed.', ()),
     'seed': ('0', 'Seed of scene, plant, noise and planner.', ()),
     'log_level': ('info', 'Log level of all nodes.', ('debug', 'info', 'warn', 'error')),
@@ -56,7 +60,10 @@ def value(context: Any, name: str) -> str:
     return str(LaunchConfiguration(name).perform(context))
 
 
-def node(context: Any, name: str, overrides: Mapping[str, Any]) -> Any:
+def node(
+    context: Any, name: str, overrides: Mapping[str, Any],
+    remappings: Mapping[str, str] | None = None,
+) -> Any:
     """Return the action that starts one node.
 
     The parameter file comes first; an override that is not empty wins over it.
@@ -65,6 +72,7 @@ def node(context: Any, name: str, overrides: Mapping[str, Any]) -> Any:
         context: The launch context.
         name: Node and executable.
         overrides: Parameters of this node; empty strings are left out.
+        remappings: Names of topics, from ours to theirs.
     """
     from launch_ros.actions import Node
 
@@ -76,4 +84,5 @@ def node(context: Any, name: str, overrides: Mapping[str, Any]) -> Any:
         package='diffusion_control', executable=name, name=name,
         namespace=value(context, 'namespace'), output='screen',
         parameters=[*([params_file] if params_file else []), given],
+        remappings=list((remappings or {}).items()),
         ros_arguments=['--log-level', value(context, 'log_level')])

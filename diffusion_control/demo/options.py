@@ -12,7 +12,9 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.parameters.nodes import closest
 from diffusion_control.parameters.safety import OUTPUT_TYPES
 
-ROBOTS = ('arm',)
+ROBOTS = ('arm', 'base')
+DEFAULT_ROBOT = {'arm': 'panda', 'base': 'base'}
+OUTPUTS = {'arm': OUTPUT_TYPES[:3], 'base': OUTPUT_TYPES[3:]}
 LEVELS = ('process',)
 INJECT_NAMES: tuple[str, ...] = (
     'planner_kill',
@@ -64,13 +66,15 @@ class DemoOptions:
     """What `diffusion_control demo` is asked to do.
 
     Attributes:
-        robot: `arm`.
-        robot_config: Name of a file in `config/robots`, or the path of such a file.
+        robot: `arm` or `base`.
+        robot_config: Name of a file in `config/robots`, or the path of such a file; empty is
+            the one of the kind.
         duration_s: Duration of motion [s].
         planner: Value of `planner.type`; auto is the trained one where there is one.
         fallback: Value of `fallback.type`.
         inject: Faults, in the order given.
         scene: YAML file of one scene; None generates one from the seed.
+        layout: Text file of walls for a base; None takes those of the scene.
         plant: `default` (perturbed by seed), `nominal`, or a YAML file.
         output_type: Value of `safety.command_out_type`; empty takes the robot file's.
         real_time_factor: Simulated seconds per second.
@@ -82,12 +86,13 @@ class DemoOptions:
     """
 
     robot: str = 'arm'
-    robot_config: str = 'panda'
+    robot_config: str = ''
     duration_s: float = 30.0
     planner: str = 'auto'
     fallback: str = 'classical'
     inject: tuple[Injection, ...] = ()
     scene: Path | None = None
+    layout: Path | None = None
     plant: str = 'default'
     output_type: str = ''
     real_time_factor: float = 1.0
@@ -104,8 +109,13 @@ class DemoOptions:
         check_range('--real-time-factor', self.real_time_factor, 0.05, 10.0)
         check_seed(self.seed)
         if self.output_type:
-            check_choice('--output-type', self.output_type, OUTPUT_TYPES)
+            check_choice('--output-type', self.output_type, OUTPUTS[self.robot])
         check_file('--scene', self.scene)
+        check_file('--layout', self.layout)
+        if self.layout is not None and self.robot != 'base':
+            raise ConfigurationError(
+                'only a base has a layout', where='--layout', value=str(self.layout),
+                allowed='with --robot base', remedy='add --robot base, or use --scene')
         if self.plant not in ('default', 'nominal'):
             check_file('--plant', Path(self.plant))
         for injection in self.inject:
@@ -113,6 +123,11 @@ class DemoOptions:
                 raise ConfigurationError(
                     f'{injection.name} would fire after the end', where='--inject',
                     value=injection.time_s, allowed=f'at most --duration-s {self.duration_s:g} s')
+
+    @property
+    def robot_name(self) -> str:
+        """Name or file of the robot."""
+        return self.robot_config or DEFAULT_ROBOT[self.robot]
 
     @property
     def use_sim_time(self) -> bool:

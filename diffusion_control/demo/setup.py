@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffusion_control import parameters, planners, robots, simulation
+from diffusion_control import parameters, planners, simulation
 from diffusion_control.demo.options import DemoOptions, check_choice
+from diffusion_control.demo.worlds import robot_of, scene_of
 from diffusion_control.doctor.host import fifo_permitted
-from diffusion_control.evaluation.demo_scene import demo_scene
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.planners.models import resolve
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.simulation.plant import Plant
 
 NODES = ('planner', 'fallback', 'tracker', 'safety', 'simulator')
@@ -35,7 +36,10 @@ RECEIVERS = {
     'joint_trajectory': Receiver('jtc', ''),
     'float64_multi_array': Receiver('forward_position', 'forward_position_controller/commands'),
     'joint_state': Receiver('isaac', 'joint_command'),
+    'twist_stamped': Receiver('diff_drive', ''),
+    'twist': Receiver('diff_drive', ''),
 }
+ODOM_RATE_HZ = 100.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Setup:
     """
 
     options: DemoOptions
-    robot: Arm
+    robot: Arm | Base
     plant: Plant
     folder: RunFolder
     settings: dict[str, dict[str, Any]]
@@ -76,18 +80,16 @@ def prepare(options: DemoOptions) -> Setup:
     Raises:
         ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
     """
-    robot = robots.load_arm(options.robot_config)
-    options = replace(options, planner=resolve(options.planner, robot))
+    robot = robot_of(options)
+    options = replace(
+        options, robot_config=options.robot_name, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
     if 'model' in planners.parameters_of(options.planner):
         planners.make(options.planner, robot=robot)  # a model that cannot run is refused here
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
     plant.check(robot.dof)
-    scene = (
-        simulation.load_scene(options.scene) if options.scene else demo_scene(robot, options.seed))
-    scene.check(robot, str(options.scene or 'scene'))
-    check_goals(robot, scene, str(options.scene or 'scene'))
+    scene = scene_of(options, robot)
     robot.collision.warm_up()
     folder = RunFolder.create(options.out)
     scene_file = folder.path / 'scene.yaml'
@@ -106,7 +108,7 @@ def prepare(options: DemoOptions) -> Setup:
 
 
 def node_settings(
-    options: DemoOptions, robot: Arm, folder: Path, scene_file: Path, topic: str, kind: str
+    options: DemoOptions, robot: Arm | Base, folder: Path, scene_file: Path, topic: str, kind: str
 ) -> dict[str, dict[str, Any]]:
     """Return the complete, validated parameters of every node.
 
@@ -135,6 +137,8 @@ def node_settings(
             'out': str(folder.resolve()), 'real_time_factor': options.real_time_factor,
             'publish_clock': options.use_sim_time,
             'plant.preset': str(Path(plant).resolve()) if Path(plant).is_file() else plant,
+            **({'command_type': kind, 'joint_states_rate_hz': ODOM_RATE_HZ}
+               if robot.kind == 'base' else {}),
             **urgent},
         'recorder': {
             'real_time.fifo_priority': RECORDER_PRIORITY if permitted else 0, **nice,
@@ -149,16 +153,3 @@ def node_settings(
                for key, value in parameters.validate(node, {'robot': name, **values}).items()}
         for node, values in given.items()}
 
-
-def check_goals(robot: Arm, scene: simulation.Scene, where: str) -> None:
-    """Refuse a scene whose goals cannot be reached at all, before anything moves.
-
-    Raises:
-        ConfigurationError: There is no goal, no joint configuration reaches one, or every one of
-            them is in collision with what stands in the scene.
-    """
-    from diffusion_control.planners.goal_check import check_goal
-    scene.require_goal(where)
-    standing = tuple(o for o in scene.obstacles if not o.velocity_m_s.any())
-    for index, goal in enumerate(scene.goals):
-        check_goal(robot, goal, standing, where=f'{where}: goals[{index}]')

@@ -19,11 +19,17 @@ def check_robot(name: str) -> Iterator[Finding]:
     from diffusion_control import robots
 
     try:
-        robot = robots.load_arm(name)
+        robot = robots.load(name)
     except DiffusionControlError as error:
         yield Finding(
             'robot', 'error', ' '.join(error.block().split()),
             error.remedy or 'correct the robot file', code=error.exit_code)
+        return
+    if isinstance(robot, robots.Base):
+        drive = robot.drive
+        yield Finding(
+            'robot', 'ok', f'{robot.name}: {drive.kind}, {drive.speed_max_m_s:g} m/s, '
+            f'{drive.yaw_rate_max_rad_s:g} rad/s, {robot.body_frame} in {robot.base_frame}')
         return
     yield Finding('robot', 'ok', f'{robot.name}: {robot.dof} joints, tool {robot.tool_frame}')
     yield joints_finding(tuple(robot.joint_names), robot.urdf_path.read_text(encoding='utf-8'))

@@ -83,7 +83,7 @@ class DemoMonitor:
         """Join the graph and start spinning."""
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.seen = Seen()
-        self._limits = robot.limits.velocity_rad_s
+        self._robot = robot
         self._spoil = 0
         self._unexplained: deque[tuple[int, dict[str, Any]]] = deque()
         self._lock = threading.Lock()
@@ -149,9 +149,9 @@ class DemoMonitor:
         return time.time() if self._clock_s is None else self._clock_s
 
     def speed_share(self) -> float:
-        """Return the largest joint speed over its limit."""
+        """Return the largest speed of a joint, or of the base, over its limit."""
         state = self.robot_state
-        return 0.0 if state is None else float(np.max(np.abs(state.velocity) / self._limits))
+        return 0.0 if state is None else speed_share(self._robot, state.velocity)
 
     def moving(self) -> bool:
         """Tell whether any joint moves; remember when it first did."""
@@ -246,3 +246,11 @@ class DemoMonitor:
         self.seen.events.append({
             't_steady_s': time.monotonic(), 'node': node, 'event': event, 'from': before,
             'to': after, 'cause': cause, 'action': action})
+
+
+def speed_share(robot: Robot, velocity: Array) -> float:
+    """Return the largest speed of a joint over its limit; a base drives in one direction."""
+    speeds = np.abs(velocity)
+    if robot.kind == 'base':
+        speeds = np.array([np.hypot(velocity[0], velocity[1]), 0.0, speeds[2]])
+    return float(np.max(speeds / robot.limits.velocity_rad_s))

@@ -13,10 +13,10 @@ from diffusion_control.errors import DiffusionControlError
 
 OURS = ('planner', 'tracker', 'safety', 'fallback', 'simulator')
 PLANS = ('planner/plan', 'fallback/plan', 'tracker/motion')
-STATES = 'joint_states'
-WATCHED = (STATES, 'obstacles', 'goal_pose', 'goal_joints', 'emergency_stop', *PLANS,
-           'planner/confidence', 'planner/report', 'safety/state', 'safety/mode', 'safety/status')
-SLOW_HZ = 50.0
+WATCHED = ('joint_states', 'odom', 'scan', 'map', 'map_to_odom', 'obstacles', 'goal_pose',
+           'goal_joints', 'emergency_stop', *PLANS, 'planner/confidence', 'planner/report',
+           'safety/state', 'safety/mode', 'safety/status')
+SLOW_HZ, SLOW_ODOM_HZ = 50.0, 25.0
 
 
 def examine(robot_config: str, listen_s: float) -> list[Finding]:
@@ -37,9 +37,11 @@ def examine(robot_config: str, listen_s: float) -> list[Finding]:
 def _graph(robot_config: str, listen_s: float) -> list[Finding]:
     """Join the graph under a name of its own, listen, and look around."""
     import rclpy
+    from nav_msgs.msg import Odometry
     from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.utilities import get_rmw_implementation_identifier
+    from sensor_msgs.msg import JointState
 
     from diffusion_control.nodes.graph import StateListener
 
@@ -48,7 +50,9 @@ def _graph(robot_config: str, listen_s: float) -> list[Finding]:
     node = rclpy.create_node('diffusion_control_doctor', context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    listener = StateListener(node, STATES)
+    base = _kind(robot_config) == 'base'
+    listener = StateListener(
+        node, Odometry if base else JointState, 'odom' if base else 'joint_states')
     try:
         end = time.monotonic() + listen_s
         while time.monotonic() < end:
@@ -56,7 +60,7 @@ def _graph(robot_config: str, listen_s: float) -> list[Finding]:
         findings = [Finding('middleware', 'ok', get_rmw_implementation_identifier())]
         findings += _nodes(node)
         findings += _topics(node, _command_topic(robot_config))
-        findings += _states(listener, robot_config, listen_s)
+        findings += (_odometry if base else _states)(listener, robot_config, listen_s)
     finally:
         executor.shutdown()
         node.destroy_node()
@@ -68,7 +72,16 @@ def _command_topic(robot_config: str) -> str:
     from diffusion_control import robots
 
     try:
-        return str(robots.load_arm(robot_config).controller.command_topic)
+        return str(robots.load(robot_config).controller.command_topic)
+    except DiffusionControlError:
+        return ''
+
+
+def _kind(robot_config: str) -> str:
+    from diffusion_control import robots
+
+    try:
+        return robots.kind_of(robot_config)
     except DiffusionControlError:
         return ''
 
@@ -149,3 +162,30 @@ def _states(listener: object, robot_config: str, listen_s: float) -> Iterator[Fi
                       f'raise the rate of the joint state broadcaster to {SLOW_HZ:g} Hz or more')
     else:
         yield Finding('joint states', 'ok', detail)
+
+
+def _odometry(listener: object, robot_config: str, listen_s: float) -> Iterator[Finding]:
+    """Compare the odometry that arrives with the robot file."""
+    from diffusion_control import robots
+    from diffusion_control.nodes.graph import StateListener
+
+    assert isinstance(listener, StateListener)
+    if listener.last is None:
+        yield Finding('odometry', 'absent', f'none in {listen_s:g} s: no robot is running')
+        return
+    robot = robots.load_base(robot_config)
+    frames = (listener.last.header.frame_id, listener.last.child_frame_id)
+    rate = listener.count / listen_s
+    detail = f'{rate:.0f} Hz of {frames[1]} in {frames[0]}'
+    if any(name not in ('', wanted) for name, wanted in zip(
+            frames, (robot.base_frame, robot.body_frame), strict=True)):
+        yield Finding(
+            'odometry', 'error', f'{detail}; not {robot.body_frame} in {robot.base_frame}',
+            'name its frames in the robot file (odom_frame, body_frame)', code=2)
+    elif rate < SLOW_ODOM_HZ:
+        yield Finding(
+            'odometry', 'warn', detail,
+            f'raise the rate of the odometry to {SLOW_ODOM_HZ:g} Hz or more, or '
+            'safety.state.stale_s')
+    else:
+        yield Finding('odometry', 'ok', detail)

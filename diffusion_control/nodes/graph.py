@@ -7,20 +7,19 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible, qos_profile_sensor_data
-from sensor_msgs.msg import JointState
 
 
 class StateListener:
-    """Counts the joint states that arrive, and keeps the last."""
+    """Counts the messages of the measured state that arrive, and keeps the last."""
 
-    def __init__(self, node: Node, topic: str) -> None:
+    def __init__(self, node: Node, message_type: Any, topic: str) -> None:
         """Subscribe without asking for more than is offered."""
-        self.last: JointState | None = None
+        self.last: Any = None
         self.count = 0
         self._subscription = node.create_subscription(
-            JointState, topic, self._keep, qos_profile_sensor_data)
+            message_type, topic, self._keep, qos_profile_sensor_data)
 
-    def _keep(self, message: JointState) -> None:
+    def _keep(self, message: Any) -> None:
         self.last = message
         self.count += 1
 
