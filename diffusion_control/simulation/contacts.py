@@ -20,7 +20,7 @@ class Onset(NamedTuple):
     Attributes:
         time_s: When [s].
         body_a: A link of the robot.
-        body_b: Another link, `floor`, or `obstacle K`.
+        body_b: Another link, `floor`, `wall K`, or `obstacle K`.
         kind: `obstacle` or `self_or_wall`.
         depth_m: Penetration at that instant [m].
     """
@@ -33,7 +33,7 @@ class Onset(NamedTuple):
 
 
 class ContactSense:
-    """Read MuJoCo's contacts after each step.
+    """Read MuJoCo's contacts after each step; what stands on the floor to be carried is left out.
 
     Args:
         plant: The model.
@@ -41,6 +41,7 @@ class ContactSense:
 
     def __init__(self, plant: PlantModel) -> None:
         self._names = plant.geom_link
+        self._robot, self._rolling = set(plant.robot_geoms.tolist()), plant.rolling_geoms
         self._is_obstacle = np.array(plant.model.geom_contype) == OBSTACLE_BIT
         self._touching: set[tuple[str, str]] = set()
         self.onsets: list[Onset] = []
@@ -74,10 +75,10 @@ class ContactSense:
         depths: dict[tuple[str, str], tuple[float, bool]] = {}
         for (first, second), distance in zip(
                 data.contact.geom.tolist(), data.contact.dist.tolist(), strict=True):
-            if distance >= 0.0:
+            if distance >= 0.0 or first in self._rolling or second in self._rolling:
                 continue
             obstacle = bool(self._is_obstacle[first] or self._is_obstacle[second])
-            if self._is_obstacle[first] or self._names[first] == 'floor':
+            if first not in self._robot:
                 first, second = second, first
             pair = (self._names[first], self._names[second])
             depths[pair] = (max(-distance, depths.get(pair, (0.0, obstacle))[0]), obstacle)

@@ -33,12 +33,13 @@ class PlantModel:
     """A compiled model and where things are in it.
 
     Attributes:
-        model: mujoco.MjModel with n hinges or slides, in the robot's joint order.
+        model: mujoco.MjModel; an arm's has n hinges, in the robot's joint order.
         robot_geoms: Collision shapes of the robot, ids, shape [g].
         obstacle_geoms: One per obstacle, in order, shape [k].
         link_bodies: Body that joint i moves, shape [n].
         tool_body: Body of the tool frame.
-        geom_link: Name of the link, obstacle or `floor` of every shape, by id.
+        geom_link: Name of the link, obstacle, wall or `floor` of every shape, by id.
+        rolling_geoms: Wheels and casters, whose contacts carry the robot.
     """
 
     model: Any
@@ -47,6 +48,7 @@ class PlantModel:
     link_bodies: Index
     tool_body: int
     geom_link: tuple[str, ...]
+    rolling_geoms: frozenset[int] = frozenset()
 
 
 def build_model(robot: Arm, obstacles: tuple[Obstacle, ...], plant: Plant) -> PlantModel:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.movers import Mover
-from diffusion_control.simulation.wanderer import Wanderer
+from diffusion_control.simulation.wanderer import REGION_M, Wanderer
 
 Array = NDArray[np.float64]
 AWAY_M = np.array([0.0, 0.0, -50.0])
@@ -35,10 +35,12 @@ class ObstacleSet:
         obstacles: Those of the scene, then the spare ones.
         spare: How many of the last ones are spare: removed until they are placed.
         wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
+        region_m: Where movers that turn at random stay, see `Wanderer.of`.
     """
 
     def __init__(
-        self, obstacles: tuple[Obstacle, ...], spare: int, wander_seed: int | None = None
+        self, obstacles: tuple[Obstacle, ...], spare: int, wander_seed: int | None = None,
+        region_m: Array = REGION_M,
     ) -> None:
         self._first_spare = len(obstacles) - spare
         self.obstacles = tuple(
@@ -47,7 +49,7 @@ class ObstacleSet:
         random = None if wander_seed is None else np.random.default_rng([wander_seed, 0x3A9D])
         self._movers: list[Mover | Wanderer] = [
             Mover.of(obstacle) if random is None or not obstacle.may_move
-            else Wanderer.of(obstacle, random) for obstacle in self.obstacles]
+            else Wanderer.of(obstacle, random, region_m) for obstacle in self.obstacles]
         self._moving = [k for k, mover in enumerate(self._movers) if mover.speed_m_s > 0.0]
         self._placed: dict[int, Placement] = {}
         self.activation_s: float | None = None

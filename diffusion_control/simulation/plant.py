@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.fields import Fields, as_array
+from diffusion_control.simulation.plant_base import BASE_KEYS, BaseDeviations
 from diffusion_control.simulation.scene_file import read_yaml
 
 Array = NDArray[np.float64]
@@ -32,6 +33,9 @@ class Plant:
         payload_kg: Point-like mass at the tool frame [kg].
         noise_rad: Standard deviation of the measured positions [rad].
         drop_rate: Share of measurements that are lost, in [0, 1).
+        base: What only a base has: its wheels, the floor, odometry and scan.
+
+    The links of a base are its body, its left and its right wheel.
     """
 
     mass_scale: Scale = 1.0
@@ -40,6 +44,7 @@ class Plant:
     payload_kg: float = 0.0
     noise_rad: float = 0.0
     drop_rate: float = 0.0
+    base: BaseDeviations = field(default_factory=BaseDeviations)
 
     @classmethod
     def nominal(cls) -> Plant:
@@ -53,7 +58,7 @@ class Plant:
         masses = random.uniform(1 - MASS_SPREAD, 1 + MASS_SPREAD, links)
         friction = random.uniform(1 - FRICTION_SPREAD, 1 + FRICTION_SPREAD, links)
         return cls(tuple(masses.round(6).tolist()), tuple(friction.round(6).tolist()),
-                   DEFAULT_DELAY_S, 0.0, DEFAULT_NOISE_RAD, 0.0)
+                   DEFAULT_DELAY_S, 0.0, DEFAULT_NOISE_RAD, 0.0, BaseDeviations.default(seed))
 
     @classmethod
     def load(cls, path: str | Path) -> Plant:
@@ -63,13 +68,13 @@ class Plant:
             ConfigurationError: With file, key, value and what is allowed.
         """
         fields = Fields.of(read_yaml(path, 'plant'), str(path))
-        fields.only(KEYS)
+        fields.only((*KEYS, *BASE_KEYS))
         return cls(
             _scale(fields, 'mass_scale'), _scale(fields, 'friction_scale'),
             _bounded(fields, 'delay_s', 0.0, MAX_DELAY_S),
             _bounded(fields, 'payload_kg', 0.0, MAX_PAYLOAD_KG),
             _bounded(fields, 'noise_rad', 0.0, MAX_NOISE_RAD),
-            _bounded(fields, 'drop_rate', 0.0, 0.99))
+            _bounded(fields, 'drop_rate', 0.0, 0.99), BaseDeviations.of(fields))
 
     @classmethod
     def make(cls, choice: str | Path | Plant, *, seed: int, links: int) -> Plant:
@@ -101,8 +106,9 @@ class Plant:
 
     def summary(self) -> dict[str, Any]:
         """Return the plant as the mapping that the run's summary holds."""
+        values = {key: getattr(self, key) for key in KEYS}
         return {key: list(value) if isinstance(value, tuple) else value
-                for key, value in asdict(self).items()}
+                for key, value in values.items()}
 
 
 def _scale(fields: Fields, key: str) -> Scale:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.occupancy_map import layout_walls
 from diffusion_control.robots.protocol import Robot
+from diffusion_control.simulation.layout import check_layout
 
 Array = NDArray[np.float64]
 Tier = Literal['easy', 'hard']
@@ -23,7 +25,7 @@ MAX_OBSTACLE_SPEED_M_S = 0.5
 
 @dataclass(frozen=True)
 class Scene:
-    """Obstacles in the base frame, a start and goals.
+    """Obstacles, a start and goals, in the base frame of an arm, in the map of a base.
 
     Attributes:
         seed: The seed that the scene was drawn with (0 for a written one).
@@ -31,6 +33,10 @@ class Scene:
         start_rad: Start configuration (a base: x, y, yaw [m, m, rad]), shape [n].
         goals: In the order in which they are to be reached.
         tier: `easy`, `hard` or None.
+        layout: Walls around a base: rows of `#` (wall), `O`, `G`, `.` and blanks (free), the
+            first with the largest y; empty for none.
+        layout_cell_m: Edge of a cell of the layout [m].
+        layout_origin_m: Its lower left corner [m].
         extra: Keys of the file that nothing here reads, kept as they are.
     """
 
@@ -39,6 +45,9 @@ class Scene:
     start_rad: Array
     goals: tuple[Goal, ...]
     tier: Tier | None = None
+    layout: tuple[str, ...] = ()
+    layout_cell_m: float = 1.0
+    layout_origin_m: tuple[float, float] = (0.0, 0.0)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,6 +59,8 @@ class Scene:
                     'an obstacle is too fast', where=f'obstacles[{index}].velocity_m_s',
                     value=obstacle.velocity_m_s.tolist(),
                     allowed=f'at most {MAX_OBSTACLE_SPEED_M_S} m/s')
+        if self.layout:
+            layout_walls(self.layout)
 
     @classmethod
     def empty(cls, robot: Robot) -> Scene:
@@ -88,3 +99,4 @@ class Scene:
                 raise ConfigurationError(
                     error.what, where=f'{where}: goals[{index}]', value=error.value,
                     allowed=error.allowed, remedy=error.remedy) from error
+        check_layout(self, robot, where)

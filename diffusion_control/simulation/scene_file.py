@@ -17,7 +17,8 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import SHAPE_CODE, SIZE_LENGTH, Obstacle
 from diffusion_control.simulation.scene import TIERS, Scene
 
-KNOWN = ('seed', 'obstacles', 'start_rad', 'goals', 'tier')
+LAYOUT_KEYS = ('layout', 'layout_cell_m', 'layout_origin_m')
+KNOWN = ('seed', 'obstacles', 'start_rad', 'goals', 'tier', *LAYOUT_KEYS)
 Value = TypeVar('Value')
 
 
@@ -72,6 +73,9 @@ def scene_mapping(scene: Scene) -> dict[str, Any]:
     }
     if scene.tier is not None:
         mapping['tier'] = scene.tier
+    if scene.layout:
+        mapping |= {'layout': list(scene.layout), 'layout_cell_m': scene.layout_cell_m,
+                    'layout_origin_m': list(scene.layout_origin_m)}
     return {**mapping, **scene.extra}
 
 
@@ -113,9 +117,23 @@ def _scene(value: object, where: str) -> Scene:
         raise fields.fail('tier', ', '.join(TIERS))
     extra = {key: item for key, item in fields.values.items() if key not in KNOWN}
     try:
-        return Scene(seed, obstacles, start, goals, tier, extra)
+        return Scene(seed, obstacles, start, goals, tier, *_layout(fields), extra)
     except ConfigurationError as error:
         raise _moved(error, f'{where}: {error.where}') from error
+
+
+def _layout(fields: Fields) -> tuple[tuple[str, ...], float, tuple[float, float]]:
+    """Return rows, edge of a cell and lower left corner; no rows where there is no layout."""
+    rows = fields.values.get('layout', [])
+    if isinstance(rows, str):
+        rows = rows.splitlines()
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+        raise fields.fail('layout', 'a list of rows of # O G . and blanks')
+    cell_m = fields.number('layout_cell_m', 1.0)
+    if cell_m <= 0.0:
+        raise fields.fail('layout_cell_m', '> 0 m')
+    x, y = _vector(fields, 'layout_origin_m', 2, np.zeros(2)).tolist()
+    return tuple(rows), cell_m, (x, y)
 
 
 def _obstacle(fields: Fields, index: int) -> Obstacle:

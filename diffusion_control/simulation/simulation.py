@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated robot: plant, drives, receiver, obstacles, sensors and the ground truth."""
+"""The simulated arm: plant, drives, receiver, obstacles, sensors and the ground truth."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.robots.state import RobotState
-from diffusion_control.simulation.contacts import ContactSense, ObstacleDistance
 from diffusion_control.simulation.drive import Drive
-from diffusion_control.simulation.model import PERIOD_S, PlantModel, build_model
+from diffusion_control.simulation.model import PERIOD_S, build_model
 from diffusion_control.simulation.obstacle_set import ObstacleSet
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.receivers import (
@@ -25,26 +22,22 @@ from diffusion_control.simulation.receivers import (
     TwistMessage,
     make_receiver,
 )
+from diffusion_control.simulation.robot_simulation import DISTANCE_TICKS, RobotSimulation
 from diffusion_control.simulation.scene import Scene
-from diffusion_control.simulation.sensor import JointSensor
-from diffusion_control.simulation.speed import PointSpeed
 from diffusion_control.simulation.truth import TruthRecorder
 from diffusion_control.trajectory.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from diffusion_control.robots.arm import Arm
 
+__all__ = ['DISTANCE_TICKS', 'EXEMPT_TICKS', 'Simulation']
+
 Array = NDArray[np.float64]
-DISTANCE_TICKS = 10
 EXEMPT_TICKS = 150
 
 
-class Simulation:
-    """One robot in one scene, advanced in steps of 1 ms; time is what it is told at `reset`.
-
-    The same seed, scene, plant and calls give the same bits. Everything after a tick belongs to
-    one instant: positions, contacts, distances; `ddq` is the change of velocity over the tick,
-    `tau_demand` and `cmd` are what acted during it.
+class Simulation(RobotSimulation):
+    """One arm in one scene, see `RobotSimulation`.
 
     Args:
         robot: The nominal robot.
@@ -56,6 +49,9 @@ class Simulation:
         record: Folder for `truth.npz`, True to keep the truth in memory, False for none.
         wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
+
+    robot: Arm
+    _remedy = 'check drive.stiffness, drive.damping and drive.armature'
 
     def __init__(
         self,
@@ -70,90 +66,43 @@ class Simulation:
         wander_seed: int | None = None,
     ) -> None:
         scene.check(robot)
-        self.robot, self.scene, self.plant, self.seed = robot, scene, plant, seed
-        self.receiver = make_receiver(profile, robot.joint_names, robot.limits.velocity_rad_s)
-        self._obstacles = ObstacleSet((*scene.obstacles, *spare), len(spare), wander_seed)
-        self.model: PlantModel = build_model(robot, self._obstacles.obstacles, plant)
-        self.data: Any = mujoco.MjData(self.model.model)
+        receiver = make_receiver(profile, robot.joint_names, robot.limits.velocity_rad_s)
+        obstacles = ObstacleSet((*scene.obstacles, *spare), len(spare), wander_seed)
         self._drive = Drive(robot, plant.delay_s, PERIOD_S)
-        self._sensor = JointSensor(plant.noise_rad, plant.drop_rate, seed)
-        self._contacts, self._speed = ContactSense(self.model), PointSpeed(self.model)
-        self._distance = ObstacleDistance(self.model)
-        self.recorder: TruthRecorder | None = None
-        if record is not False:
-            self.recorder = TruthRecorder(
-                None if record is True else record, robot.joint_names, len(self._obstacles))
-        self._allocate()
-        self.reset()
+        self._tool_offset_m = robot.config.tool_offset_m
+        super().__init__(
+            robot, scene=scene, plant=plant, seed=seed, receiver=receiver, obstacles=obstacles,
+            model=build_model(robot, obstacles.obstacles, plant),
+            recorder=TruthRecorder.of(record, robot.joint_names, len(obstacles)))
+
+    @property
+    def demand(self) -> Array:
+        """Torques that the drives ask for, before the clamp [Nm], shape [n]."""
+        return self._drive.demand_nm
 
     def _allocate(self) -> None:
         """Make the arrays that the loop works in."""
         joints = self.robot.dof
         self._position, self._velocity = self.data.qpos, self.data.qvel
         self._inertia, self._bias = np.zeros((joints, joints)), np.zeros(joints)
-        self._previous = np.zeros(joints)
-        self._acceleration, self._command = np.zeros(joints), np.zeros(joints)
+        self._command = np.zeros(joints)
         self._held, self._still = np.zeros(joints), np.zeros(joints)
-        self._spheres = np.zeros((len(self._obstacles), 4), dtype=np.float32)
-        self._spheres[:, 3] = [o.bounding_radius_m for o in self._obstacles.obstacles]
-        self.contact_counts = (0, 0)
-        self.point_speed_m_s, self.distance_m = 0.0, np.inf
-        self.contact_totals = {'obstacle': 0, 'self_or_wall': 0}
 
-    @property
-    def time_s(self) -> float:
-        """ROS time of the simulation [s]."""
-        return self._start_s + self._ticks * PERIOD_S
-
-    @property
-    def frozen(self) -> bool:
-        """Whether a freeze is on."""
-        return self._ticks < self._frozen_until
-
-    def reset(
-        self, *, time_s: float = 0.0, position: Array | None = None, obstacles_move: bool = True
-    ) -> RobotState:
-        """Stand still at the scene's start (or `position` [n]) at ROS time `time_s`.
-
-        Faults end, movers are activated unless `obstacles_move` is False (see
-        `activate_obstacles`), the truth recorded so far is forgotten.
-        """
-        start = np.array(self.scene.start_rad if position is None else position, dtype=float)
-        self._start_s, self._ticks, self._frozen_until, self.paused = time_s, 0, 0, False
-        self._exempt_until = 0
+    def _stand(self, start: Array, time_s: float) -> None:
+        """Stand at joint positions."""
         mujoco.mj_resetData(self.model.model, self.data)
         self._position[:] = start
-        self._obstacles.reset(time_s if obstacles_move else None)
         self.receiver.reset(start, time_s)
         self._drive.reset(start)
-        self._sensor.reset()
-        self._contacts.reset()
-        self._acceleration[:] = 0.0
         self._command[:] = self._held[:] = start
-        self.contact_totals = dict.fromkeys(self.contact_totals, 0)
-        if self.recorder is not None:
-            self.recorder.clear()
-        self._place_obstacles()
-        self._observe(measure_distance=True)
-        return self.measure()
-
-    def step(
-        self, command: Trajectory | Message | Array | None = None, dt_s: float = 0.01
-    ) -> RobotState:
-        """Hand a command to the receiver, advance by `dt_s` (whole milliseconds), and measure.
-
-        Args:
-            command: A trajectory (`jtc`, `gz`), one sample in the robot's joint order as an array
-                [n] or with names (the other profiles), or None for silence.
-            dt_s: Time to advance [s].
-        """
-        if command is not None:
-            self.receive(command)
-        self.advance(round(dt_s / PERIOD_S))
-        return self.measure()
 
     def receive(self, command: Trajectory | Message | Array) -> bool:
-        """Hand a command to the receiver now; return whether it was accepted."""
+        """Hand a command to the receiver now; return whether it was accepted.
+
+        Args:
+            command: A trajectory (`jtc`, `gz`), or one sample in the robot's joint order as an
+                array [n] or with names (the other profiles).
+        """
         message: Message
         if isinstance(command, Trajectory):
             message = TrajectoryMessage.of(command)
@@ -162,93 +111,14 @@ class Simulation:
         else:
             named = self.receiver.profile == 'isaac'
             message = SampleMessage(command, self.robot.joint_names if named else ())
-        return self.receiver.receive(message, self.time_s)
+        return bool(self.receiver.receive(message, self.time_s))
 
-    def advance(self, ticks: int) -> None:
-        """Advance by `ticks` milliseconds; does nothing while `paused`."""
-        if self.paused:
-            return
-        for _ in range(ticks):
-            self._tick()
-
-    def advance_to(self, time_s: float, *, max_ticks: int = 50) -> int:
-        """Advance to ROS time `time_s`, by `max_ticks` at the most; return the ticks that ran."""
-        due = int((time_s - self._start_s) / PERIOD_S + 1e-6) - self._ticks
-        ticks = 0 if self.paused else max(0, min(due, max_ticks))
-        self.advance(ticks)
-        return ticks
-
-    def measure(self) -> RobotState:
-        """Return the measured state; a lost measurement returns the one before, older stamp."""
-        return self._sensor.measure(self._position, self._velocity, self.time_s)
-
-    def true_state(self) -> RobotState:
-        """Return the true state, without noise or losses."""
-        return RobotState(self._position.copy(), self._velocity.copy(), self.time_s)
-
-    def obstacles_now(self) -> tuple[Obstacle, ...]:
-        """Return the obstacles that are there, with true positions and velocities."""
-        return self._obstacles.now(self.time_s)
-
-    def truth(self) -> dict[str, Any]:
-        """Return the truth of this instant; arrays are copies.
-
-        Keys: `time_s q dq ddq tau_demand cmd tool_position_m tool_rotation contacts_obstacle
-        contacts_self_or_wall point_speed_max_m_s distance_min_m exempt contact_onsets`, the last
-        one counted by kind since `reset`.
-        """
-        rotation = self.data.xmat[self.model.tool_body].reshape(3, 3).copy()
-        offset = rotation @ self.robot.config.tool_offset_m
-        return {
-            'time_s': self.time_s, 'q': self._position.copy(), 'dq': self._velocity.copy(),
-            'ddq': self._acceleration.copy(), 'tau_demand': self._drive.demand_nm.copy(),
-            'cmd': self._command.copy(),
-            'tool_position_m': self.data.xpos[self.model.tool_body] + offset,
-            'tool_rotation': rotation,
-            'contacts_obstacle': self.contact_counts[0],
-            'contacts_self_or_wall': self.contact_counts[1],
-            'point_speed_max_m_s': self.point_speed_m_s,
-            'distance_min_m': self._distance(self.data), 'exempt': self.frozen,
-            'contact_onsets': dict(self.contact_totals)}
-
-    def activate_obstacles(self) -> None:
-        """Let the movers start now."""
-        self._obstacles.activation_s = self.time_s
-
-    def freeze(self, seconds: float) -> None:
-        """Let the robot not follow for a while (`robot_frozen`).
-
-        The drives hold the joints where they are now. Then the receiver is activated anew, as by
-        a controller manager after a stop: it holds the position that the robot has then and knows
-        nothing of what it was sent before. The rows in between are `exempt`.
-        """
+    def _hold(self) -> None:
+        """Hold the joints where they are."""
         self._held[:] = self._position
-        self._frozen_until = self._ticks + max(1, round(seconds / PERIOD_S))
 
-    def place_obstacle(
-        self, index: int, position_m: Array, quaternion: Array | None = None
-    ) -> None:
-        """Put obstacle `index` (spare ones come after the scene's) somewhere, standing."""
-        self._obstacles.place(index, position_m, quaternion)
-        self._obstacles_changed()
-
-    def remove_obstacle(self, index: int) -> None:
-        """Take obstacle `index` away (in the truth it lies 50 m below)."""
-        self._obstacles.remove(index)
-        self._obstacles_changed()
-
-    def restore_obstacle(self, index: int) -> None:
-        """Give obstacle `index` back to its own motion; a spare one vanishes."""
-        self._obstacles.restore(index, self.time_s)
-        self._obstacles_changed()
-
-    def close(self) -> Path | None:
-        """Write `truth.npz` if a folder was given; return its path."""
-        return self.recorder.close() if self.recorder is not None else None
-
-    def _tick(self) -> None:
-        """Advance by one period: command, torque, physics, observation."""
-        now_s = self._start_s + self._ticks * PERIOD_S
+    def _act(self, now_s: float) -> None:
+        """Turn the receiver's set-point, or the one that is held, into torques."""
         if self._ticks < self._frozen_until:
             set_position, set_velocity = self._held, self._still
             if self._ticks + 1 == self._frozen_until:
@@ -262,68 +132,3 @@ class Simulation:
         np.subtract(self.data.qfrc_bias, self.data.qfrc_passive, out=self._bias)
         self.data.ctrl[:] = self._drive.update(
             set_position, set_velocity, self._position, self._velocity, self._inertia, self._bias)
-        self._previous[:] = self._velocity
-        mujoco.mj_step2(self.model.model, self.data)
-        self._ticks += 1
-        np.subtract(self._velocity, self._previous, out=self._acceleration)
-        self._acceleration /= PERIOD_S
-        if self._obstacles.advance(now_s + PERIOD_S):
-            self._place_obstacles()
-        self._observe(measure_distance=self._ticks % DISTANCE_TICKS == 0)
-        if self.recorder is not None:
-            self._record(self.recorder)
-
-    def _observe(self, *, measure_distance: bool) -> None:
-        """Bring kinematics, contacts and speed to the present state."""
-        mujoco.mj_step1(self.model.model, self.data)
-        self.contact_counts = self._contacts.read(self.data, self.time_s)
-        if self._contacts.onsets:
-            self._keep_onsets()
-        self.point_speed_m_s = self._speed(self.data)
-        if measure_distance:
-            self._check_finite()
-            if self.recorder is not None:
-                self.distance_m = self._distance(self.data)
-
-    def _check_finite(self) -> None:
-        """End the run where the drives made the integration diverge."""
-        if not np.isfinite(self._velocity).all():
-            raise ConfigurationError(
-                'the simulation became unstable', where=f'{self.robot.name} at {self.time_s} s',
-                value=self._position.tolist(), allowed='drives that 1 kHz can integrate',
-                remedy='check drive.stiffness, drive.damping and drive.armature')
-
-    def _record(self, recorder: TruthRecorder) -> None:
-        """Write one row of the truth."""
-        row, buffers = recorder.next_row(), recorder.buffers
-        buffers['t_s'][row] = self._start_s + self._ticks * PERIOD_S
-        buffers['q'][row] = self._position
-        buffers['dq'][row] = self._velocity
-        buffers['ddq'][row] = self._acceleration
-        buffers['tau_demand'][row] = self._drive.demand_nm
-        buffers['cmd'][row] = self._command
-        buffers['contacts'][row] = self.contact_counts
-        buffers['point_speed_max_m_s'][row] = self.point_speed_m_s
-        buffers['distance_min_m'][row] = self.distance_m
-        buffers['obstacles'][row] = self._spheres
-        buffers['exempt'][row] = self._ticks <= max(self._frozen_until, self._exempt_until)
-
-    def _keep_onsets(self) -> None:
-        """Count new contacts and hand them to the recorder."""
-        for onset in self._contacts.onsets:
-            self.contact_totals[onset.kind] += 1
-        if self.recorder is not None:
-            self.recorder.add_onsets(self._contacts.onsets)
-        self._contacts.onsets.clear()
-
-    def _place_obstacles(self) -> None:
-        """Write the poses of the obstacles into the physics and into the rows of the truth."""
-        if len(self._obstacles):
-            self.data.mocap_pos[:] = self._obstacles.position_m
-            self.data.mocap_quat[:] = self._obstacles.quaternion_wxyz
-            self._spheres[:, :3] = self._obstacles.position_m
-
-    def _obstacles_changed(self) -> None:
-        """See obstacles that a fault has moved at once."""
-        self._place_obstacles()
-        self._observe(measure_distance=True)

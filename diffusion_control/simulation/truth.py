@@ -33,14 +33,18 @@ class Column:
     shape: tuple[int, ...]
 
 
-def columns(joints: int, obstacles: int) -> tuple[Column, ...]:
+def columns(
+    joints: int, obstacles: int, drives: int | None = None, command: int | None = None
+) -> tuple[Column, ...]:
     """Return the arrays that are recorded, one row each millisecond.
 
+    `tau_demand` and `cmd` are as wide as `drives` and `command` say, else one each joint.
     `contacts` has two columns: penetrating pairs robot-obstacle, robot-robot or robot-floor.
     `obstacles` holds x, y, z and the bounding radius. `exempt` marks the simulator's own freezes.
     """
-    per_joint = [Column(name, '<f8', (joints,))
-                 for name in ('q', 'dq', 'ddq', 'tau_demand', 'cmd')]
+    widths = {'q': joints, 'dq': joints, 'ddq': joints, 'tau_demand': drives or joints,
+              'cmd': command or joints}
+    per_joint = [Column(name, '<f8', (width,)) for name, width in widths.items()]
     return (
         Column('t_s', '<f8', ()), *per_joint, Column('contacts', '<i2', (2,)),
         Column('point_speed_max_m_s', '<f4', ()), Column('distance_min_m', '<f4', ()),
@@ -57,12 +61,15 @@ class TruthRecorder:
         folder: Folder of the run; None keeps everything in memory (see `arrays`).
         joint_names: In the order of the columns.
         obstacles: Number of obstacles.
+        drives: Width of `tau_demand`, None for one each joint.
+        command: Width of `cmd`, likewise.
     """
 
     def __init__(
-        self, folder: str | Path | None, joint_names: tuple[str, ...], obstacles: int
+        self, folder: str | Path | None, joint_names: tuple[str, ...], obstacles: int,
+        drives: int | None = None, command: int | None = None,
     ) -> None:
-        self.columns = columns(len(joint_names), obstacles)
+        self.columns = columns(len(joint_names), obstacles, drives, command)
         self.joint_names = joint_names
         self._folder = None if folder is None else Path(folder)
         self._chunks: list[dict[str, Array]] = []
@@ -73,6 +80,17 @@ class TruthRecorder:
         self._closed = False
         if self._folder is not None:
             self._open(self._folder / PARTS)
+
+    @classmethod
+    def of(
+        cls, record: bool | str | Path, joint_names: tuple[str, ...], obstacles: int,
+        drives: int | None = None, command: int | None = None,
+    ) -> TruthRecorder | None:
+        """Return a recorder into a folder, into memory (True), or none (False)."""
+        if record is False:
+            return None
+        folder = None if record is True else record
+        return cls(folder, joint_names, obstacles, drives, command)
 
     def next_row(self) -> int:
         """Return the row of `buffers` to be filled in now; every array has to be."""

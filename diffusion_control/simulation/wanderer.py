@@ -33,16 +33,26 @@ class Wanderer:
     speed_m_s: float
 
     @classmethod
-    def of(cls, obstacle: Obstacle, random: np.random.Generator) -> Wanderer:
-        """Return a motion that begins like the obstacle's and keeps its speed as the bound."""
+    def of(
+        cls, obstacle: Obstacle, random: np.random.Generator, region_m: Array = REGION_M
+    ) -> Wanderer:
+        """Return a motion that begins like the obstacle's and keeps its speed as the bound.
+
+        Args:
+            obstacle: Where and how fast it begins.
+            random: Draws its turns.
+            region_m: Low and high corner of where it turns back, shape [2, 3]; NaN in z keeps
+                its height.
+        """
+        region_m = np.where(np.isnan(region_m), obstacle.position_m, region_m)
         speed = float(np.linalg.norm(obstacle.velocity_m_s))
         position, velocity = np.zeros((SEGMENTS, 3)), np.zeros((SEGMENTS, 3))
         position[0], velocity[0] = obstacle.position_m, obstacle.velocity_m_s
         target = np.array(obstacle.velocity_m_s, dtype=float)
         for k in range(1, SEGMENTS):
-            outside = (position[k - 1] < REGION_M[0]) | (position[k - 1] > REGION_M[1])
+            outside = (position[k - 1] < region_m[0]) | (position[k - 1] > region_m[1])
             if random.random() < TURN_SHARE or (outside.any() and k % 10 == 0):
-                way = random.uniform(*REGION_M) - position[k - 1]
+                way = random.uniform(*region_m) - position[k - 1]
                 target = speed * way / max(float(np.linalg.norm(way)), 1e-9)
             change = target - velocity[k - 1]
             size = float(np.linalg.norm(change))

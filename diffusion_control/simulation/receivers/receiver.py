@@ -10,10 +10,10 @@ from diffusion_control.simulation.receivers.messages import Message
 from diffusion_control.trajectory.trajectory import Array
 
 
-class Receiver(Protocol):
-    """A controller that turns messages into one set-point per control period.
+class CommandReceiver(Protocol):
+    """A controller that takes messages in.
 
-    The set-point depends on the messages and on the ROS times it is called with, on no clock.
+    What it makes of them depends on the ROS times it is called with, on no clock.
 
     Attributes:
         profile: Name of the receiver, as in `simulation.make(profile=...)`.
@@ -28,6 +28,10 @@ class Receiver(Protocol):
 
     def receive(self, message: Message, now_s: float) -> bool:
         """Take a message in at ROS time `now_s`; return whether it was accepted."""
+
+
+class Receiver(CommandReceiver, Protocol):
+    """A controller that turns messages into one set-point of the joints per control period."""
 
     def froze(self, now_s: float) -> bool:
         """Return whether silence has stopped it in the middle of a motion."""
