@@ -79,7 +79,8 @@ def wall_boxes(scene: Scene) -> Array:
         for run in runs:
             open_runs.setdefault(run, row)
     shift = np.array([*scene.layout_origin_m, *scene.layout_origin_m])
-    return np.asarray(sorted(found), dtype=float).reshape(-1, 4) * scene.layout_cell_m + shift
+    boxes: Array = np.array(sorted(found), dtype=float).reshape(-1, 4)
+    return boxes * scene.layout_cell_m + shift
 
 
 def occupancy_map(scene: Scene) -> OccupancyMap:
