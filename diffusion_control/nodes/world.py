@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -128,7 +130,7 @@ class BaseWorld:
         """Subscribe to `obstacles`, `map` and `scan`."""
         self._node, self._asked = node, asked
         self.obstacles = PlacedObstacleInput(node, taps, robot, frames, max_speed_m_s)
-        self.map = MapInput(taps, frames)
+        self.map = MapInput(taps, frames, robot.prepare)
         self.scan = ScanInput(node, taps, frames, odometry)
 
     def look(self) -> World | None:
@@ -156,44 +158,69 @@ class BaseWorld:
         if asked.obstacles and self.obstacles.box.look() is None:
             names.append('obstacles')
         if asked.map and self.map.look() is None:
-            names.append('map' if self.map.received is None else 'map_to_odom')
+            names.append('map_to_odom' if self.map.received else 'map')
         if asked.scan and self.scan.box.look() is None:
             names.append('scan')
         return ', '.join(names)
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Found:
+    """A map as it was published."""
+
+    map: OccupancyMap
+    frame_id: str
+
+
+@dataclass(frozen=True)
 class _Placed:
     """A map where it was put last, so that the same one is handed out while nothing moves."""
 
-    pose: Any = None
-    map: OccupancyMap | None = None
+    found: _Found
+    pose: Any
+    map: OccupancyMap
 
 
 class MapInput:
-    """The newest map, and where it lies in `odom` now."""
+    """The newest map, and where it lies in `odom` now.
 
-    def __init__(self, taps: Taps, frames: Frames) -> None:
+    What has to be computed of a new map (a distance field, 0.1 s for a million cells) is computed
+    in a thread of its own; until then the one before is handed out.
+
+    Args:
+        taps: Subscriptions of the loop.
+        frames: Where `map` lies.
+        prepare: Computes it.
+    """
+
+    def __init__(
+        self, taps: Taps, frames: Frames, prepare: Callable[[OccupancyMap], None]
+    ) -> None:
         """Subscribe to `map`, whether its publisher keeps the last one or not."""
-        self.received: OccupancyMap | None = None
+        self._prepare, self._thread = prepare, threading.Thread()
         self.rejected = 0
         self.last_error = ''
-        self._frames, self._frame_id = frames, ''
+        self._frames = frames
+        self._found: _Found | None = None
         self._data = b''
-        self._placed = _Placed()
+        self._placed: _Placed | None = None
         for qos in (LATCHED, STANDARD):
             taps.subscribe(OccupancyGrid, 'map', self._receive, qos, raw=True)
 
     def look(self) -> OccupancyMap | None:
         """Return the map in `odom`; None while there is none, or nobody knows where it lies."""
-        if self.received is None:
+        found, placed = self._found, self._placed
+        pose = None if found is None else self._frames.pose(found.frame_id, 0.0)
+        if found is None or pose is None:
             return None
-        pose = self._frames.pose(self._frame_id, 0.0)
-        if pose is None:
-            return None
-        if self._placed.map is None or (pose != self._placed.pose).any():
-            self._placed = _Placed(pose, self.received.moved(pose))
-        return self._placed.map
+        if placed is None or placed.found is not found or (pose != placed.pose).any():
+            self._placed = placed = _Placed(found, pose, found.map.moved(pose))
+        return placed.map
+
+    @property
+    def received(self) -> bool:
+        """Tell whether there was a map, wherever it lies."""
+        return self._found is not None
 
     def _receive(self, data: bytes, arrival: Arrival) -> None:
         if data == self._data:
@@ -206,13 +233,24 @@ class MapInput:
                 raise ConfigurationError(
                     'the map is in another frame', where='map.header.frame_id',
                     value=row.frame_id, allowed=', '.join(self._frames.fixed))
-            self.received = map_of(row, self.received)
+            known = map_of(row, None if self._found is None else self._found.map)
         except ConfigurationError as error:
             self.rejected += 1
             self.last_error = str(error)
             return
-        self._data, self._frame_id = data, row.frame_id
-        self._placed = _Placed()
+        self._data = data
+        self._thread = threading.Thread(
+            target=self._take, args=(_Found(known, row.frame_id),), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the newest map can be handed out."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _take(self, found: _Found) -> None:
+        self._prepare(found.map)
+        self._found = found
 
 
 def map_of(row: MapRow, before: OccupancyMap | None = None) -> OccupancyMap:

@@ -24,6 +24,7 @@ from diffusion_control.robots.surround import Surround
 
 Array = NDArray[np.float64]
 FAR = 1e4
+KEPT_FIELDS = 2  # one in use, and one that another thread prepares
 
 
 class Base:
@@ -63,7 +64,7 @@ class Base:
         self.home_rad = np.zeros(3)
         self.limits = _limits(config)
         self.collision = BaseCollision(config.discs, config.height_m)
-        self._field: tuple[OccupancyMap, DistanceField] | None = None
+        self._fields: tuple[tuple[OccupancyMap, DistanceField], ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the robot file's content."""
@@ -100,17 +101,26 @@ class Base:
         """
         return Surround.of(obstacles, self.collision.height_m, self._field_of(map), scan)
 
+    def prepare(self, known: OccupancyMap) -> None:
+        """Compute the distance field of a map ahead of `pack`; for another thread than its."""
+        self._field_of(known)
+
     def _field_of(self, known: OccupancyMap | None) -> DistanceField:
         if known is None:
             return DistanceField.empty()
-        kept = self._field
-        if kept is not None and kept[0].cells is known.cells and (
-                kept[0].resolution_m == known.resolution_m):
-            field = kept[1] if kept[0] is known else kept[1].moved_to(known)
-        else:
+        kept = next((pair for pair in self._fields if _same_cells(pair[0], known)), None)
+        if kept is None:
             field = DistanceField.of(known)
-        self._field = (known, field)
+        else:
+            field = kept[1] if kept[0] is known else kept[1].moved_to(known)
+        others = tuple(pair for pair in self._fields if pair is not kept)
+        self._fields = ((known, field), *others)[:KEPT_FIELDS]
         return field
+
+
+def _same_cells(one: OccupancyMap, other: OccupancyMap) -> bool:
+    """Tell whether two maps share their cells: the same array, of the same size."""
+    return one.cells is other.cells and one.resolution_m == other.resolution_m
 
 
 def _limits(config: BaseConfig) -> JointLimits:
