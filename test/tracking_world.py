@@ -46,7 +46,7 @@ def fake_robot(torque_scale: float = 1.0) -> Any:
     mass = (np.diag([1.2, 1.5, 0.9, 0.9, 0.05, 0.05, 0.02]) + 0.01) * torque_scale
     bias = np.array([0.0, -30.0, -3.0, 15.0, 1.0, 1.0, 0.0])
     return SimpleNamespace(
-        joint_names=NAMES, dof=7, base_frame='base', limits=LIMITS, home_rad=HOME,
+        kind='arm', joint_names=NAMES, dof=7, base_frame='base', limits=LIMITS, home_rad=HOME,
         collision=Free(), mass_matrix=lambda q: mass, bias=lambda q, v: bias)
 
 

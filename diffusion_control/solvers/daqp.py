@@ -57,6 +57,7 @@ class DaqpSolver:
             'primal_tolerance': primal_tolerance, 'dual_tolerance': dual_tolerance}
         count, rows = program.hessian.shape[0], program.rows.shape[0]
         self._cold = np.zeros(count + rows, dtype=np.intc)
+        self._fresh: Array | None = None
         self._model = daqp.Model()
         self._model.settings = {'iter_limit': int(max_iterations), 'primal_tol': 1e-8}
         wide = np.full(count + rows, INFINITE)
@@ -74,7 +75,8 @@ class DaqpSolver:
         """Return the solution; see `Solver.solve`."""
         high, low = np.minimum(upper, INFINITE), np.maximum(lower, -INFINITE)
         sense = None if keep and guess is None else self._working_set(guess, low, high)
-        flag = self._model.update(f=linear, bupper=high, blower=low, sense=sense)
+        fresh, self._fresh = self._fresh, None
+        flag = self._model.update(H=fresh, f=linear, bupper=high, blower=low, sense=sense)
         if flag == OVERDETERMINED_GUESS:
             flag = self._model.update(f=linear, bupper=high, blower=low, sense=self._cold.copy())
         if flag < 0:
@@ -90,6 +92,11 @@ class DaqpSolver:
         """Take another A of the same shape; the array is kept and must not be changed later."""
         self._program = QuadraticProgram(self._program.hessian, rows)
         self._model.update(A=rows, sense=self._cold.copy())
+
+    def replace_hessian(self, hessian: Array) -> None:
+        """Take another positive definite H of the same shape; it must not be changed later."""
+        self._program = QuadraticProgram(hessian, self._program.rows)
+        self._fresh = hessian
 
     def _working_set(self, guess: Array | None, lower: Array, upper: Array) -> NDArray[np.intc]:
         sense = self._cold.copy()

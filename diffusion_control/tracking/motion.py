@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.trajectory.stop import Stopper
+from diffusion_control.trajectory.stop import Ramp, Stopper
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -61,7 +61,8 @@ class MotionBuilder:
             velocity[-1] = 0.0
             acceleration[-1] = 0.0
             return self._make(tau_s, times, position, velocity, acceleration)
-        tail = self._stopper.stop(position[-1], velocity[-1], acceleration[-1])
+        tail = self.tail(
+            position[-1], velocity[-1], acceleration[-1], self._max_points + 1 - len(times))
         if len(times) + len(tail.times_s) - 1 > self._max_points:
             return None
         return self._make(
@@ -70,13 +71,17 @@ class MotionBuilder:
             np.concatenate((velocity, tail.velocity[1:])),
             np.concatenate((acceleration, tail.acceleration[1:])))
 
+    def tail(self, position: Array, velocity: Array, acceleration: Array, points: int) -> Ramp:
+        """Return the stop from a state [n]; `points` is how many knots there is room for."""
+        return self._stopper.stop(position, velocity, acceleration)
+
     def stop(self, tau_s: float, start: Sample) -> Trajectory:
         """Return the stop from a state; two equal points if it is at rest already."""
         if np.abs(start.velocity).max() <= AT_REST and np.abs(start.acceleration).max() <= AT_REST:
             rest = np.zeros((2, len(start.position)))
             return self._make(
                 tau_s, np.array([0.0, STANDING_S]), start.position + rest, rest, rest)
-        tail = self._stopper.stop(start.position, start.velocity, start.acceleration)
+        tail = self.tail(start.position, start.velocity, start.acceleration, MAX_POINTS)
         return self._make(tau_s, tail.times_s, tail.position, tail.velocity, tail.acceleration)
 
     def shifted(self, tau_s: float, start: Sample, last: Trajectory | None) -> Trajectory | None:

@@ -61,6 +61,10 @@ class DisturbanceObserver:
         """Forget the disturbance."""
         self.correction = np.zeros_like(self.correction)
 
+    def error(self, commanded: Array, measured: Array) -> Array:
+        """Return commanded minus measured position [rad], shape [n]."""
+        return commanded - measured
+
     def update(
         self, commanded: Array, velocity: Array, measured: Array, elapsed_s: float
     ) -> Array:

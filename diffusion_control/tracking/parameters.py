@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class TrackerParameters:
             self.weight_position, self.weight_velocity, self.weight_input, self.weight_smooth)
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> TrackerParameters:
+    def read(cls, values: dict[str, Any]) -> Self:
         """Return the parameters of a mapping; names may have the prefix `mpc.` of the contract.
 
         Raises:

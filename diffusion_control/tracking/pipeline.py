@@ -16,23 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import DiffusionControlError
-from diffusion_control.robots.limits import JointLimits
 from diffusion_control.robots.state import RobotState
 from diffusion_control.solvers.protocol import FAILED, USABLE
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.hand_over import WaitingSlot
 from diffusion_control.tracking.history import CommandHistory
-from diffusion_control.tracking.motion import MAX_POINTS, MotionBuilder
-from diffusion_control.tracking.observer import DisturbanceObserver
+from diffusion_control.tracking.model import Model
 from diffusion_control.tracking.parameters import TrackerParameters
-from diffusion_control.tracking.prediction import HorizonProblem, Prediction
 from diffusion_control.tracking.protocol import (
     STAGES,
     Reference,
     TrackerOutput,
     TrackerReport,
 )
-from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
+from diffusion_control.tracking.reference import ReferenceWindow
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -46,14 +43,14 @@ class Policy(Protocol):
     solver_name: str
 
     def choose(
-        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+        self, problem: Any, window: ReferenceWindow, shifted: Array | None
     ) -> tuple[HorizonSolution, str]:
         """Return the accelerations at knots 1..N-1, and the warm start that was used.
 
         Args:
-            problem: The tick; its anchor is already filled.
+            problem: The tick, as the robot's model poses it; its anchor is already filled.
             window: The reference with the plan's accelerations.
-            shifted: Accelerations of the last solution at these knots, shape [N-1, n].
+            shifted: Accelerations of the last solution at these knots, shape [N-1, m].
         """
         ...
 
@@ -73,33 +70,24 @@ class PipelineTracker:
     """A tracker around a policy.
 
     Args:
-        robot: Needs joint_names, base_frame, home_rad, mass_matrix(q), bias(q, v).
-        limits: What the motions keep.
-        prediction: The prediction maps.
+        robot: Needs joint_names and home_rad, and what its model needs.
+        model: How this kind of robot moves.
         policy: What chooses the accelerations.
         parameters: Of the tracker.
-        max_points: Longest motion.
     """
 
     def __init__(
-        self, robot: Any, limits: JointLimits, prediction: Prediction, policy: Policy,
-        parameters: TrackerParameters, *, max_points: int = MAX_POINTS,
+        self, robot: Any, model: Model, policy: Policy, parameters: TrackerParameters
     ) -> None:
         self._robot, self.policy, self._parameters = robot, policy, parameters
-        self._prediction = prediction
+        self._model, self._prediction = model, model.prediction
         self._clock = parameters.clock
-        self._builder = MotionBuilder(
-            limits, tuple(robot.joint_names), robot.base_frame, max_points=max_points)
-        self._observer = DisturbanceObserver(
-            len(robot.joint_names), enabled=parameters.observer,
-            time_constant_s=parameters.observer_time_constant_s,
-            bound_rad=parameters.observer_bound_rad, ignore_rad=parameters.follow_rad)
-        self._reference = ReferenceClock(
-            prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate)
+        self._builder, self._observer = model.builder, model.observer
+        self._reference = model.clock
         self._slot = WaitingSlot()
         self._history = CommandHistory()
-        self._knots = np.concatenate(([0.0], prediction.times_s))
-        self._padded = np.zeros((2 * prediction.steps + 2, len(robot.joint_names)))
+        self._knots = np.concatenate(([0.0], model.prediction.times_s))
+        self._padded = np.zeros((2 * model.prediction.steps + 2, model.inputs))
         self.reset()
 
     def reset(self) -> None:
@@ -166,13 +154,13 @@ class PipelineTracker:
         commanded = self._history.sample(measured_s - self._parameters.command_delay_s)
         correction = self._observer.update(
             commanded.position, commanded.velocity, measured, elapsed)
-        error = float(np.abs(commanded.position - measured).max())
+        error = float(np.abs(self._observer.error(commanded.position, measured)).max())
         return _Start(here, correction, error, error <= self._parameters.follow_rad, True)
 
     def _window(self, start: _Start, reference: Reference, tau_s: float) -> ReferenceWindow:
-        self._reference.take(self._slot.current(reference.plan, tau_s), tau_s)
-        here = start.sample
-        plain = Sample(here.position - start.correction, here.velocity, here.acceleration)
+        plain = self._model.seen(start.sample, start.correction)
+        current = self._slot.current(reference.plan, tau_s)
+        self._reference.take(self._model.plan(current, plain), tau_s)
         return self._reference.window(
             tau_s, plain, reference.committed, reference.time_scale, follows=start.follows)
 
@@ -191,41 +179,35 @@ class PipelineTracker:
 
     def _problem(
         self, start: _Start, window: ReferenceWindow, shifted: Array | None
-    ) -> HorizonProblem:
-        here = start.sample
+    ) -> Any:
         follows_plan = self._reference.plan is not None and not window.lost
-        offset = start.correction if follows_plan else 0.0
-        return HorizonProblem(
-            here.position, here.velocity, here.acceleration,
-            window.position[1:] + offset, window.velocity[1:],
-            window.acceleration[1:-1] if shifted is None else shifted,
-            self._robot.mass_matrix(here.position),
-            self._robot.bias(here.position, here.velocity))
+        return self._model.problem(
+            start.sample, window, start.correction if follows_plan else None, shifted)
 
     def _choose(
-        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+        self, problem: Any, window: ReferenceWindow, shifted: Array | None
     ) -> tuple[HorizonSolution, str]:
         try:
             return self.policy.choose(problem, window, shifted)
         except (DiffusionControlError, ValueError, ArithmeticError, np.linalg.LinAlgError):
-            inputs, joints = self._prediction.steps - 1, len(problem.position)
+            inputs, joints = self._prediction.steps - 1, self._model.inputs
             nothing = HorizonSolution(
                 np.zeros((inputs, joints)), FAILED, 0, np.zeros(joints, dtype=np.bool_))
             return nothing, 'cold'
 
     def _check(
-        self, tau_s: float, start: _Start, problem: HorizonProblem, solution: HorizonSolution
+        self, tau_s: float, start: _Start, problem: Any, solution: HorizonSolution
     ) -> tuple[Trajectory, str]:
         """Return the motion and where it comes from: solution, shifted or stop."""
         here = start.sample
         if solution.status in ANSWERS and np.isfinite(solution.acceleration).all():
-            position, velocity, acceleration = self._prediction.motion(
+            position, velocity, acceleration, inputs = self._model.motion(
                 problem, solution.acceleration)
             if self._builder.inside(here, position, velocity, acceleration):
                 motion = self._builder.horizon(
                     tau_s, self._knots, position, velocity, acceleration)
                 if motion is not None:
-                    self._solved = (tau_s, acceleration)
+                    self._solved = (tau_s, inputs)
                     return motion, 'solution'
         self._solved = None
         shifted = self._builder.shifted(tau_s, here, self._last)

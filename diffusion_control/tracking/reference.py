@@ -57,11 +57,12 @@ class ReferenceClock:
         project_rad: Distance from which on the phase is taken from the robot [rad].
         lost_rad: Distance from which on the plan is not followed at all [rad].
         search_s: How far back and forth the nearest point is searched [s].
+        scale: What a unit of each joint counts in distances, shape [n]; None: one each.
     """
 
     def __init__(
         self, steps: int, dt_s: float, *, scale_rate: float = 3.0, project_rad: float = 0.03,
-        lost_rad: float = 0.3, search_s: float = 1.0,
+        lost_rad: float = 0.3, search_s: float = 1.0, scale: Array | None = None,
     ) -> None:
         for name, value in (('scale_rate', scale_rate), ('project_rad', project_rad),
                             ('lost_rad', lost_rad), ('search_s', search_s)):
@@ -72,6 +73,7 @@ class ReferenceClock:
         self._offsets: Array = dt_s * np.arange(steps + 1, dtype=float)
         self._scale_rate, self._search = scale_rate, search_s
         self._project, self._lost = project_rad, lost_rad
+        self._scale: Array = np.ones(1) if scale is None else scale
         self.reset()
 
     def reset(self) -> None:
@@ -123,7 +125,8 @@ class ReferenceClock:
         return ReferenceWindow(
             position, rates[:, None] * velocity,
             (rates**2)[:, None] * acceleration + changes[:, None] * velocity,
-            self._phase, self._rate, float(np.abs(committed.position - position[0]).max()))
+            self._phase, self._rate,
+            float((np.abs(committed.position - position[0]) * self._scale).max()))
 
     def _hold(
         self, tau_s: float, committed: Sample, hold: Trajectory | None, lost: bool = False
@@ -151,13 +154,15 @@ class ReferenceClock:
         for _ in range(2):
             phases = np.linspace(low, high, 41)
             position, velocity, _ = plan.sample_many(plan.stamp_s + phases)
-            best = int(((position - committed.position) ** 2).sum(axis=1).argmin())
+            away = (position - committed.position) * self._scale
+            best = int((away ** 2).sum(axis=1).argmin())
             step = phases[1] - phases[0]
             low, high = max(phases[best] - step, low), min(phases[best] + step, high)
         self._phase = float(phases[best])
-        speed = float(velocity[best] @ velocity[best])
+        wanted, real = velocity[best] * self._scale, committed.velocity * self._scale
+        speed = float(wanted @ wanted)
         if speed > SLOW_RAD_S**2:
-            along = float(committed.velocity @ velocity[best]) / speed
+            along = float(real @ wanted) / speed
             self._rate = min(max(along, 0.0), max(target, self._rate, 0.0))
 
     def _ahead(self, plan: Trajectory, target: float) -> tuple[Array, Array, Array]:

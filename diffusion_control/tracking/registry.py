@@ -11,6 +11,7 @@ from diffusion_control.robots.limits import DROOP_RAD, JointLimits
 from diffusion_control.tracking.bounds import HorizonBounds
 from diffusion_control.tracking.condensed import CondensedFormulation
 from diffusion_control.tracking.cost import TrackingCost
+from diffusion_control.tracking.model import JointModel
 from diffusion_control.tracking.motion import MAX_POINTS
 from diffusion_control.tracking.mpc import MpcPolicy
 from diffusion_control.tracking.parameters import TrackerParameters
@@ -20,6 +21,7 @@ from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.protocol import Tracker
 from diffusion_control.tracking.sparse import SparseFormulation
 from diffusion_control.tracking.torque import TorqueFormulation
+from diffusion_control.tracking.unicycle import BASE_TRACKERS, make_base
 
 Maker = Callable[[Any, JointLimits, Prediction, TrackerParameters], Policy]
 
@@ -54,23 +56,32 @@ TRACKERS: dict[str, Maker] = {
 
 def available() -> list[str]:
     """Return the names of all trackers."""
-    return sorted(TRACKERS)
+    return sorted({*TRACKERS, *BASE_TRACKERS})
 
 
-def make(name: str, *, robot: Any, dt_s: float = 0.02, **params: Any) -> Tracker:
+def make(name: str, *, robot: Any, dt_s: float | None = None, **params: Any) -> Tracker:
     """Return a tracker by name.
 
     Args:
-        name: One of `available()`.
+        name: One of `available()`; a base has `mpc` and `pd`.
         robot: The robot it drives.
         dt_s: Time between knots of the prediction [s] (`mpc.dt_s`); the rate of calls is free.
-        **params: The other fields of `TrackerParameters`, with or without the prefix `mpc.`.
+            None: as suits the kind of robot (arm 0.02, base 0.05).
+        **params: The other fields of `TrackerParameters` (of a base: `BaseTrackerParameters`),
+            with or without the prefix `mpc.`.
 
     Raises:
         ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
     """
     require_known('unknown tracker', 'tracker.type', name, available())
-    parameters = TrackerParameters.read({**params, 'dt_s': dt_s})
+    if dt_s is not None:
+        params = {**params, 'dt_s': dt_s}
+    return KINDS[robot.kind](name, robot, params)
+
+
+def _arm(name: str, robot: Any, params: dict[str, Any]) -> Tracker:
+    require_known('this tracker is not for an arm', 'tracker.type', name, sorted(TRACKERS))
+    parameters = TrackerParameters.read(params)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
     return tracker_with(name, robot, prediction, parameters)
 
@@ -90,5 +101,9 @@ def tracker_with(
     """
     limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     policy = TRACKERS[name](robot, limits, prediction, parameters)
-    return PipelineTracker(
-        robot, limits, prediction, policy, parameters, max_points=max_points)
+    model = JointModel(robot, limits, prediction, parameters, max_points=max_points)
+    return PipelineTracker(robot, model, policy, parameters)
+
+
+KINDS: dict[str, Callable[[str, Any, dict[str, Any]], Tracker]] = {
+    'arm': _arm, 'base': make_base}

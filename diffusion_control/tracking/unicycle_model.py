@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A base under a tracker: unicycle (or omnidirectional) prediction, drift, stops, whole turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.robots.planar import unwrapped
+from diffusion_control.tracking.model import Observer
+from diffusion_control.tracking.motion import MotionBuilder
+from diffusion_control.tracking.pose_drift import PoseDrift
+from diffusion_control.tracking.prediction import Prediction
+from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
+from diffusion_control.tracking.twist_limits import TwistLimits
+from diffusion_control.tracking.unicycle_motion import UnicycleMotions
+from diffusion_control.tracking.unicycle_parameters import BaseTrackerParameters
+from diffusion_control.tracking.unicycle_problem import (
+    Horizon,
+    UnicycleProblem,
+    begin,
+    body_of,
+)
+from diffusion_control.trajectory.trajectory import Sample, Trajectory
+
+Array = NDArray[np.float64]
+PROJECT_M = 0.05
+LOST_M = 0.6
+
+
+class UnicycleModel:
+    """How a base moves; see `model.Model`.
+
+    Args:
+        robot: Needs joint_names, base_frame, drive and limits.
+        limits: Scaled limits of its twist.
+        prediction: The maps of one axis.
+        parameters: Of the tracker.
+    """
+
+    def __init__(
+        self, robot: Any, limits: TwistLimits, prediction: Prediction,
+        parameters: BaseTrackerParameters,
+    ) -> None:
+        self.prediction, self.inputs = prediction, limits.inputs
+        self.horizon = Horizon(prediction, limits.omni)
+        self.builder: MotionBuilder = UnicycleMotions(
+            limits, tuple(robot.joint_names), robot.base_frame)
+        self.observer: Observer = PoseDrift(
+            enabled=parameters.observer, time_constant_s=parameters.observer_time_constant_s,
+            ignore_m=parameters.follow_rad, yaw_arm_m=parameters.yaw_arm_m)
+        self.clock = ReferenceClock(
+            prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate,
+            project_rad=PROJECT_M, lost_rad=LOST_M,
+            scale=np.array([1.0, 1.0, parameters.yaw_arm_m]))
+        self._turned: tuple[Trajectory, Trajectory] | None = None
+
+    def plan(self, plan: Trajectory | None, here: Sample) -> Trajectory | None:
+        """Return the plan with its yaw moved by whole turns, so that it begins near this one."""
+        if plan is None:
+            return None
+        if self._turned is None or self._turned[0] is not plan:
+            first = float(plan.position[0, 2])
+            turns = unwrapped(first, float(here.position[2])) - first
+            moved = plan
+            if abs(turns) > 1.0:
+                moved = replace(plan, position=plan.position + np.array([0.0, 0.0, turns]))
+            self._turned = (plan, moved)
+        return self._turned[1]
+
+    def seen(self, here: Sample, correction: Array) -> Sample:
+        """Return the pose less the drift."""
+        return Sample(here.position - correction, here.velocity, here.acceleration)
+
+    def problem(
+        self, here: Sample, window: ReferenceWindow, correction: Array | None,
+        shifted: Array | None,
+    ) -> UnicycleProblem:
+        """Return the problem; the reference is seen from the command instead of the robot."""
+        omni, columns = self.horizon.omni, self.horizon.columns
+        twist, rate = begin(here, omni)
+        wanted, change = body_of(window.position, window.velocity, window.acceleration, omni)
+        pose = window.position[1:]
+        if correction is not None:
+            pose = moved_reference(pose, here.position, correction)
+        feed = change[1:-1][:, columns]
+        return UnicycleProblem(
+            here, here.position, twist, rate, pose, wanted[1:], feed,
+            feed if shifted is None else shifted)
+
+    def motion(
+        self, problem: UnicycleProblem, inputs: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return poses, velocities, accelerations in the world, [N+1, 3] each, and inputs.
+
+        The first knot is C itself.
+        """
+        rolled, here = self.horizon.roll(problem, inputs), problem.start
+        rolled[0, 0], rolled[2, 0], rolled[3, 0] = here.position, here.velocity, here.acceleration
+        full = self.horizon.full(problem, inputs)[:, self.horizon.columns]
+        return rolled[0], rolled[2], rolled[3], full
+
+
+def moved_reference(pose: Array, here: Array, correction: Array) -> Array:
+    """Return reference poses [N, 3] as the command must go so that the robot goes there.
+
+    The robot is at p = C - c and executes the twist of C, so that a way of the command turned by
+    -c_yaw about C is the robot's way. Command and robot agree if the command goes to
+    C + R(c_yaw) (r - p), yaw_r + c_yaw.
+    """
+    away = pose - (here - correction)
+    cosine, sine = np.cos(correction[2]), np.sin(correction[2])
+    out = here + away
+    out[:, 0] = here[0] + cosine * away[:, 0] - sine * away[:, 1]
+    out[:, 1] = here[1] + sine * away[:, 0] + cosine * away[:, 1]
+    return out
