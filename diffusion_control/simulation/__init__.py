@@ -22,20 +22,22 @@ __all__ = ['Plant', 'Scene', 'dump_scenes', 'load_scene', 'load_scenes', 'make']
 
 
 @overload
-def make(
+def make(  # noqa: D418
     robot: Arm, *, scene: Scene | str | Path | None = ..., plant: Plant | str | Path = ...,
     seed: int = ..., profile: str | None = ..., spare: tuple[Obstacle, ...] = ...,
     record: bool | str | Path = ..., wander_seed: int | None = ...,
-) -> Simulation: ...
+) -> Simulation:
+    """Return the simulation of an arm."""
 
 
 @overload
-def make(
+def make(  # noqa: D418
     robot: Base, *, scene: Scene | str | Path | None = ..., plant: Plant | str | Path = ...,
     seed: int = ..., profile: str | None = ..., spare: tuple[Obstacle, ...] = ...,
     record: bool | str | Path = ..., wander_seed: int | None = ...,
     receiver_timeout_s: float | None = ...,
-) -> BaseSimulation: ...
+) -> BaseSimulation:
+    """Return the simulation of a base."""
 
 
 def make(

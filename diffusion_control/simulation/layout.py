@@ -79,8 +79,9 @@ def wall_boxes(scene: Scene) -> Array:
         for run in runs:
             open_runs.setdefault(run, row)
     shift = np.array([*scene.layout_origin_m, *scene.layout_origin_m])
-    boxes: Array = np.array(sorted(found), dtype=float).reshape(-1, 4)
-    return boxes * scene.layout_cell_m + shift
+    cells = np.array(sorted(found), dtype=float).reshape(-1, 4)
+    boxes: Array = cells * scene.layout_cell_m + shift
+    return boxes
 
 
 def occupancy_map(scene: Scene) -> OccupancyMap:
