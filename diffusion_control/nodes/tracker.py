@@ -12,7 +12,7 @@ import numpy as np
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from diffusion_control import tracking
+from diffusion_control import parameters, tracking
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -63,11 +63,8 @@ class TrackerNode(ControlNode):
         settings = self.settings
         self.robot = load_robot(self, settings)
         self.robot.collision.warm_up()
-        chosen = {
-            name: value for name, value in settings.items()
-            if name.startswith('mpc.') or name in TRACKER_PARAMETERS}
         self.tracker = tracking.make(
-            settings['type'], robot=self.robot, dt_s=chosen.pop('mpc.dt_s'), **chosen)
+            settings['type'], robot=self.robot, **chosen_parameters(settings, self.robot.kind))
         self.admission = PlanAdmission(self.robot)
         self.slots = PlanSlots()
         self._log = TickLog(1.0 / settings['rate_hz'])
@@ -205,6 +202,18 @@ class TrackerNode(ControlNode):
         for _ in range(3):
             self.tracker.step(RobotState(home, np.zeros_like(home), 0.0), Reference(), 0.0)
         self.tracker.reset()
+
+
+def chosen_parameters(settings: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return what a tracker is told: all of it, but for a base only what was set.
+
+    The table's defaults are those of an arm; a base has its own where a value was left there.
+    """
+    table = parameters.defaults('tracker')
+    return {
+        name.replace('mpc.dt_s', 'dt_s'): value for name, value in settings.items()
+        if (name.startswith('mpc.') or name in TRACKER_PARAMETERS)
+        and (kind == 'arm' or value != table[name])}
 
 
 def verdict_report(source: str, plan: PlanArrays, verdict: Verdict) -> dict[str, Any]:

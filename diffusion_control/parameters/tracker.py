@@ -22,7 +22,10 @@ TRACKER: tuple[Parameter, ...] = (
         'or nothing.', choices=('best', 'plan', 'shifted', 'cold')),
     Parameter(
         'mpc.horizon_steps', 'int', 20, 'Knots of the prediction.', minimum=20, maximum=36),
-    Parameter('mpc.dt_s', 'float', 0.02, 'Time between knots.', 's', 0.005, 0.1),
+    Parameter(
+        'mpc.dt_s', 'float', 0.02,
+        'Time between knots. This and the weights are those of an arm: a base has its own (0.05) '
+        'where a value is left as it is here.', 's', 0.005, 0.1),
     Parameter(
         'mpc.weight_position', 'float', 1.0, 'Weight of the squared position error.', '1/rad^2',
         0.0, 1e9),
