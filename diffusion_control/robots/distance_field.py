@@ -61,7 +61,9 @@ class DistanceField:
 
     def at(self, points: Array) -> Array:
         """Return the distance at points [K, 2], shape [K] [m]."""
-        return np.array([read(self.distance_m, self.place, x, y)[0] for x, y in points])
+        found = np.empty(len(points))
+        read_all(self.distance_m, self.place, np.ascontiguousarray(points, dtype=float), found)
+        return found
 
 
 def _place(known: OccupancyMap) -> Array:
@@ -94,3 +96,10 @@ def read(distance: Any, place: Any, x: float, y: float) -> Any:
     slope_u = ((1 - b) * (d01 - d00) + b * (d11 - d10)) / edge
     slope_v = ((1 - a) * (d10 - d00) + a * (d11 - d01)) / edge
     return value, c * slope_u - s * slope_v, s * slope_u + c * slope_v
+
+
+@kernel()
+def read_all(distance: Any, place: Any, points: Any, out: Any) -> None:
+    """Write the distances at points [K, 2] into `out` [K] [m]."""
+    for k in range(len(points)):
+        out[k] = read(distance, place, points[k, 0], points[k, 1])[0]
