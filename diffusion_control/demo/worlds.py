@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffusion_control import robots, simulation
 from diffusion_control.demo.options import DemoOptions
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.planar import yaw_of
+
+Array = NDArray[np.float64]
 
 
 def robot_of(options: DemoOptions) -> robots.Arm | robots.Base:
@@ -33,7 +39,11 @@ def scene_of(options: DemoOptions, robot: robots.Arm | robots.Base) -> simulatio
     scene = _base_scene(options, robot) if isinstance(robot, robots.Base) else (
         _arm_scene(options, robot))
     scene.check(robot, where)
-    check_goals(robot, scene, where)
+    scene.require_goal(where)
+    if isinstance(robot, robots.Base):
+        check_places(robot, scene, where)
+    else:
+        check_goals(robot, scene, where)
     return scene
 
 
@@ -45,20 +55,55 @@ def _arm_scene(options: DemoOptions, robot: robots.Arm) -> simulation.Scene:
 
 
 def _base_scene(options: DemoOptions, robot: robots.Base) -> simulation.Scene:
-    raise NotImplementedError(robot.name)
+    from diffusion_control.evaluation.base.chosen_world import chosen_world
+    return chosen_world(robot, scene=options.scene, layout=options.layout, seed=options.seed)
 
 
-def check_goals(
-    robot: robots.Arm | robots.Base, scene: simulation.Scene, where: str
-) -> None:
+def check_goals(robot: robots.Arm, scene: simulation.Scene, where: str) -> None:
     """Refuse a scene whose goals cannot be reached at all, before anything moves.
 
     Raises:
-        ConfigurationError: There is no goal, no configuration reaches one, or every one of them
-            is in collision with what stands in the scene.
+        ConfigurationError: No configuration reaches a goal, or every one of them is in collision
+            with what stands in the scene.
     """
     from diffusion_control.planners.goal_check import check_goal
-    scene.require_goal(where)
-    standing = tuple(o for o in scene.obstacles if not o.velocity_m_s.any())
     for index, goal in enumerate(scene.goals):
-        check_goal(robot, goal, standing, where=f'{where}: goals[{index}]')
+        check_goal(robot, goal, standing(scene), where=f'{where}: goals[{index}]')
+
+
+def check_places(robot: robots.Base, scene: simulation.Scene, where: str) -> None:
+    """Refuse a start or a goal at which the footprint meets a wall or what stands in the scene.
+
+    Raises:
+        ConfigurationError: With the place and what is allowed.
+    """
+    from diffusion_control.simulation.layout import occupancy_map
+    around = robot.pack(standing(scene), map=occupancy_map(scene))
+
+    def room_m(pose: Array) -> float:
+        return min(robot.collision.clearance(pose, around))
+
+    places = [('start_rad', [np.asarray(scene.start_rad, dtype=float)])]
+    places += [(f'goals[{k}]', poses_of(goal)) for k, goal in enumerate(scene.goals)]
+    for name, poses in places:
+        best = max(room_m(pose) for pose in poses)
+        if best <= 0.0:
+            raise ConfigurationError(
+                'the footprint does not fit here', where=f'{where}: {name}',
+                value=[round(float(x), 3) for x in poses[0][:2]],
+                allowed=f'a place with room around it; {-best:.3f} m are missing',
+                remedy='move it away from walls and obstacles')
+
+
+def poses_of(goal: robots.Goal) -> list[Array]:
+    """Return the poses x, y, yaw that fulfil a goal; eight where the yaw is free."""
+    if goal.position_m is None:
+        return [np.asarray(goal.joints_rad, dtype=float)]
+    yaws = (np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False) if goal.quaternion is None
+            else [yaw_of(goal.quaternion)])
+    return [np.array([*goal.position_m[:2], yaw]) for yaw in yaws]
+
+
+def standing(scene: simulation.Scene) -> tuple[robots.Obstacle, ...]:
+    """Return the obstacles of a scene that do not move."""
+    return tuple(o for o in scene.obstacles if not o.velocity_m_s.any())

@@ -65,9 +65,7 @@ class SimulatorNode(ControlNode):
         settings = self.settings
         self.robot = cast(Any, load_robot(self, settings))
         self._wires = wires(self, self.robot, settings)
-        scene = (
-            simulation.load_scene(settings['scene']) if settings['scene']
-            else drawn_scene(self.robot, settings['seed'], settings['tier']))
+        scene = scene_of(self.robot, settings)
         scene.check(self.robot, settings['scene'] or 'scene')
         spare = Obstacle('sphere', (SPARE_RADIUS_M,), np.array([0.0, 0.0, -50.0]), key='spare')
         self.simulation = simulation.make(
@@ -236,6 +234,18 @@ def wires(node: ControlNode, robot: Arm | Base, settings: dict[str, Any]) -> Arm
     if isinstance(robot, Base):
         return BaseWires(node, robot, settings)
     return ArmWires(node, robot, settings)
+
+
+def scene_of(robot: Arm | Base, settings: dict[str, Any]) -> simulation.Scene:
+    """Return the scene of a file, or one of the seed; of a base with the walls of a layout."""
+    if not isinstance(robot, Base):
+        if settings['scene']:
+            return simulation.load_scene(settings['scene'])
+        return drawn_scene(robot, settings['seed'], settings['tier'])
+    from diffusion_control.evaluation.base.chosen_world import chosen_world
+    return chosen_world(
+        robot, scene=settings['scene'], layout=settings['layout'], seed=settings['seed'],
+        tier=settings['tier'])
 
 
 def drawn_scene(robot: Arm, seed: int, tier: str) -> simulation.Scene:
