@@ -37,7 +37,7 @@ def tracker_of(robot: Arm, name: str, *, ideal: bool) -> Tracker:
     chosen: dict[str, Any] = {
         key: value for key, value in settings.items()
         if key.startswith('mpc.') or key in names}
-    return tracking.make(name, robot=robot, dt_s=chosen.pop('mpc.dt_s'), **chosen)
+    return tracking.make(name, robot=robot, **tracking.settings_for(robot.kind, chosen))
 
 
 def monitor_of(robot: Arm, fallback: str) -> SafetyMonitor:

@@ -12,7 +12,7 @@ import numpy as np
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from diffusion_control import parameters, tracking
+from diffusion_control import tracking
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -205,15 +205,10 @@ class TrackerNode(ControlNode):
 
 
 def chosen_parameters(settings: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return what a tracker is told: all of it, but for a base only what was set.
-
-    The table's defaults are those of an arm; a base has its own where a value was left there.
-    """
-    table = parameters.defaults('tracker')
-    return {
-        name.replace('mpc.dt_s', 'dt_s'): value for name, value in settings.items()
-        if (name.startswith('mpc.') or name in TRACKER_PARAMETERS)
-        and (kind == 'arm' or value != table[name])}
+    """Return what a tracker is told; the table's defaults are those of an arm."""
+    return tracking.settings_for(kind, {
+        name: value for name, value in settings.items()
+        if name.startswith('mpc.') or name in TRACKER_PARAMETERS})
 
 
 def verdict_report(source: str, plan: PlanArrays, verdict: Verdict) -> dict[str, Any]:

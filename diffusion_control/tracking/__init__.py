@@ -7,6 +7,7 @@ from diffusion_control.tracking.protocol import (
     TrackerOutput,
     TrackerReport,
 )
-from diffusion_control.tracking.registry import available, make
+from diffusion_control.tracking.registry import available, make, settings_for
 
-__all__ = ['Reference', 'Tracker', 'TrackerOutput', 'TrackerReport', 'available', 'make']
+__all__ = ['Reference', 'Tracker', 'TrackerOutput', 'TrackerReport', 'available', 'make',
+           'settings_for']

@@ -35,31 +35,58 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.tracking.admission_arm import JointChecks
+from diffusion_control.tracking.admission_base import TwistChecks
+from diffusion_control.tracking.plan_case import (
+    ADMITTED,
+    COLLISION,
+    DISCONTINUOUS,
+    FUTURE,
+    LIMIT_ACCELERATION,
+    LIMIT_POSITION,
+    LIMIT_VELOCITY,
+    MALFORMED,
+    NO_PROGRESS,
+    NO_REST,
+    NOT_FINITE,
+    REASONS,
+    RESIDUAL,
+    STALE,
+    TIMES_NOT_INCREASING,
+    WRONG_JOINTS,
+    PlanCase,
+    Tolerances,
+)
 from diffusion_control.trajectory.trajectory import Trajectory, hermite
 
+__all__ = [
+    'ADMITTED',
+    'COLLISION',
+    'DISCONTINUOUS',
+    'FUTURE',
+    'LIMIT_ACCELERATION',
+    'LIMIT_POSITION',
+    'LIMIT_VELOCITY',
+    'MALFORMED',
+    'NOT_FINITE',
+    'NO_PROGRESS',
+    'NO_REST',
+    'PlanAdmission',
+    'PlanArrays',
+    'PlanLike',
+    'REASONS',
+    'RESIDUAL',
+    'STALE',
+    'TIMES_NOT_INCREASING',
+    'Verdict',
+    'WRONG_JOINTS',
+]
+
 Array = NDArray[np.float64]
-ADMITTED = 'admitted'
-MALFORMED = 'malformed'
-WRONG_JOINTS = 'wrong_joints'
-NOT_FINITE = 'not_finite'
-TIMES_NOT_INCREASING = 'times_not_increasing'
-STALE = 'stale'
-FUTURE = 'future'
-NO_PROGRESS = 'no_progress'
-NO_REST = 'no_rest'
-LIMIT_POSITION = 'limit_position'
-LIMIT_VELOCITY = 'limit_velocity'
-RESIDUAL = 'residual'
-LIMIT_ACCELERATION = 'limit_acceleration'
-DISCONTINUOUS = 'discontinuous'
-COLLISION = 'collision'
-REASONS: tuple[str, ...] = (
-    MALFORMED, WRONG_JOINTS, NOT_FINITE, TIMES_NOT_INCREASING, STALE, FUTURE, NO_PROGRESS,
-    NO_REST, LIMIT_POSITION, LIMIT_VELOCITY, RESIDUAL, LIMIT_ACCELERATION, DISCONTINUOUS,
-    COLLISION)
 MAX_POINTS = 40
-COLLISION_SAMPLES = 48
 MOVERS_AHEAD_S = 1.5
+CHECKS: dict[str, type[JointChecks] | type[TwistChecks]] = {
+    'arm': JointChecks, 'base': TwistChecks}
 
 
 class PlanLike(Protocol):
@@ -119,20 +146,6 @@ class Verdict:
     plan: Trajectory | None = None
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A plan under examination; arrays are filled once its shape is known."""
-
-    times: Array
-    position: Array
-    velocity: Array
-    start_s: float
-    now_s: float
-    committed: Trajectory | None
-    obstacles: tuple[Obstacle, ...] | ObstacleArrays
-    stamp_s: float
-
-
 class PlanAdmission:
     """Judge plans for one robot, and count the verdicts.
 
@@ -153,15 +166,21 @@ class PlanAdmission:
 
     def __init__(
         self, robot: Any, *, max_plan_age_s: float = 1.0, max_future_s: float = 2.0,
-        position_jump_rad: float = 0.1, velocity_jump_rad_s: float = 1.0,
-        velocity_tolerance: float = 0.05, acceleration_tolerance: float = 0.25,
+        position_jump_rad: float | None = None, velocity_jump_rad_s: float | None = None,
+        velocity_tolerance: float | None = None, acceleration_tolerance: float | None = None,
         margin_m: float = 0.0,
     ) -> None:
+        kind = CHECKS[robot.kind]
+        usual = kind.defaults
+        tolerances = Tolerances(*(own if given is None else given for given, own in (
+            (position_jump_rad, usual.position_jump), (velocity_jump_rad_s, usual.velocity_jump),
+            (velocity_tolerance, usual.velocity), (acceleration_tolerance, usual.acceleration))))
         given = {
             'max_plan_age_s': max_plan_age_s, 'max_future_s': max_future_s,
-            'position_jump_rad': position_jump_rad, 'velocity_jump_rad_s': velocity_jump_rad_s,
-            'velocity_tolerance': velocity_tolerance,
-            'acceleration_tolerance': acceleration_tolerance, 'margin_m': margin_m}
+            'position_jump_rad': tolerances.position_jump,
+            'velocity_jump_rad_s': tolerances.velocity_jump,
+            'velocity_tolerance': tolerances.velocity,
+            'acceleration_tolerance': tolerances.acceleration, 'margin_m': margin_m}
         for name, value in given.items():
             if not (np.isfinite(value) and value >= 0):
                 raise ConfigurationError(
@@ -169,12 +188,11 @@ class PlanAdmission:
                     value=value, allowed='>= 0')
         self._robot, self._names = robot, tuple(robot.joint_names)
         self._age, self._future = max_plan_age_s, max_future_s
-        self._jump, self._velocity_jump = position_jump_rad, velocity_jump_rad_s
-        self._fast, self._hard = 1.0 + velocity_tolerance, 1.0 + acceleration_tolerance
         self._margin = margin_m
         self.counts: Counter[str] = Counter()
-        self._checks: tuple[Callable[[_Case], tuple[str, str] | None], ...] = (
-            self._when, self._rest_and_limits, self._dynamics, self._continuity, self._contact)
+        own = self._own = kind(robot, tolerances)
+        self._checks: tuple[Callable[[PlanCase], tuple[str, str] | None], ...] = (
+            self._when, own.motion, own.dynamics, own.continuity, self._contact)
 
     def judge(
         self, plan: PlanLike, now_s: float, committed: Trajectory | None,
@@ -193,7 +211,7 @@ class PlanAdmission:
         if isinstance(shape, Verdict):
             return self._count(shape)
         times, position, velocity, stamp_s = shape
-        case = _Case(
+        case = PlanCase(
             times, position, velocity, stamp_s + float(times[0]), now_s, committed, obstacles,
             stamp_s)
         for check in self._checks:
@@ -232,7 +250,7 @@ class PlanAdmission:
             return Verdict(False, TIMES_NOT_INCREASING)
         return times, position, velocity, stamp_s
 
-    def _when(self, case: _Case) -> tuple[str, str] | None:
+    def _when(self, case: PlanCase) -> tuple[str, str] | None:
         age = case.now_s - case.start_s
         if age > self._age:
             return STALE, f'started {age:.3f} s ago; at most {self._age} s'
@@ -243,76 +261,18 @@ class PlanAdmission:
             return NO_PROGRESS, f'ended {-left:.3f} s ago'
         return None
 
-    def _rest_and_limits(self, case: _Case) -> tuple[str, str] | None:
-        last = float(np.abs(case.velocity[-1]).max())
-        if last > 1e-3:
-            return NO_REST, f'last velocity {last:.4f} rad/s'
-        limits = self._robot.limits
-        position, velocity, _ = hermite(
-            case.times, case.position, case.velocity, _between(case.times, 4))
-        over = np.maximum(position - limits.upper_rad, limits.lower_rad - position).max(axis=0)
-        if over.max() > 1e-6:
-            return LIMIT_POSITION, self._worst(over, 'rad beyond the limit')
-        fast = np.abs(velocity).max(axis=0) / limits.velocity_rad_s
-        if fast.max() > self._fast:
-            return LIMIT_VELOCITY, self._worst(fast, 'of the limit')
-        return None
-
-    def _dynamics(self, case: _Case) -> tuple[str, str] | None:
-        """Mean velocity against the difference of positions, then the cubic's acceleration.
-
-        On a segment of length h with accelerations a_0, a_1 and constant jerk the mean of the end
-        velocities differs from the mean velocity by (a_1 - a_0) h / 12 <= a_max h / 6.
-        """
-        if len(case.times) == 1:
-            return None
-        limit = self._robot.limits.acceleration_rad_s2
-        width = np.diff(case.times)[:, None]
-        rate = np.diff(case.position, axis=0) / width
-        residual = np.abs(rate - (case.velocity[:-1] + case.velocity[1:]) / 2)
-        excess = (residual - self._hard * limit * width / 6 - 1e-3).max(axis=0)
-        if excess.max() > 0:
-            return RESIDUAL, self._worst(excess, 'rad/s too much')
-        first = (6 * rate - 4 * case.velocity[:-1] - 2 * case.velocity[1:]) / width
-        last = (2 * case.velocity[:-1] + 4 * case.velocity[1:] - 6 * rate) / width
-        hard = np.maximum(np.abs(first), np.abs(last)).max(axis=0) / limit
-        if hard.max() > self._hard:
-            return LIMIT_ACCELERATION, self._worst(hard, 'of the limit')
-        return None
-
-    def _continuity(self, case: _Case) -> tuple[str, str] | None:
-        """Compare with the committed motion; one that starts later is given what C may still do.
-
-        Allowed: position_jump + |C'(now)| (t - now), with t the plan's start or now.
-        """
-        if case.committed is None:
-            return None
-        at = np.array([max(case.start_s, case.now_s)])
-        ahead = max(float(at[0]) - case.now_s, 0.0)
-        moving = np.abs(case.committed.sample(case.now_s).velocity)
-        there, speed, _ = case.committed.sample_many(at)
-        position, velocity, _ = hermite(
-            case.times, case.position, case.velocity, at - case.stamp_s)
-        jump = np.abs(position[0] - there[0]) - moving * ahead
-        if jump.max() > self._jump:
-            return DISCONTINUOUS, self._worst(jump, f'rad; at most {self._jump}')
-        change = np.abs(velocity[0] - speed[0]) - (moving if ahead > 0 else 0.0)
-        if change.max() > self._velocity_jump:
-            return DISCONTINUOUS, self._worst(change, f'rad/s; at most {self._velocity_jump}')
-        return None
-
-    def _contact(self, case: _Case) -> tuple[str, str] | None:
+    def _contact(self, case: PlanCase) -> tuple[str, str] | None:
         begin = max(case.start_s, case.now_s)
         end = max(case.stamp_s + float(case.times[-1]), begin)
-        at = np.linspace(begin, end, COLLISION_SAMPLES if end > begin else 1)
+        at = np.linspace(begin, end, self._own.samples(case) if end > begin else 1)
         position, _, _ = hermite(case.times, case.position, case.velocity, at - case.stamp_s)
         packed = case.obstacles
         if not isinstance(packed, ObstacleArrays):
-            packed = ObstacleArrays.pack(tuple(packed))
+            packed = self._own.pack(tuple(packed))
         ahead_s = np.minimum(at - case.now_s, MOVERS_AHEAD_S)
         clearances = self._robot.collision.path_clearance(position, ahead_s, packed)
         for what, clearance, margin in zip(
-                ('an obstacle', 'itself or the floor'), clearances, (self._margin, 0.0),
+                ('an obstacle', self._own.own), clearances, (self._margin, 0.0),
                 strict=True):
             bound = min(margin, float(clearance[0]) - 1e-3)
             worst = int(np.argmin(clearance))
@@ -321,23 +281,10 @@ class PlanAdmission:
                 return COLLISION, f'{what}: {float(clearance[worst]):.4f} m, {ahead:.2f} s ahead'
         return None
 
-    def _worst(self, values: Array, unit: str) -> str:
-        joint = int(np.argmax(values))
-        return f'{self._names[joint]}: {float(values[joint]):.4f} {unit}'
-
-    def _trajectory(self, plan: PlanLike, case: _Case) -> Trajectory:
+    def _trajectory(self, plan: PlanLike, case: PlanCase) -> Trajectory:
         if isinstance(plan, Trajectory):
             return plan
         _, _, acceleration = hermite(case.times, case.position, case.velocity, case.times)
         return Trajectory(
             case.stamp_s, case.times, case.position, case.velocity, acceleration, self._names,
             self._robot.base_frame)
-
-
-def _between(times: Array, parts: int) -> Array:
-    """Return the knot times and `parts` - 1 times inside each segment."""
-    if len(times) == 1:
-        return times
-    share = np.arange(parts) / parts
-    inner = (times[:-1, None] + np.diff(times)[:, None] * share).ravel()
-    return np.append(inner, times[-1])

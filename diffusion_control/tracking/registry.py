@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from diffusion_control.errors import require_known
@@ -107,3 +108,19 @@ def tracker_with(
 
 KINDS: dict[str, Callable[[str, Any, dict[str, Any]], Tracker]] = {
     'arm': _arm, 'base': make_base}
+
+
+def settings_for(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return node parameters without those at their default, where that is another kind's.
+
+    The declared defaults of `mpc.*` are the arm's; left there, they mean those of this kind.
+
+    Args:
+        kind: Of the robot that is driven.
+        values: Fields of `TrackerParameters`, with or without the prefix `mpc.`.
+    """
+    if kind == 'arm':
+        return values
+    usual = {field.name: field.default for field in fields(TrackerParameters)}
+    return {name: value for name, value in values.items()
+            if value != usual.get(name.removeprefix('mpc.'))}

@@ -49,7 +49,7 @@ class TwistLimits:
         faster: Largest acceleration that increases a component's size, shape [m].
         slower: Largest one that reduces it, shape [m].
         jerk: shape [m].
-        names: Of the rows.
+        names: Of the rows, shape [K].
     """
 
     def __init__(self, robot: Any, scale: float = 0.9) -> None:
@@ -59,6 +59,9 @@ class TwistLimits:
         make = self._mecanum if self.omni else self._two_wheels
         self.rows, low, high = make(drive)
         self.lower, self.upper = scale * low, scale * high
+        self.names: tuple[str, ...] = (
+            *(['speed'] * SIDES if self.omni else ['speed']), 'yaw rate',
+            *['wheel'] * (4 if self.omni else 2))
         share = np.array([0.5**0.5] * 2 + [1.0] if self.omni else [1.0, 1.0])
         ahead, turn = drive.acceleration_max_m_s2, drive.yaw_acceleration_max_rad_s2
         brake = drive.braking_max_m_s2
