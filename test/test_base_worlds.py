@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,9 +27,11 @@ from diffusion_control.evaluation.base_worlds import (
     layout_world,
 )
 from diffusion_control.evaluation.scene_geometry import swept
+from diffusion_control.parameters.simulator import BASE_PLANT
 from diffusion_control.robots.occupancy_map import layout_walls
-from diffusion_control.simulation import Scene, dump_scenes, load_scene
+from diffusion_control.simulation import Plant, Scene, dump_scenes, load_scene
 from diffusion_control.simulation.layout import read_layout, wall_boxes, wall_distance
+from diffusion_control.simulation.plant_base import RANGES, BaseDeviations
 from diffusion_control.simulation.scene_file import scene_mapping
 
 
@@ -152,6 +155,37 @@ def test_a_scene_file_carries_its_layout(tmp_path):
         with pytest.raises(ConfigurationError) as caught:
             load_scene(tmp_path / 'bad.yaml')
         assert what in str(caught.value)
+
+
+def test_a_plant_file_has_the_keys_of_a_base_and_its_bounds(tmp_path):
+    file = tmp_path / 'plant.yaml'
+    file.write_text('{grip_scale: 0.5, slope_rad: 0.02, odom_from_zero: true, mass_scale: 1.1}')
+    plant = Plant.load(file)
+    assert plant.base == BaseDeviations(grip_scale=0.5, slope_rad=0.02, odom_from_zero=True)
+    assert set(plant.summary()) == {
+        'mass_scale', 'friction_scale', 'delay_s', 'payload_kg', 'noise_rad', 'drop_rate'}
+    for text, what in (('slope_rad: 2', 'slope_rad'), ('grip_scale: no', 'grip_scale'),
+                       ('odom_from_zero: 3', 'odom_from_zero'), ('slop: 1', 'unknown key')):
+        file.write_text(text)
+        with pytest.raises(ConfigurationError, match=what):
+            Plant.load(file)
+    with pytest.raises(ConfigurationError, match='left_wheel_scale'):
+        BaseDeviations(left_wheel_scale=0.0)
+    assert Plant.default(1, 3).base != Plant.default(2, 3).base
+    assert Plant.nominal().base == BaseDeviations()
+
+
+def test_the_simulators_parameters_are_those_of_the_plant():
+    assert set(BASE_PLANT) == set(RANGES)
+
+
+def test_the_documented_layout_is_a_scene(tmp_path):
+    page = Path(__file__).parent.parent / 'docs' / 'scenes.md'
+    text = page.read_text(encoding='utf-8').split('```yaml\n')[2].split('```')[0]
+    (tmp_path / 'scene.yaml').write_text(text, encoding='utf-8')
+    scene = load_scene(tmp_path / 'scene.yaml')
+    scene.check(base())
+    assert len(scene.layout) == 5 and scene.goals and scene.obstacles[0].may_move
 
 
 def test_goals_in_walls_and_walls_around_arms_are_refused():

@@ -33,6 +33,7 @@ from diffusion_control.nodes.goal_sequence import GoalSequence
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.parameters.simulator import BASE_PLANT
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
@@ -266,7 +267,9 @@ def plant_of(settings: dict[str, Any], links: int) -> simulation.Plant:
         values = settings[f'plant.{name}']
         if min(values) >= 0.0:
             given[name] = values[0] if len(values) == 1 else tuple(values)
-    return dataclasses.replace(plant, **given)
+    base = {name: settings[f'plant.{name}'] for name in BASE_PLANT
+            if settings[f'plant.{name}'] >= 0.0}
+    return dataclasses.replace(plant, **given, base=dataclasses.replace(plant.base, **base))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,6 +9,22 @@ from diffusion_control.parameters.table import Parameter
 PROFILES = ('jtc', 'forward_position', 'forward_velocity', 'isaac', 'gz', 'diff_drive')
 _AS_PRESET = ' (negative: as plant.preset says)'
 
+_BASE_PLANT: tuple[tuple[str, str, str, float], ...] = (
+    ('left_wheel_scale', 'radius of the left wheel over the robot file', '', 2.0),
+    ('right_wheel_scale', 'radius of the right wheel over the robot file', '', 2.0),
+    ('separation_scale', 'distance of the wheels over the robot file', '', 2.0),
+    ('grip_scale', 'friction of wheels on the floor over the robot file; less slips', '', 10.0),
+    ('lag_scale', 'time constant of the motors over the robot file', '', 100.0),
+    ('slope_rad', 'slope of the floor', 'rad', 0.3),
+    ('slope_direction_rad', 'direction in which it falls, in map', 'rad', 6.3),
+    ('odom_drift_scale', "share by which the odometry's way is too long", '', 0.5),
+    ('odom_drift_rad_m', 'heading that the odometry adds per metre', 'rad/m', 1.0),
+    ('scan_noise_m', 'standard deviation of a range', 'm', 1.0),
+    ('scan_drop_rate', 'share of the rays that return nothing', '', 0.9),
+    ('localisation_noise_m', 'standard deviation of x and y of map_to_odom', 'm', 1.0),
+    ('localisation_noise_rad', 'standard deviation of the yaw of map_to_odom', 'rad', 1.0))
+BASE_PLANT = tuple(name for name, _, _, _ in _BASE_PLANT)
+
 SIMULATOR: tuple[Parameter, ...] = (
     *COMMON,
     AUTOSTART,
@@ -72,5 +88,7 @@ SIMULATOR: tuple[Parameter, ...] = (
         'plant.drop_rate', 'float', -1.0,
         'Share of joint_states messages that are lost' + _AS_PRESET + '.',
         minimum=-1.0, maximum=0.9),
+    *(Parameter(f'plant.{name}', 'float', -1.0, f'A base: {what}{_AS_PRESET}.', unit, -1.0, most)
+      for name, what, unit, most in _BASE_PLANT),
     *real_time(),
 )
