@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.evaluation.base.drive_limits import too_fast
 from diffusion_control.evaluation.base.following import following_errors
-from diffusion_control.evaluation.base.messages import parse_map
+from diffusion_control.evaluation.base.messages import in_one_turn, parse_map
 from diffusion_control.evaluation.base.silence import turned_by
 from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.base.walls import WallCheck
@@ -119,4 +119,4 @@ def tracking(run: RunData) -> dict[str, float | None]:
 
 def switched(run: RunData) -> list[Command] | None:
     """Return the committed motions: between them a change of plan must not jump."""
-    return run.trajectories('safety/committed') or None
+    return in_one_turn(run.trajectories('safety/committed')) or None
