@@ -13,17 +13,30 @@ import typer
 from diffusion_control import console
 from diffusion_control.cli_learning import data, export, train
 from diffusion_control.cli_options import (
+    Episodes,
+    EvaluationFallback,
+    Inject,
     Jobs,
     Json,
+    KeepRuns,
+    LatencyMs,
+    Layout,
+    Model,
     OneSeed,
     Out,
+    Peer,
     Planner,
     Plant,
     Resume,
     Robot,
     RobotConfig,
+    Safety,
+    Scenes,
     Seed,
     Seeds,
+    Tier,
+    Tracker,
+    Untrained,
 )
 from diffusion_control.demo.options import (
     ROBOTS,
@@ -42,7 +55,7 @@ app = typer.Typer(
     help='Let a diffusion planner drive a robot in real time, safely.')
 
 RUNS = Path('runs')
-TASKS = ('arm',)
+TASKS = ('arm', 'base')
 AUTO = 'auto'
 BENCHES = ('inference', 'safety', 'tracking')
 
@@ -80,17 +93,11 @@ def demo(
     planner: Planner = AUTO,
     fallback: Annotated[
         str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'classical',
-    inject: Annotated[list[str] | None, typer.Option(
-        '--inject', metavar='NAME@TIMEs',
-        help='A fault and its earliest time: it waits, at most 10 s, for a joint at half of its '
-        'speed limit; may be repeated.')] = None,
+    inject: Inject = None,
     scene: Annotated[
         Path | None, typer.Option(
             '--scene', metavar='FILE', help='YAML of one scene, see docs/scenes.md.')] = None,
-    layout: Annotated[
-        Path | None, typer.Option(
-            '--layout', metavar='FILE',
-            help='Walls for a base: rows of # (wall), O (start), G (goals) and . (free).')] = None,
+    layout: Layout = None,
     plant: Plant = 'default',
     output_type: Annotated[str, typer.Option(
         '--output-type', metavar='TYPE',
@@ -126,37 +133,24 @@ def demo(
 @app.command(
     epilog='Example: diffusion_control evaluate arm --planner training_free --episodes 100')
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar='TASK', help='arm')],
-    robot_config: RobotConfig = 'panda',
+    task: Annotated[str, typer.Argument(metavar='TASK', help='arm or base')],
+    robot_config: RobotConfig = '',
     planner: Planner = AUTO,
-    peer: Annotated[list[str] | None, typer.Option(
-        '--peer', metavar='NAME|none',
-        help='A planner to compare with, besides the expert; may be repeated.')] = None,
-    fallback: Annotated[
-        str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')] = 'hold',
-    episodes: Annotated[
-        int, typer.Option('--episodes', metavar='N', min=1, help='Number of scenes.')] = 100,
+    peer: Peer = None,
+    fallback: EvaluationFallback = 'hold',
+    episodes: Episodes = None,
     jobs: Jobs = 1,
-    resume: Annotated[
-        bool, typer.Option('--resume', help='Keep the finished episodes of --out.')] = False,
-    scenes: Annotated[
-        Path | None, typer.Option('--scenes', metavar='FILE', help='YAML list of scenes.')] = None,
-    tier: Annotated[
-        str, typer.Option('--tier', metavar='easy|hard|both', help='Generated scenes.')] = 'easy',
+    resume: Resume = False,
+    scenes: Scenes = None,
+    layout: Layout = None,
+    tier: Tier = 'easy',
     plant: Plant = 'default',
-    tracker: Annotated[
-        str, typer.Option('--tracker', metavar='ideal|NAME', help='Tracker by name.')] = '',
-    safety: Annotated[
-        str, typer.Option('--safety', metavar='on|off', help='The safety monitor.')] = 'on',
-    latency_ms: Annotated[float | None, typer.Option(
-        '--latency-ms', metavar='N', min=0.0,
-        help='Time from observation to plan; default 1000 / planner.rate_hz.')] = None,
-    keep_runs: Annotated[int, typer.Option(
-        '--keep-runs', metavar='K', min=0, help='Full run folders to keep.')] = 0,
-    model: Annotated[str, typer.Option(
-        '--model', metavar='DIR', help='Model of the planner; default the shipped one.')] = '',
-    untrained: Annotated[bool, typer.Option(
-        '--untrained', help='Run a learned planner with random weights, too.')] = False,
+    tracker: Tracker = '',
+    safety: Safety = 'on',
+    latency_ms: LatencyMs = None,
+    keep_runs: KeepRuns = 0,
+    model: Model = '',
+    untrained: Untrained = False,
     seed: Seed = 0,
     out: Out = RUNS,
     json: Json = False,
@@ -168,20 +162,20 @@ def evaluate(
     _check_planner(planner)
     _check_fallback(fallback)
     with console.output(json):
-        from diffusion_control.evaluation.evaluate_arm import (
-            EvaluateArmOptions,
-            evaluate_arm,
+        from diffusion_control.evaluation.evaluate import (
+            EvaluateOptions,
+            evaluate_robot,
+            judged_planner,
             peers,
         )
         from diffusion_control.evaluation.host import commit_of_code
-        from diffusion_control.planners.models import resolve
-        from diffusion_control.robots import load
-        result = evaluate_arm(EvaluateArmOptions(
-            robot_config=robot_config, planner=resolve(planner, load(robot_config), model),
+        result = evaluate_robot(EvaluateOptions(
+            task=task, robot_config=robot_config,
+            planner=judged_planner(task, robot_config, planner, model),
             peers=peers(peer), fallback=fallback, episodes=episodes, jobs=jobs, resume=resume,
-            scenes=scenes, tier=tier, plant=plant, tracker=tracker, safety=safety == 'on',
-            latency_ms=latency_ms, keep_runs=keep_runs, model=model, untrained=untrained,
-            seed=seed, out=out, commit=commit_of_code()))
+            scenes=scenes, layout=layout, tier=tier, plant=plant, tracker=tracker,
+            safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs, model=model,
+            untrained=untrained, seed=seed, out=out, commit=commit_of_code()))
     return console.finish(result, json)
 
 

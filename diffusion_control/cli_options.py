@@ -25,3 +25,34 @@ Resume = Annotated[bool, typer.Option('--resume', help='Keep the finished rows o
 Seeds = Annotated[str, typer.Option('--seeds', metavar='A:B', help='Seeds A <= s < B.')]
 OneSeed = Annotated[int | None, typer.Option(
     '--seed', metavar='N', help='The same as --seeds N:N+1.')]
+Peer = Annotated[list[str] | None, typer.Option(
+    '--peer', metavar='NAME|none',
+    help='A planner to compare with, besides the expert; may be repeated.')]
+EvaluationFallback = Annotated[
+    str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')]
+Episodes = Annotated[int | None, typer.Option(
+    '--episodes', metavar='N', min=1,
+    help='Number of scenes a tier; default 100 of an arm, 50 of a base.')]
+Scenes = Annotated[
+    Path | None, typer.Option('--scenes', metavar='FILE', help='YAML list of scenes.')]
+Layout = Annotated[Path | None, typer.Option(
+    '--layout', metavar='FILE',
+    help='Walls for a base: rows of # (wall), O (start), G (goals) and . (free).')]
+Inject = Annotated[list[str] | None, typer.Option(
+    '--inject', metavar='NAME@TIMEs',
+    help='A fault and its earliest time: it waits, at most 10 s, for a joint (or the base) at '
+    'half of its speed limit; may be repeated.')]
+Tier = Annotated[
+    str, typer.Option('--tier', metavar='easy|hard|both', help='Generated scenes.')]
+Tracker = Annotated[
+    str, typer.Option('--tracker', metavar='ideal|NAME', help='Tracker by name.')]
+Safety = Annotated[str, typer.Option('--safety', metavar='on|off', help='The safety monitor.')]
+LatencyMs = Annotated[float | None, typer.Option(
+    '--latency-ms', metavar='N', min=0.0,
+    help='Time from observation to plan; default 1000 / planner.rate_hz.')]
+KeepRuns = Annotated[int, typer.Option(
+    '--keep-runs', metavar='K', min=0, help='Full run folders to keep.')]
+Model = Annotated[str, typer.Option(
+    '--model', metavar='DIR', help='Model of the planner; default the shipped one.')]
+Untrained = Annotated[bool, typer.Option(
+    '--untrained', help='Run a learned planner with random weights, too.')]

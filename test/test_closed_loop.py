@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from diffusion_control import robots
-from diffusion_control.evaluation import closed_loop
+from diffusion_control.evaluation import arm_side, closed_loop
 from diffusion_control.evaluation.check_run import check_run
 from diffusion_control.evaluation.closed_loop import ClosedLoop, LoopOptions, run_episode
 from diffusion_control.evaluation.expert import ScriptedExpert
 from diffusion_control.evaluation.ideal import IdealTracker
 from diffusion_control.evaluation.planner_side import PlannerSide, Seen
+from diffusion_control.evaluation.side import Sight
 from diffusion_control.planners.carry_over import carry_over
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
@@ -156,7 +157,7 @@ def seen_at(now_s, motion=None):
     mover = Obstacle('sphere', (0.1,), np.array([1.0, 0.0, 0.5]), may_move=True,
                      velocity_m_s=np.array([0.0, 0.4, 0.0]))
     return Seen(now_s, RobotState(home, np.zeros(7), now_s), motion,
-                Goal(joints_rad=home + 0.1), (mover,), now_s)
+                Goal(joints_rad=home + 0.1), Sight((mover,)), now_s)
 
 
 def test_plans_arrive_late_and_start_after_their_arrival():
@@ -240,7 +241,7 @@ def test_the_expert_says_so_when_there_is_no_way(monkeypatch):
     with pytest.raises(PlanningError, match='no way'):
         expert.plan(problem)
     monkeypatch.setattr(
-        closed_loop, 'ScriptedExpert', functools.partial(ScriptedExpert, planning_s=0.2))
+        arm_side, 'ScriptedExpert', functools.partial(ScriptedExpert, planning_s=0.2))
     row = run_episode(panda(), scene, 'expert', LoopOptions())
     assert not row.success and row.end == 'no_path'
 

@@ -165,18 +165,18 @@ def test_make_targets() -> None:
 
 
 def test_result_and_check_keys() -> None:
-    from diffusion_control.evaluation import arm_checks
+    from diffusion_control.evaluation import evaluation_checks
     from diffusion_control.evaluation.statistics import Check
     check = Check('x', 1.0, '<= 2', True, 3, (0.0, 1.0))
     assert list(check.row()) == CONTRACT['check_keys']
-    result = arm_checks.result_of([], 'random', commit='', command='')
+    result = evaluation_checks.result_of([], 'random', commit='', command='')
     assert list(result) == CONTRACT['result_keys']
 
 
 def test_rows_and_required_checks_of_evaluate() -> None:
-    from diffusion_control.evaluation import arm_checks
-    assert set(CONTRACT['row_keys']) <= set(arm_checks.ROW_KEYS)
-    assert list(arm_checks.REQUIRED) == CONTRACT['required_checks']['evaluate_arm']
+    from diffusion_control.evaluation import evaluation_checks
+    assert set(CONTRACT['row_keys']) <= set(evaluation_checks.ROW_KEYS)
+    assert list(evaluation_checks.REQUIRED) == CONTRACT['required_checks']['evaluate_arm']
 
 
 def test_run_folder(tmp_path: Path) -> None:

@@ -164,13 +164,3 @@ def test_a_map_is_read_as_the_middleware_would(frame: str, width: int, height: i
     assert (row.frame_id, row.resolution, row.origin) == (
         frame, 0.5, (-2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
     assert np.array_equal(row.cells, cells)
-
-
-def test_the_judge_follows_turns_from_motion_to_motion() -> None:
-    from diffusion_control.evaluation.base.messages import in_one_turn
-    from diffusion_control.evaluation.commands import Command
-    times, ahead = np.array([0.0, 1.0]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    yaws = (2.5, 3.1, -2.9, -2.2)
-    commands = [Command(k, k, times, ahead + [0.0, 0.0, yaw]) for k, yaw in enumerate(yaws)]
-    first = [command.position[0, 2] for command in in_one_turn(commands)]
-    np.testing.assert_allclose(first, [2.5, 3.1, 2 * np.pi - 2.9, 2 * np.pi - 2.2])

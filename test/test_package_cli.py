@@ -139,8 +139,9 @@ def test_evaluate_passes_options_on_and_turns_failed_into_the_exit_code(
         os.write(1, b'chatter of C++\n')
         return {'rows': [], 'checks': [], 'failed': failed}
 
-    fake(monkeypatch, 'diffusion_control.evaluation.evaluate_arm',
-         EvaluateArmOptions=options, evaluate_arm=evaluate, peers=lambda names: names)
+    fake(monkeypatch, 'diffusion_control.evaluation.evaluate',
+         EvaluateOptions=options, evaluate_robot=evaluate, peers=lambda names: names,
+         judged_planner=lambda task, robot, planner, model: planner)
     arguments = ['evaluate', 'arm', '--planner', 'random', '--episodes', '7', '--tier', 'hard',
                  '--safety', 'off', '--latency-ms', '50', '--out', str(tmp_path), '--json']
     assert cli.run(arguments) == code
@@ -158,12 +159,12 @@ def test_options_of_evaluate_are_fields_of_its_options() -> None:
     import dataclasses
     import inspect
 
-    from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions
+    from diffusion_control.evaluation.evaluate import EvaluateOptions
     calls = [node for node in ast.walk(ast.parse(inspect.getsource(cli.evaluate)))
-             if isinstance(node, ast.Call) and ast.unparse(node.func) == 'EvaluateArmOptions']
+             if isinstance(node, ast.Call) and ast.unparse(node.func) == 'EvaluateOptions']
     assert len(calls) == 1
     passed = {keyword.arg for keyword in calls[0].keywords}
-    assert passed <= {field.name for field in dataclasses.fields(EvaluateArmOptions)}
+    assert passed <= {field.name for field in dataclasses.fields(EvaluateOptions)}
 
 
 def test_faults_parses_its_options(

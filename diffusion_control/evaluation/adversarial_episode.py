@@ -186,7 +186,7 @@ def _judge(
     arrays = recorder.arrays()
     judged = judge_episode(
         loop.robot, arrays, None if loop.monitor is None else loop.commands, loop.seen)
-    violations = {name: int(count) for name, count in judged.violations.items()}
+    violations = {name: int(count or 0) for name, count in judged.violations.items()}
     unverified = violations.pop('unverified_command', 0)
     decision = loop.decision
     return Adversarial(

@@ -12,7 +12,7 @@ import numpy as np
 
 from diffusion_control.errors import MissingDependencyError
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.evaluation.workers import warm_robot
+from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners.models import TRAINED, model_directory
@@ -75,7 +75,7 @@ class Setup:
         Raises:
             ConfigurationError: No such model, or not what its card says.
         """
-        found = model_directory(model, PLANNER, warm_robot(robot_config))
+        found = model_directory(model, PLANNER, warm_arm(robot_config))
         out = folder / 'untrained'
         try:
             write_untrained(found, out)
@@ -92,7 +92,7 @@ class Setup:
     @property
     def robot(self) -> Arm:
         """The arm with its kernels compiled."""
-        return warm_robot(self.robot_config)
+        return warm_arm(self.robot_config)
 
     def scene(self, seed: int) -> Scene:
         """Return an unseen scene; those of odd seeds are hard."""

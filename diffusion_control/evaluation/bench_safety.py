@@ -30,7 +30,7 @@ from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.safety_timing import Timing, time_monitor
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.evaluation.workers import warm_robot
+from diffusion_control.evaluation.workers import warm_arm
 
 ADVERSARIAL, GOAL, TIMING = 'adversarial', 'goal', 'timing'
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
@@ -97,7 +97,7 @@ def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
     Raises:
         ConfigurationError: An unknown robot, or rows of other settings in `out`.
     """
-    warm_robot(options.robot_config)
+    warm_arm(options.robot_config)
     store = RowStore(
         options.out / f'bench_safety-{Path(options.robot_config).stem}', options.settings(),
         resume=options.resume, key=_key)
@@ -131,7 +131,7 @@ def _tasks(options: BenchSafetyOptions) -> list[Task]:
 
 def run_task(robot_config: str, task: Task) -> dict[str, Any]:
     """Return the row of one task."""
-    robot = warm_robot(robot_config)
+    robot = warm_arm(robot_config)
     named = {'part': task.part, 'name': task.name, 'seed': task.seed}
     if task.part == ADVERSARIAL:
         return {**named, **run_adversarial(robot, task.seed, task.name).row()}
@@ -145,7 +145,7 @@ def run_task(robot_config: str, task: Task) -> dict[str, Any]:
 
 def _goal(robot_config: str, task: Task) -> dict[str, Any]:
     """Run an easy scene with the monitor on or off, or with the expert."""
-    robot = warm_robot(robot_config)
+    robot = warm_arm(robot_config)
     scene = generate_scene(robot, task.seed, 'easy')
     planner = EXPERT if task.name == EXPERT else 'training_free'
     loop = ClosedLoop(robot, scene, planner, LoopOptions(safety=task.name == ON))

@@ -27,7 +27,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     random_goal,
     resting,
 )
-from diffusion_control.evaluation.workers import warm_robot
+from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.robots.arm import Arm
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.tracking.protocol import Reference
@@ -65,7 +65,7 @@ def quality_row(
         ticks: Length.
         seed: Of plant, goals and noise.
     """
-    robot = warm_robot(robot_config)
+    robot = warm_arm(robot_config)
     simulated = simulation.make(
         robot, plant=plant_of(plant, seed, robot.dof), seed=seed, record=True)
     sent, wanted = _run(robot, simulated, tracker, plans, ticks, seed)

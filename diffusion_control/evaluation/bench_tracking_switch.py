@@ -30,7 +30,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     quintic_plan,
     random_goal,
 )
-from diffusion_control.evaluation.workers import warm_robot
+from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.tracking.parameters import TrackerParameters
 from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.registry import tracker_with
@@ -82,7 +82,7 @@ def switch_row(
 ) -> dict[str, Any]:
     """Return the row of a case; see `switching`."""
     return switching(
-        warm_robot(robot_config), tracker, kind, 1e-3 * latency_ms, ticks=ticks, seed=seed)
+        warm_arm(robot_config), tracker, kind, 1e-3 * latency_ms, ticks=ticks, seed=seed)
 
 
 class _Planner:

@@ -22,22 +22,15 @@ import numpy as np
 from diffusion_control import parameters
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.episode import EPISODE_S, Episode
-from diffusion_control.evaluation.expert import ScriptedExpert
 from diffusion_control.evaluation.kept_run import KeptRun
-from diffusion_control.evaluation.loop_parts import (
-    admission_of,
-    monitor_of,
-    simulation_of,
-    tracker_of,
-)
-from diffusion_control.evaluation.loop_truth import Judged, judge_episode, sent
+from diffusion_control.evaluation.loop_parts import admission_of, monitor_of, tracker_of
+from diffusion_control.evaluation.loop_truth import Judged, sent
 from diffusion_control.evaluation.planner_side import PlannerSide, Seen
-from diffusion_control.evaluation.published_obstacles import ObstacleSet
+from diffusion_control.evaluation.side import Side, Sight
 from diffusion_control.planners import registry
 from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.arm import Arm
-from diffusion_control.robots.obstacle_observer import ObstacleObserver
-from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import Health, SafetyDecision
 from diffusion_control.simulation.scene import Scene
@@ -87,7 +80,7 @@ class LoopOptions:
 
 
 def run_episode(
-    robot: Arm, scene: Scene, planner: str, options: LoopOptions, *, episode: int = 0,
+    robot: Arm | Base, scene: Scene, planner: str, options: LoopOptions, *, episode: int = 0,
     keep: Path | None = None,
 ) -> Episode:
     """Run one planner in one scene until all goals are reached or time is up.
@@ -102,7 +95,7 @@ def run_episode(
     """
     loop = ClosedLoop(robot, scene, planner, options)
     if keep is not None:
-        loop.kept = KeptRun(keep, robot)
+        loop.kept = loop.side.keep(keep)
     loop.run()
     if loop.kept is not None:
         loop.simulation.step(None, AFTERWARDS_S)
@@ -122,7 +115,9 @@ class ClosedLoop:
         options: The loop.
     """
 
-    def __init__(self, robot: Arm, scene: Scene, planner: str, options: LoopOptions) -> None:
+    def __init__(
+        self, robot: Arm | Base, scene: Scene, planner: str, options: LoopOptions
+    ) -> None:
         """Make all parts and put the robot at the scene's start."""
         self.robot, self.scene, self.name, self.options = robot, scene, planner, options
         expert = self._expert = planner == EXPERT
@@ -132,20 +127,32 @@ class ClosedLoop:
         latency_s = self._period_s if options.latency_s is None else options.latency_s
         deadline_s: Any = settings['deadline_s'] if options.deadline_s is None else (
             options.deadline_s)
+        self.side = side_of(robot, scene, options.plant, ideal=self._ideal)
         self._planner = PlannerSide(
-            _planner(robot, scene, planner, options), latency_s=0.0 if expert else latency_s,
+            self._proposer(planner), latency_s=0.0 if expert else latency_s,
             deadline_s=None if expert else float(deadline_s), naive=options.naive)
         self._fallback = PlannerSide(
             registry.make_fallback(options.fallback, robot=robot, seed=scene.seed),
             latency_s=latency_s, deadline_s=latency_s)
-        self.simulation = simulation_of(robot, scene, options.plant, ideal=self._ideal)
+        self.simulation = self.side.simulation
         self._tracker = tracker_of(robot, options.tracker, ideal=self._ideal)
         self._monitor = monitor_of(robot, options.fallback) if options.safety and not expert else (
             None)
         self._admission = admission_of(robot, naive=options.naive)
         self._slots = PlanSlots()
-        self._observer = ObstacleObserver()
         self._start()
+
+    def _proposer(self, name: str) -> Planner:
+        """Return a planner with the parameters that its node gives it."""
+        if name == EXPERT:
+            return self.side.expert(START_S)
+        options = self.options
+        settings = {**parameters.defaults('planner'), 'model': options.model}
+        if 'model' not in registry.parameters_of(name):
+            settings.pop('model')
+        chosen = {**registry.settings_for(name, settings), 'seed': self.scene.seed,
+                  **options.planner_parameters}
+        return registry.make(name, robot=self.robot, **chosen)
 
     def _start(self) -> None:
         """Set everything that changes in a run."""
@@ -153,8 +160,8 @@ class ClosedLoop:
         self.state: RobotState = self.simulation.reset(
             time_s=self.now_s, obstacles_move=False)
         self.started = False
-        self._obstacles: tuple[Obstacle, ...] = ()
-        self._obstacles_s = self.now_s
+        self._sight = Sight()
+        self._seen_s = self.now_s
         self._motion: Trajectory | None = None
         self._committed: Trajectory | None = None
         self.decision: SafetyDecision | None = None
@@ -165,8 +172,6 @@ class ClosedLoop:
         self._confidence: float | None = None
         self.rejected: Counter[str] = Counter()
         self._state_ticks: Counter[str] = Counter()
-        self._commands: list[Command] = []
-        self._seen: list[ObstacleSet] = []
         self.plans: list[Command] = []
         self.kept: KeptRun | None = None
 
@@ -203,8 +208,7 @@ class ClosedLoop:
             if self._mode == 'fallback' and not self._fallback.busy:
                 self._fallback.ask(self._look())
             self._take_plans()
-        command = self._control()
-        self.state = self.simulation.step(command, TICK_S)
+        self.state = self.side.advance(self._control(), self.decision, TICK_S)
         self.now_s = self.simulation.time_s
         if self.started:
             self._follow_goals()
@@ -215,18 +219,13 @@ class ClosedLoop:
         return 'planner' if self.decision is None else self.decision.mode
 
     def _observe(self) -> None:
-        """See the obstacles: their poses now, their velocities by differencing."""
-        true = self.simulation.obstacles_now()
-        self._obstacles = self._observer.update(true, self.now_s)
-        self._obstacles_s = self.now_s
-        self._seen.append(ObstacleSet(self.now_s, true))
-        if self.kept is not None:
-            self.kept.obstacles(true, self.now_s)
+        """See what is around."""
+        self._sight, self._seen_s = self.side.see(self.now_s), self.now_s
 
     def _look(self) -> Seen:
         """Return what a planner sees now."""
-        return Seen(self.now_s, self.state, self._motion, self.scene.goals[self.goal_index],
-                    self._obstacles, self._obstacles_s, self._mode == 'stop')
+        return Seen(self.now_s, self.state, self._motion, self.side.goal(self.goal_index),
+                    self._sight, self._seen_s, self._mode == 'stop')
 
     def _take_plans(self) -> None:
         """Admit what arrives."""
@@ -250,7 +249,9 @@ class ClosedLoop:
         if self._expert:
             self._slots.offer(source, plan)
             return True
-        verdict = self._admission.judge(plan, self.now_s, self._motion, self._obstacles)
+        sight = self._sight
+        around = self.robot.pack(sight.obstacles, map=sight.map, scan=sight.scan)
+        verdict = self._admission.judge(plan, self.now_s, self._motion, around)
         if self.kept is not None:
             self.kept.report('tracker/report', {
                 'event': 'verdict', 'source': source, 'plan_stamp': plan.stamp_s,
@@ -271,19 +272,19 @@ class ClosedLoop:
         chosen = self._slots.select(scale)
         self._motion = self._tracker.step(
             self.state,
-            Reference(chosen.plan, self._committed, chosen.time_scale, self._obstacles),
+            Reference(chosen.plan, self._committed, chosen.time_scale, self._sight.obstacles),
             self.now_s).motion
         command: Trajectory | None = self._motion
         if self._monitor is not None:
+            sight = self._sight
             self.decision = self._monitor.step(
-                self.state, self._motion, self._obstacles, self.now_s, health=self._health())
+                self.state, self._motion, sight.obstacles, self.now_s, map=sight.map,
+                scan=sight.scan, health=self._health())
             self._state_ticks[self.decision.state] += int(self.started)
             command = self.decision.command if self.decision.send else None
         self._committed = command
         if self.kept is not None:
             self._keep(self.kept)
-        if command is not None:
-            self._commands.append(sent(command, self.now_s))
         return command
 
     def _health(self) -> Health:
@@ -291,11 +292,12 @@ class ClosedLoop:
         now = self.now_s
         return Health(
             state_age_s=now - self.state.stamp_s, motion_age_s=0.0,
-            obstacles_age_s=now - self._obstacles_s, accepted_plan_age_s=now - self._accepted_s,
+            obstacles_age_s=now - self._seen_s, accepted_plan_age_s=now - self._accepted_s,
             planner_period_s=self._period_s, confidence=self._confidence,
             rejected_in_row=self._rejected_in_row, goal_active=self.started and not self.done,
             planner_alive=True, fallback_alive=True,
-            fallback_plan_age_s=now - self._fallback_s, own_gap_s=TICK_S)
+            fallback_plan_age_s=now - self._fallback_s, own_gap_s=TICK_S,
+            scan_age_s=self.side.scan_age_s(now), map_age_s=self.side.map_age_s(now))
 
     def _keep(self, kept: KeptRun) -> None:
         """Write this tick's state, motion and command to the run folder."""
@@ -310,10 +312,7 @@ class ClosedLoop:
 
     def _follow_goals(self) -> None:
         """Count a goal once the true state has been at it for 0.3 s; take the next one."""
-        goal = self.scene.goals[self.goal_index]
-        truth = RobotState(
-            np.array(self.simulation.data.qpos), np.array(self.simulation.data.qvel), self.now_s)
-        if not goal.reached(self.robot, truth):
+        if not self.side.at_goal(self.goal_index):
             self._at_goal_s = np.inf
         self._at_goal_s = min(self._at_goal_s, self.now_s)
         if self.now_s - self._at_goal_s < GOAL_HOLD_S - 1e-9:
@@ -330,15 +329,13 @@ class ClosedLoop:
     @cached_property
     def judged(self) -> Judged:
         """What the ground truth says about the run, once it is over."""
-        commands = None if self._monitor is None else self._commands
-        return judge_episode(self.robot, self.arrays, commands, self._seen)
+        return self.side.judge(verified=self._monitor is not None)
 
     @property
     def arrays(self) -> dict[str, Any]:
         """Ground truth so far, keys as in `truth.npz`."""
-        recorder = self.simulation.recorder
-        assert recorder is not None
-        return recorder.arrays()
+        recorded: dict[str, Any] = self.simulation.recorder.arrays()
+        return recorded
 
     def episode(self, number: int) -> Episode:
         """Return the row of the run."""
@@ -357,13 +354,10 @@ class ClosedLoop:
             self.goal_index)
 
 
-def _planner(robot: Arm, scene: Scene, name: str, options: LoopOptions) -> Planner:
-    """Return a planner with the parameters that its node gives it."""
-    if name == EXPERT:
-        return ScriptedExpert(robot, scene, seed=scene.seed, activation_s=START_S)
-    settings = {**parameters.defaults('planner'), 'model': options.model}
-    if 'model' not in registry.parameters_of(name):
-        settings.pop('model')
-    chosen = {**registry.settings_for(name, settings), 'seed': scene.seed,
-              **options.planner_parameters}
-    return registry.make(name, robot=robot, **chosen)
+def side_of(robot: Arm | Base, scene: Scene, plant: str, *, ideal: bool) -> Side:
+    """Return the simulated robot of the robot's kind."""
+    if isinstance(robot, Base):
+        from diffusion_control.evaluation.base.side import BaseSide
+        return BaseSide(robot, scene, plant, ideal=ideal)
+    from diffusion_control.evaluation.arm_side import ArmSide
+    return ArmSide(robot, scene, plant, ideal=ideal)

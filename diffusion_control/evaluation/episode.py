@@ -24,7 +24,7 @@ class Episode:
         time_s: Time at which the last goal was reached [s]; None if it was not.
         contact_moving: Onsets of contacts with an obstacle while the robot moved.
         contacts_at_rest: Onsets of contacts with an obstacle while the robot stood.
-        violations: Onsets by name.
+        violations: Onsets by name; None where a robot has no such limit.
         clearance_min_m: Least distance to an obstacle by the simulator's geometry [m].
         evaluations: Roll-outs of the planner, mean over its plans.
         plan_p50_s: Median processor latency of a plan [s]; None without a plan.
@@ -45,7 +45,7 @@ class Episode:
     time_s: float | None
     contact_moving: int
     contacts_at_rest: int
-    violations: dict[str, int]
+    violations: dict[str, int | None]
     clearance_min_m: float | None
     evaluations: float
     plan_p50_s: float | None
@@ -61,7 +61,7 @@ class Episode:
     @property
     def violation_count(self) -> int:
         """Sum of all violations, contacts with obstacles apart."""
-        return sum(self.violations.values())
+        return sum(count or 0 for count in self.violations.values())
 
     def row(self) -> dict[str, Any]:
         """Return the row with `return` = -time in the episode [s]; `score` is filled later."""

@@ -13,7 +13,8 @@ from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.episode import Episode
 
 COLUMNS = ('planner', 'success', "of the expert's", 'time / expert', 'contacts moving',
-           'at rest', 'violations', 'clearance p50 / min m', 'latency p50 / p99 s', 'n')
+           'at rest', 'violations', 'clearance p50 / min m', 'latency p50 / p99 s', 'roll-outs',
+           'n')
 
 
 def expert_times(episodes: Sequence[Episode]) -> dict[tuple[str | None, int], float]:
@@ -22,9 +23,9 @@ def expert_times(episodes: Sequence[Episode]) -> dict[tuple[str | None, int], fl
             if item.planner == 'expert' and item.success and item.time_s is not None}
 
 
-def comparison(episodes: Sequence[Episode], tier: str | None) -> Table:
+def comparison(episodes: Sequence[Episode], tier: str | None, task: str = 'arm') -> Table:
     """Return the table of one tier, the planners in order of appearance."""
-    table = Table(title=f'evaluate arm, {tier or "scenes"}', title_justify='left')
+    table = Table(title=f'evaluate {task}, {tier or "scenes"}', title_justify='left')
     for index, name in enumerate(COLUMNS):
         table.add_column(name, justify='left' if index == 0 else 'right')
     solved = expert_times(episodes)
@@ -34,11 +35,11 @@ def comparison(episodes: Sequence[Episode], tier: str | None) -> Table:
     return table
 
 
-def print_comparison(episodes: Sequence[Episode]) -> None:
+def print_comparison(episodes: Sequence[Episode], task: str = 'arm') -> None:
     """Print the table of each tier."""
     console = Console(width=160)
     for tier in dict.fromkeys(item.tier for item in episodes):
-        console.print(comparison(episodes, tier))
+        console.print(comparison(episodes, tier, task))
 
 
 def _cells(mine: list[Episode], solved: dict[tuple[str | None, int], float]) -> list[str]:
@@ -61,5 +62,6 @@ def _cells(mine: list[Episode], solved: dict[tuple[str | None, int], float]) -> 
         str(sum(item.violation_count for item in mine)),
         f'{np.median(near):.3f} / {near.min():.3f}' if len(near) else '-',
         (f'{np.median(latency):.3f} / {np.percentile(latency, 99):.3f}' if len(latency) else '-'),
+        f'{np.mean([item.evaluations for item in mine]):.0f}',
         str(count),
     ]

@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.model import PERIOD_S
 from diffusion_control.simulation.simulation import DISTANCE_TICKS, Simulation
@@ -51,7 +52,7 @@ class IdealTracker:
         robot: For names and frame.
     """
 
-    def __init__(self, robot: Arm) -> None:
+    def __init__(self, robot: Arm | Base) -> None:
         """Begin without a plan."""
         self._robot = robot
         self.reset()

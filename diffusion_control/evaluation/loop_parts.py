@@ -9,6 +9,7 @@ from typing import Any
 from diffusion_control import parameters, safety, tracking
 from diffusion_control.evaluation.ideal import IdealSimulation, IdealTracker
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.safety import SafetyMonitor, SafetyParameters
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
@@ -28,7 +29,7 @@ def simulation_of(robot: Arm, scene: Scene, plant: str, *, ideal: bool) -> Simul
         seed=scene.seed, record=True)
 
 
-def tracker_of(robot: Arm, name: str, *, ideal: bool) -> Tracker:
+def tracker_of(robot: Arm | Base, name: str, *, ideal: bool) -> Tracker:
     """Return the tracker with the parameters that its node gives it."""
     if ideal:
         return IdealTracker(robot)
@@ -40,15 +41,19 @@ def tracker_of(robot: Arm, name: str, *, ideal: bool) -> Tracker:
     return tracking.make(name, robot=robot, **tracking.settings_for(robot.kind, chosen))
 
 
-def monitor_of(robot: Arm, fallback: str) -> SafetyMonitor:
+def monitor_of(robot: Arm | Base, fallback: str) -> SafetyMonitor:
     """Return the safety monitor with the parameters that its node gives it."""
-    known = {field.name for field in fields(SafetyParameters)} - {'command_out_type'}
+    own = {'command_out_type', 'receiver_timeout_s'}
+    known = {field.name for field in fields(SafetyParameters)} - own
     chosen: dict[str, Any] = {
         name: value for name, value in parameters.defaults('safety').items()
         if name.replace('.', '_') in known}
+    if isinstance(robot, Base):
+        chosen |= {'command_out_type': robot.controller.command_type,
+                   'receiver_timeout_s': robot.receiver_timeout_s}
     return safety.make(robot, **{**chosen, 'fallback_type': fallback})
 
 
-def admission_of(robot: Arm, *, naive: bool) -> PlanAdmission:
+def admission_of(robot: Arm | Base, *, naive: bool) -> PlanAdmission:
     """Return the admission of plans; a naive one takes them wherever the robot is."""
     return PlanAdmission(robot, **(ANY_JUMP if naive else {}))

@@ -41,7 +41,7 @@ class Judged:
 
     contact_moving: int
     contacts_at_rest: int
-    violations: dict[str, int]
+    violations: dict[str, int | None]
     clearance_min_m: float | None
     unverified: dict[str, int]
 
@@ -67,7 +67,7 @@ def judge_episode(
     truth = truth_of(arrays, robot.joint_names, Path('closed loop'))
     contacts = contact_counts(truth)
     nearest = float(truth.distance_min_m.min(initial=np.inf))
-    violations = {
+    violations: dict[str, int | None] = {
         'position': position_onsets(truth, robot.limits),
         'velocity': velocity_onsets(truth, robot.limits),
         'torque': torque_onsets(truth, robot.limits), 'self_or_wall': contacts['self_or_wall']}

@@ -18,7 +18,7 @@ from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.mutants import MUTANTS
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.statistics import Check
-from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.evaluation.workers import run_tasks, warm_arm
 
 SCHEMA_VERSION = 1
 
@@ -72,7 +72,7 @@ def mutate(options: MutateOptions) -> dict[str, Any]:
 def run_mutant(task: tuple[str, int]) -> dict[str, Any]:
     """Return the row of one mutant and seed."""
     name, seed = task
-    robot, mutant = warm_robot('panda'), MUTANTS[name]
+    robot, mutant = warm_arm('panda'), MUTANTS[name]
     detector = DETECTORS[mutant.detector]
     sound = detector(robot, seed)
     with mutant.applied():

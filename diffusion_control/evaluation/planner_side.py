@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from diffusion_control.evaluation.side import Sight
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.goal import Goal
-from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
@@ -27,8 +27,8 @@ class Seen:
         state: Measured state.
         motion: The tracker's newest motion, which predicts where the robot will be.
         goal: Goal.
-        obstacles: With velocities, as they were at `obstacles_s`.
-        obstacles_s: ROS time of the obstacles [s].
+        sight: What is around, as it was at `sight_s`; obstacles with velocities.
+        sight_s: ROS time of the obstacles [s].
         stopped: Safety's mode is `stop`: the robot does not follow the tracker's motion.
     """
 
@@ -36,8 +36,8 @@ class Seen:
     state: RobotState
     motion: Trajectory | None
     goal: Goal
-    obstacles: tuple[Obstacle, ...]
-    obstacles_s: float
+    sight: Sight
+    sight_s: float
     stopped: bool = False
 
 
@@ -154,13 +154,14 @@ class PlannerSide:
             start = accepted.sample(start_s)
         elif seen.motion is not None and not seen.stopped:
             start = seen.motion.sample(start_s)
-        ahead = start_s - seen.obstacles_s
+        ahead = start_s - seen.sight_s
         obstacles = tuple(
             replace(item, position_m=item.position_m + ahead * item.velocity_m_s)
-            if item.may_move else item for item in seen.obstacles)
+            if item.may_move else item for item in seen.sight.obstacles)
         return PlanningProblem(
             RobotState(start.position, start.velocity, start_s), seen.goal, obstacles,
-            previous=self._previous, start_s=start_s, acceleration=start.acceleration)
+            map=seen.sight.map, scan=seen.sight.scan, previous=self._previous, start_s=start_s,
+            acceleration=start.acceleration)
 
 
 def confidence_of(answer: PlanSet) -> float:

@@ -157,8 +157,11 @@ def percentile_check(name: str, samples: Array, percentile: float) -> Check:
     return Check(name, result[0], None, None, len(samples), result[1])
 
 
-def ratio_check(name: str, values: Array, references: Array) -> Check:
-    """Return the ratio of the means of paired values as a row that judges nothing.
+def ratio_check(
+    name: str, values: Array, references: Array, *, at_most: float | None = None,
+    decisive: bool = False,
+) -> Check:
+    """Return the check that the ratio of the means of paired values is at most a bound.
 
     value = mean(values) / mean(references); its interval is the percentile bootstrap over the
     pairs with a fixed seed. Source: B. Efron, Annals of Statistics 7, 1979.
@@ -167,17 +170,21 @@ def ratio_check(name: str, values: Array, references: Array) -> Check:
         name: Name of the check.
         values: Shape [n].
         references: Of the same episodes, shape [n].
+        at_most: The bound; None judges nothing.
+        decisive: As for `rate_check`.
     """
     count = len(values)
     if count == 0:
-        return Check(name, None, None, None, 0, None)
+        return Check(name, None, at_most, None, 0, None)
     ratio = float(values.mean() / references.mean())
     if count < 2:
-        return Check(name, ratio, None, None, count, None)
+        return Check(name, ratio, at_most, None, count, None)
     picks = np.random.default_rng(0).integers(0, count, (BOOTSTRAP_RESAMPLES, count))
     ratios = values[picks].mean(axis=1) / references[picks].mean(axis=1)
     low, high = np.percentile(ratios, [2.5, 97.5])
-    return Check(name, ratio, None, None, count, (float(low), float(high)))
+    judged = ratio if decisive else float(low)
+    ok = None if at_most is None else bool(judged <= at_most)
+    return Check(name, ratio, at_most, ok, count, (float(low), float(high)))
 
 
 def failed_names(checks: Sequence[Check], required: Sequence[str]) -> list[str]:

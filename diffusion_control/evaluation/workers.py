@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from diffusion_control import robots
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
@@ -63,8 +64,14 @@ def _end_on_interrupt() -> None:
 
 
 @lru_cache(maxsize=2)
-def warm_robot(robot_config: str) -> Arm:
-    """Return the arm with its kernels compiled, once a process."""
-    robot = robots.load_arm(robot_config)
+def warm_robot(robot_config: str) -> Arm | Base:
+    """Return the robot with its kernels compiled, once a process."""
+    robot = robots.load(robot_config)
     robot.collision.warm_up()
     return robot
+
+
+def warm_arm(robot_config: str) -> Arm:
+    """Return an arm with its kernels compiled, once a process; any other robot is refused."""
+    robot = warm_robot(robot_config)
+    return robot if isinstance(robot, Arm) else robots.load_arm(robot_config)

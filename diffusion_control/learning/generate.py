@@ -15,7 +15,7 @@ import numpy as np
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.scene_geometry import standing
 from diffusion_control.evaluation.scene_tiers import generate_scene
-from diffusion_control.evaluation.workers import run_tasks, warm_robot
+from diffusion_control.evaluation.workers import run_tasks, warm_arm
 from diffusion_control.learning.arm_expert import demonstrate
 from diffusion_control.learning.data_set import (
     DATA_FILE,
@@ -88,7 +88,7 @@ def generate(options: GenerateOptions) -> int:
         raise ConfigurationError(
             'bad range of scenes', where='--scenes, --seed', value=(options.scenes, options.seed),
             allowed='at least 1 scene, a seed of 0 or more')
-    robot = warm_robot(options.robot_config)
+    robot = warm_arm(options.robot_config)
     if not options.resume and any(options.out.glob('part_*.npz')):
         raise ConfigurationError(
             'the folder holds a data set', where=str(options.out), value='part_*.npz',
@@ -119,7 +119,7 @@ def _scenes_before(out: Path) -> int:
 
 def write_demonstrations(part: Part) -> int:
     """Write the demonstrations of some scenes and return how many there are."""
-    robot = warm_robot(part.robot_config)
+    robot = warm_arm(part.robot_config)
     found: list[Demonstration] = []
     for seed in range(part.first, part.first + part.count):
         found += of_scene(robot, seed)

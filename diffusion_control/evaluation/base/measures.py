@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.evaluation.base.drive_limits import too_fast
 from diffusion_control.evaluation.base.following import following_errors
-from diffusion_control.evaluation.base.messages import in_one_turn, parse_map
-from diffusion_control.evaluation.base.silence import turned_by
+from diffusion_control.evaluation.base.messages import parse_map
+from diffusion_control.evaluation.base.truth import velocity_onsets
 from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.base.walls import WallCheck
 from diffusion_control.evaluation.command_checks import CommandVerdicts
@@ -25,7 +24,6 @@ from diffusion_control.evaluation.rates import onsets
 from diffusion_control.evaluation.run_data import RunData
 from diffusion_control.evaluation.scenery import SceneryCache
 from diffusion_control.evaluation.truth_checks import contact_counts
-from diffusion_control.evaluation.truth_file import Truth
 from diffusion_control.robots.base import Base
 
 Array = NDArray[np.float64]
@@ -102,16 +100,6 @@ def violations(run: RunData, verdicts: CommandVerdicts, steps: Array) -> dict[st
         'unverified_command': onsets(verdicts.unverified) + len(steps)}
 
 
-def velocity_onsets(truth: Truth, robot: Base) -> int:
-    """Count how often true speed, yaw rate or a wheel exceeds the robot file's limit."""
-    return onsets(too_fast(body_twists(truth), robot.drive) & ~truth.exempt[:, None])
-
-
-def body_twists(truth: Truth) -> Array:
-    """Return the true vx, vy, yaw rate in the body's frame, shape [T, 3]."""
-    return np.column_stack([turned_by(-truth.q[:, 2], truth.dq[:, :2]), truth.dq[:, 2]])
-
-
 def tracking(run: RunData) -> dict[str, float | None]:
     """Return heading and position errors against the committed motion."""
     return following_errors(run)
@@ -119,4 +107,4 @@ def tracking(run: RunData) -> dict[str, float | None]:
 
 def switched(run: RunData) -> list[Command] | None:
     """Return the committed motions: between them a change of plan must not jump."""
-    return in_one_turn(run.trajectories('safety/committed')) or None
+    return run.trajectories('safety/committed') or None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,22 +37,6 @@ def parse_motion(message: Any, sent_s: float) -> Command:
     if (np.diff(times) <= 0).any():
         return Command(sent_s, stamp, np.zeros(1), np.zeros((1, 3)), fault='times')
     return Command(sent_s, stamp, times, position, velocity)
-
-
-def in_one_turn(commands: list[Command]) -> list[Command]:
-    """Return motions with whole turns added, so that each goes on where the one before was.
-
-    A quaternion does not say how often the robot has turned.
-    """
-    found: list[Command] = []
-    for command in commands:
-        if found:
-            said = float(found[-1].position_at(np.array([command.first_s]))[0, 2])
-            turns = np.round((said - command.position[0, 2]) / (2.0 * np.pi))
-            command = replace(
-                command, position=command.position + turns * np.array([0.0, 0.0, 2.0 * np.pi]))
-        found.append(command)
-    return found
 
 
 def twist_of(message: Any) -> Array:

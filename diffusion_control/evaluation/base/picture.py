@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 
-from diffusion_control.evaluation.base.measures import base_of, body_twists
+from diffusion_control.evaluation.base.measures import base_of
 from diffusion_control.evaluation.base.messages import parse_map
+from diffusion_control.evaluation.base.truth import body_twists
 from diffusion_control.evaluation.picture_scene import (
     PATH_MAP,
     last_obstacles,

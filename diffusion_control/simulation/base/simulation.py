@@ -155,13 +155,13 @@ class BaseSimulation(RobotSimulation):
         model, data = self.model.model, self.data
         mujoco.mj_resetData(model, data)
         self._motors.reset()
-        _put(data, start)
+        put_body(data, start)
         for _ in range(SETTLE_TICKS):
             self._motors.drive(data, self._still)
             mujoco.mj_step(model, data)
             self._position[:] = start
             self._sense()
-        _put(data, start)
+        put_body(data, start)
         data.qvel[:] = 0.0
         self._motors.reset()
         self._position[:] = start
@@ -230,7 +230,7 @@ def _product(first: Array, second: Array) -> Array:
     return np.roll(out, -1)
 
 
-def _put(data: Any, pose: Array) -> None:
+def put_body(data: Any, pose: Array) -> None:
     """Bring the body to x, y, yaw; height and tilt stay."""
     out = np.zeros(4)
     w, i, j, k = data.qpos[3:7].tolist()

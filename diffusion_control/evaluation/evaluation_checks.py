@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of an arm evaluation as the result of the contract, with its required checks."""
+"""The rows of an evaluation as the result of the contract, with its required checks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import numpy as np
 from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.episode import Episode, scored
 from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.kinds import KINDS, Kind
 from diffusion_control.evaluation.statistics import Check
 
 SCHEMA_VERSION = 1
 EXPERT = 'expert'
 SUCCESS = 'success_vs_expert'
 REQUIRED = (SUCCESS, 'contact_moving', 'violations', 'plan_latency_p99_s', 'time_ratio_to_expert')
-SUCCESS_BOUND = {'easy': 0.97, 'hard': 0.88}
-EPISODES_ASKED = 100
 ROW_KEYS = ('episode', 'seed', 'planner', 'success', 'time_s', 'contact_moving',
             'contacts_at_rest', 'violations', 'return', 'score', 'evaluations', 'plan_p50_s',
             'clearance_min_m', 'tier', 'end', 'goals_reached', 'plans', 'plans_rejected',
@@ -27,7 +26,8 @@ ROW_KEYS = ('episode', 'seed', 'planner', 'success', 'time_s', 'contact_moving',
 
 
 def result_of(
-    rows: Sequence[dict[str, Any]], planner: str, *, commit: str, command: str
+    rows: Sequence[dict[str, Any]], planner: str, *, commit: str, command: str,
+    kind: Kind = KINDS['arm'],
 ) -> dict[str, Any]:
     """Return the result: rows with their scores, and the checks of the judged planner.
 
@@ -36,8 +36,9 @@ def result_of(
         planner: The one that is judged.
         commit: Version of the code, for the result.
         command: Command line, for the result.
+        kind: Whose bounds count.
     """
-    checks = checks_of([Episode.of(row) for row in rows], planner)
+    checks = checks_of([Episode.of(row) for row in rows], planner, kind)
     return {
         'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
         'host': host_information(),
@@ -46,7 +47,9 @@ def result_of(
         'failed': statistics.failed_names(checks, REQUIRED)}
 
 
-def checks_of(episodes: Sequence[Episode], planner: str) -> list[Check]:
+def checks_of(
+    episodes: Sequence[Episode], planner: str, kind: Kind = KINDS['arm']
+) -> list[Check]:
     """Return the required checks of one planner, beside the expert in the same scenes.
 
     The value of `success_vs_expert` is the share of the scenes that the expert solved in which
@@ -57,12 +60,12 @@ def checks_of(episodes: Sequence[Episode], planner: str) -> list[Check]:
               if item.planner == EXPERT and item.success and item.time_s is not None}
     mine = [item for item in episodes if item.planner == planner]
     enough = bool(mine) and all(
-        sum(item.tier == tier for item in mine) >= EPISODES_ASKED
+        sum(item.tier == tier for item in mine) >= kind.episodes
         for tier in {item.tier for item in mine})
     both = [item for item in mine if item.time_s is not None and _scene(item) in expert]
     latency = np.array([value for item in mine for value in item.plan_latency_s])
     return [
-        *_success_checks(mine, expert, enough),
+        *_success_checks(mine, expert, enough, kind),
         statistics.count_check(
             'contact_moving', sum(item.contact_moving for item in mine), len(mine),
             at_most=0, decisive=enough),
@@ -72,12 +75,14 @@ def checks_of(episodes: Sequence[Episode], planner: str) -> list[Check]:
         statistics.percentile_check('plan_latency_p99_s', latency, 99.0),
         statistics.ratio_check(
             'time_ratio_to_expert', np.array([item.time_s for item in both], dtype=float),
-            np.array([expert[_scene(item)].time_s for item in both], dtype=float)),
+            np.array([expert[_scene(item)].time_s for item in both], dtype=float),
+            at_most=kind.time_ratio, decisive=enough),
     ]
 
 
 def _success_checks(
-    mine: Sequence[Episode], expert: dict[tuple[str | None, int], Episode], enough: bool
+    mine: Sequence[Episode], expert: dict[tuple[str | None, int], Episode], enough: bool,
+    kind: Kind,
 ) -> list[Check]:
     """Return the check of success, and one per tier where there are several."""
     checks = []
@@ -85,7 +90,7 @@ def _success_checks(
         solvable = [item for item in mine if item.tier == tier and _scene(item) in expert]
         checks.append(statistics.rate_check(
             f'{SUCCESS}_{tier}', sum(item.success for item in solvable), len(solvable),
-            at_least=SUCCESS_BOUND.get(tier or ''), decisive=enough))
+            at_least=kind.success.get(tier or ''), decisive=enough))
     if not checks:
         return [Check(SUCCESS, None, None, None, 0, None)]
     worst = min(checks, key=_surplus)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate arm`: rows, checks, resuming, scene files, and one real run."""
+"""`evaluate`: rows, checks, resuming, scene files, and one real run."""
 
 import json
 from dataclasses import replace
@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.evaluation import evaluate_arm as module
-from diffusion_control.evaluation.arm_checks import REQUIRED, checks_of, result_of
+from diffusion_control.evaluation import evaluate as module
 from diffusion_control.evaluation.episode import Episode
-from diffusion_control.evaluation.evaluate_arm import EvaluateArmOptions, evaluate_arm, peers
+from diffusion_control.evaluation.evaluate import EvaluateOptions, evaluate_robot, peers
+from diffusion_control.evaluation.evaluation_checks import REQUIRED, checks_of, result_of
 from diffusion_control.evaluation.evaluation_table import comparison
 
 NO_VIOLATION = {'position': 0, 'velocity': 0, 'self_or_wall': 0}
@@ -116,7 +116,7 @@ def played(monkeypatch):
 
 
 def test_every_planner_runs_in_every_scene_and_rows_are_kept(played, tmp_path, capsys):
-    result = evaluate_arm(EvaluateArmOptions(episodes=2, seed=7, out=tmp_path, keep_runs=1))
+    result = evaluate_robot(EvaluateOptions(episodes=2, seed=7, out=tmp_path, keep_runs=1))
     assert [item[2] for item in played[:5]] == [
         'expert', 'training_free', 'straight_line', 'random', 'multi_start']
     assert len(result['rows']) == 10 and {row['seed'] for row in result['rows']} == {7, 8}
@@ -128,36 +128,37 @@ def test_every_planner_runs_in_every_scene_and_rows_are_kept(played, tmp_path, c
 
 
 def test_resume_runs_only_what_is_missing(played, tmp_path):
-    options = EvaluateArmOptions(episodes=2, out=tmp_path)
-    evaluate_arm(options)
+    options = EvaluateOptions(episodes=2, out=tmp_path)
+    evaluate_robot(options)
     (file,) = tmp_path.glob('*/rows.jsonl')
     lines = file.read_text().splitlines(keepends=True)
     file.write_text(''.join(lines[:7]) + lines[7][:20])
     played.clear()
-    result = evaluate_arm(replace(options, episodes=3, resume=True))
+    result = evaluate_robot(replace(options, episodes=3, resume=True))
     assert played == [('easy', 1, name, False) for name in (
         'straight_line', 'random', 'multi_start')] + [
         ('easy', 2, name, False) for name in options.planners]
     assert len(result['rows']) == 15
     with pytest.raises(ConfigurationError, match='other settings'):
-        evaluate_arm(replace(options, plant='nominal', resume=True))
+        evaluate_robot(replace(options, plant='nominal', resume=True))
     played.clear()
-    evaluate_arm(options)
+    evaluate_robot(options)
     assert len(played) == 10
 
 
 def test_peers_are_chosen_and_can_be_added_later(played, tmp_path):
-    alone = EvaluateArmOptions(episodes=1, out=tmp_path, peers=peers(['none']))
-    assert len(evaluate_arm(alone)['rows']) == 2 and len(played) == 2
+    alone = EvaluateOptions(episodes=1, out=tmp_path, peers=peers(['none']))
+    assert len(evaluate_robot(alone)['rows']) == 2 and len(played) == 2
     played.clear()
     both = replace(alone, peers=peers(['random']), resume=True)
-    assert [row['planner'] for row in evaluate_arm(both)['rows']] == [
+    assert [row['planner'] for row in evaluate_robot(both)['rows']] == [
         'expert', 'training_free', 'random']
-    assert [item[2] for item in played] == ['random'] and peers(None) == module.PEERS
+    assert [item[2] for item in played] == ['random'] and peers(None) is None
+    assert EvaluateOptions().compared == ('straight_line', 'random', 'multi_start')
 
 
 def test_both_tiers_are_judged(played, tmp_path):
-    result = evaluate_arm(EvaluateArmOptions(episodes=1, tier='both', out=tmp_path))
+    result = evaluate_robot(EvaluateOptions(episodes=1, tier='both', out=tmp_path))
     assert {item[0] for item in played} == {'easy', 'hard'}
     assert 'success_vs_expert_hard' in {check['name'] for check in result['checks']}
 
@@ -171,7 +172,7 @@ SCENE = """
 def test_scene_files_bring_their_tier(played, tmp_path):
     file = tmp_path / 'scenes.yaml'
     file.write_text(SCENE)
-    result = evaluate_arm(EvaluateArmOptions(scenes=file, out=tmp_path))
+    result = evaluate_robot(EvaluateOptions(scenes=file, out=tmp_path))
     assert {item[0] for item in played} == {'hard'}
     assert result['checks'][0]['bound'] == 0.88
 
@@ -183,7 +184,7 @@ def test_scene_files_bring_their_tier(played, tmp_path):
     ({'robot_config': 'nobody'}, 'robot')])
 def test_bad_options_are_refused_before_anything_runs(played, tmp_path, values, message):
     with pytest.raises(ConfigurationError, match=message):
-        evaluate_arm(replace(EvaluateArmOptions(out=tmp_path), **values))
+        evaluate_robot(replace(EvaluateOptions(out=tmp_path), **values))
     assert played == [] and list(tmp_path.iterdir()) == []
 
 
@@ -191,13 +192,13 @@ def test_a_scene_without_goals_is_refused(played, tmp_path):
     file = tmp_path / 'scenes.yaml'
     file.write_text(SCENE.replace('{joints_rad: [0.5, -0.7, 0, -2.3, 0, 1.5, 0.7]}', ''))
     with pytest.raises(ConfigurationError, match='no goal'):
-        evaluate_arm(EvaluateArmOptions(scenes=file, out=tmp_path))
+        evaluate_robot(EvaluateOptions(scenes=file, out=tmp_path))
 
 
 def test_one_real_episode(tmp_path):
     file = tmp_path / 'scenes.yaml'
     file.write_text(SCENE)
-    result = evaluate_arm(EvaluateArmOptions(
+    result = evaluate_robot(EvaluateOptions(
         planner='straight_line', peers=(), scenes=file, out=tmp_path, plant='nominal'))
     expert, mine = result['rows']
     assert expert['planner'] == 'expert' and expert['success']

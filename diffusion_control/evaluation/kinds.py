@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation asks of each kind of robot: its scenes, peers and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusion_control.evaluation.base_worlds import generate_world
+from diffusion_control.evaluation.scene_tiers import generate_scene
+from diffusion_control.simulation.scene import Scene
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task of `evaluate`.
+
+    Attributes:
+        robot: Robot that is driven unless another is named.
+        planner: Planner that is judged where no trained one ships.
+        peers: Planners beside the judged one and the expert.
+        episodes: Scenes per tier that the bounds ask for.
+        success: Least share of the expert's successes, by tier.
+        time_ratio: Largest mean time to the goal over the expert's; None asks for none.
+        generate: Returns the scene of a robot, a seed and a tier.
+    """
+
+    robot: str
+    planner: str
+    peers: tuple[str, ...]
+    episodes: int
+    success: Mapping[str, float]
+    time_ratio: float | None
+    generate: Callable[[Any, int, str], Scene] = field(repr=False)
+
+
+KINDS: dict[str, Kind] = {
+    'arm': Kind(
+        'panda', 'training_free', ('straight_line', 'random', 'multi_start'), 100,
+        {'easy': 0.97, 'hard': 0.88}, None, generate_scene),
+    'base': Kind(
+        'base', 'training_free', ('astar', 'mppi', 'cem', 'straight_line', 'random'), 50,
+        {'easy': 0.95, 'hard': 0.95}, 1.25, generate_world),
+}
