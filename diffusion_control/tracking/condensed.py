@@ -4,7 +4,8 @@
 Without torque rows the joints are independent, so the problem falls into n programmes of N-1
 variables. First the unconstrained optimum of all joints by one matrix product; joints whose
 optimum respects all bounds are done. The others are solved by an active-set method with a constant
-factor. Only if the torques M a_k + h of the result exceed the limits are the joints solved
+factor; its active set survives from tick to tick (`keep`), since half a knot later mostly the same
+bounds are active. Only if the torques M a_k + h of the result exceed the limits are the joints solved
 together (`coupled.py`). Each step is exact: where the later rows are satisfied, the optimum
 without them is the optimum with them.
 """
@@ -51,6 +52,8 @@ class CondensedFormulation:
         solver: The dense solver's class.
     """
 
+    keeps = True
+
     def __init__(
         self, prediction: Prediction, cost: TrackingCost, limits: JointLimits,
         bounds: HorizonBounds, *, max_iterations: int = 200, solver: SolverClass = DaqpSolver,
@@ -72,9 +75,13 @@ class CondensedFormulation:
             hessian, [self._rows[:length] for length in self._lengths], self._torque,
             max_iterations=max_iterations, solver=solver)
         self.solver_name = self._solvers[0].name
+        self._kept = np.zeros(len(self._solvers), dtype=np.bool_)
 
-    def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
+    def solve(
+        self, problem: HorizonProblem, guess: Array | None, *, keep: bool = False
+    ) -> HorizonSolution:
         """Return the accelerations; see `Formulation.solve`."""
+        self._kept &= keep
         position, velocity = self._prediction.free(problem)
         linear = self._cost.linear(problem)
         box, lower, upper = self._limit(problem, position, velocity)
@@ -118,12 +125,16 @@ class CondensedFormulation:
         self, joint: int, linear: Array, box: Array, lower: Array, upper: Array,
         guess: Array | None,
     ) -> Solution:
-        count, own = self._lengths[joint], box[:, joint]
-        return self._solvers[joint].solve(
-            self._scale * linear[:, joint],
-            np.concatenate((-own, lower[:count, joint])),
-            np.concatenate((own, upper[:count, joint])),
-            guess=None if guess is None else guess[:, joint])
+        count, own, kept = self._lengths[joint], box[:, joint], bool(self._kept[joint])
+        asked = (
+            self._scale * linear[:, joint], np.concatenate((-own, lower[:count, joint])),
+            np.concatenate((own, upper[:count, joint])))
+        solution = self._solvers[joint].solve(
+            *asked, guess=None if guess is None or kept else guess[:, joint], keep=kept)
+        if kept and not solution.accepted:
+            solution = self._solvers[joint].solve(*asked)
+        self._kept[joint] = solution.accepted
+        return solution
 
     def _together(
         self, problem: HorizonProblem, linear: Array, limit: tuple[Array, Array, Array],

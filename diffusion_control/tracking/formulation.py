@@ -40,7 +40,17 @@ class Formulation(Protocol):
     """A way to pose and solve the horizon problem."""
 
     solver_name: str
+    keeps: bool
 
-    def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
-        """Return the accelerations; `guess` [N-1, n] starts the solver, None starts it cold."""
+    def solve(
+        self, problem: HorizonProblem, guess: Array | None, *, keep: bool = False
+    ) -> HorizonSolution:
+        """Return the accelerations.
+
+        Args:
+            problem: The tick.
+            guess: Accelerations to start from, shape [N-1, n]; None starts cold.
+            keep: Start from what the last solve ended with. Where `keeps` says that this is the
+                solver's own memory (its active set), the guess is not needed.
+        """
         ...

@@ -10,8 +10,10 @@ The term to the last solution is a proximal one: at each tick the solution moves
 optimum without it, so that it quietens the command and leaves no lag. W_u does leave one and is
 therefore small.
 
-Warm start: the plan's accelerations, the last solution shifted to now, the better of both
-(the lower predicted cost among those that keep the velocity limits), or nothing.
+Warm start: the plan's accelerations; the last solution shifted to now (for an active-set method
+the set that it ended with); nothing; or the better of the first two. Those two are compared, by
+predicted cost among those that keep the velocity limits, where another plan begins and the last
+solution may be wrong; in all other ticks it is the last solution, if there is one.
 
 Originals: D. Q. Mayne, J. B. Rawlings et al., "Constrained model predictive control: stability
 and optimality", Automatica 36, 2000; warm start by shifting: M. Diehl et al., "Real-time
@@ -55,18 +57,29 @@ class MpcPolicy:
         self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
     ) -> tuple[HorizonSolution, str]:
         """Return the solution and the warm start that was used; see `Policy.choose`."""
-        bound = self._limits.acceleration_rad_s2
-        guesses: dict[str, Array] = {}
-        if self._warm_start in ('plan', 'best'):
-            guesses['plan'] = np.clip(window.acceleration[1:-1], -bound, bound)
-        if self._warm_start in ('shifted', 'best') and shifted is not None:
-            guesses['shifted'] = np.clip(shifted, -bound, bound)
-        choice = self._best(problem, guesses) if len(guesses) > 1 else next(iter(guesses), 'cold')
-        return self._formulation.solve(problem, guesses.get(choice)), choice
+        choice = self._choice(problem, window, shifted)
+        if choice == 'cold':
+            return self._formulation.solve(problem, None), choice
+        if choice == 'plan':
+            return self._formulation.solve(problem, self._clip(window.acceleration[1:-1])), choice
+        guess = None if self._formulation.keeps or shifted is None else self._clip(shifted)
+        return self._formulation.solve(problem, guess, keep=True), choice
 
-    def _best(self, problem: HorizonProblem, guesses: dict[str, Array]) -> str:
+    def _choice(
+        self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
+    ) -> str:
+        """Return `plan`, `shifted` or `cold`."""
+        wanted = self._warm_start
+        if wanted == 'best':
+            if shifted is None:
+                return 'plan'
+            return self._better(problem, window, shifted) if window.changed else 'shifted'
+        return 'cold' if wanted == 'shifted' and shifted is None else wanted
+
+    def _better(self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array) -> str:
         _, velocity = self._prediction.free(problem)
         linear = self._cost.linear(problem)
+        guesses = {'plan': self._clip(window.acceleration[1:-1]), 'shifted': self._clip(shifted)}
 
         def rank(name: str) -> tuple[bool, float]:
             speed = velocity + self._prediction.speed_map @ guesses[name]
@@ -74,3 +87,7 @@ class MpcPolicy:
             return fast, self._cost.value(linear, guesses[name])
 
         return min(guesses, key=rank)
+
+    def _clip(self, acceleration: Array) -> Array:
+        bound = self._limits.acceleration_rad_s2
+        return np.minimum(np.maximum(acceleration, -bound), bound)

@@ -10,7 +10,7 @@ it: rho = clip(C' r' / |r'|^2, 0, 1). It never runs away from a robot that stand
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class ReferenceWindow:
         error_rad: max |C(tau) - r(p)| at knot 0 [rad].
         lost: The plan is too far away to be followed; the window holds the committed motion.
         waiting: A plan that starts later waits in its slot.
+        changed: The plan is another one than in the window before, or is lost or found again.
     """
 
     position: Array
@@ -45,6 +46,7 @@ class ReferenceWindow:
     error_rad: float
     lost: bool = False
     waiting: bool = False
+    changed: bool = False
 
 
 class ReferenceClock:
@@ -79,6 +81,7 @@ class ReferenceClock:
     def reset(self) -> None:
         """Forget the plan."""
         self.plan: Trajectory | None = None
+        self._followed: Trajectory | None = None
         self._last_s = -np.inf
         self._phase, self._rate = 0.0, 0.0
 
@@ -108,6 +111,15 @@ class ReferenceClock:
             follows: False while the robot does not follow its command: the clock stands.
         """
         target = float(np.clip(target_rate, 0.0, 1.0)) if follows else 0.0
+        window = self._at(tau_s, committed, hold, target)
+        followed = None if window.lost else self.plan
+        if followed is not self._followed:
+            self._followed, window = followed, replace(window, changed=True)
+        return window
+
+    def _at(
+        self, tau_s: float, committed: Sample, hold: Trajectory | None, target: float
+    ) -> ReferenceWindow:
         if self.plan is None:
             return self._hold(tau_s, committed, hold)
         self._advance(self.plan, tau_s, target)

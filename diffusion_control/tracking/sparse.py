@@ -33,6 +33,8 @@ ACTIVE = 1e-5
 class SparseFormulation:
     """Pose the horizon problem in states and accelerations.
 
+    Its solver does not remember a primal point at other times: a guess is always needed.
+
     Args:
         prediction: The prediction maps.
         cost: The tracking cost.
@@ -41,6 +43,8 @@ class SparseFormulation:
         max_iterations: Cap of each solve.
         solver: The sparse solver's class.
     """
+
+    keeps = False
 
     def __init__(
         self, prediction: Prediction, cost: TrackingCost, limits: JointLimits,
@@ -64,8 +68,13 @@ class SparseFormulation:
             max_iterations=max_iterations)
         self.solver_name = self._solver.name
 
-    def solve(self, problem: HorizonProblem, guess: Array | None) -> HorizonSolution:
-        """Return the accelerations; see `Formulation.solve`."""
+    def solve(
+        self, problem: HorizonProblem, guess: Array | None, *, keep: bool = False
+    ) -> HorizonSolution:
+        """Return the accelerations; see `Formulation.solve`.
+
+        With a guess the dual of the last solve is the first dual, `keep` or not.
+        """
         rows = self._a.copy()
         rows.data[self._mass_entries] = problem.mass.ravel()[self._mass_index]
         self._solver.replace_rows(rows)
