@@ -5,8 +5,8 @@ Without torque rows the joints are independent, so the problem falls into n prog
 variables. First the unconstrained optimum of all joints by one matrix product; joints whose
 optimum respects all bounds are done. The others are solved by an active-set method with a constant
 factor; its active set survives from tick to tick (`keep`), since half a knot later mostly the same
-bounds are active. Only if the torques M a_k + h of the result exceed the limits are the joints solved
-together (`coupled.py`). Each step is exact: where the later rows are satisfied, the optimum
+bounds are active. Only if the torques M a_k + h of the result exceed the limits are the joints
+solved together (`coupled.py`). Each step is exact: where the later rows are satisfied, the optimum
 without them is the optimum with them.
 """
 

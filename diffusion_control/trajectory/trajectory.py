@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +97,20 @@ class Trajectory:
 
     def sample(self, ros_time_s: float) -> Sample:
         """Return position, velocity, acceleration at a ROS time [s]; held outside the knots."""
-        position, velocity, acceleration = self.sample_many(np.array([ros_time_s]))
-        return Sample(position[0], velocity[0], acceleration[0])
+        at, times = float(ros_time_s) - self.stamp_s, self.times_s
+        last = len(times) - 1
+        if last == 0:
+            return Sample(self.position[0].copy(), *np.zeros((2, len(self.names))))
+        k = min(max(int(times.searchsorted(at, 'right')) - 1, 0), last - 1)
+        left = float(times[k])
+        width = float(times[k + 1]) - left
+        share = min(max((at - left) / width, 0.0), 1.0)
+        sample = Sample(*_segment(
+            width, share, self.position[k], self.position[k + 1], self.velocity[k],
+            self.velocity[k + 1]))
+        if at < times[0] or at > times[-1]:
+            sample.velocity[:] = sample.acceleration[:] = 0.0
+        return sample
 
     def sample_many(self, ros_times_s: Array) -> tuple[Array, Array, Array]:
         """Return positions, velocities, accelerations at ROS times [s], each of shape [k, n]."""
@@ -122,17 +135,28 @@ def hermite(
     if len(times) == 1:
         held = np.repeat(position, len(at), axis=0)
         return held, np.zeros_like(held), np.zeros_like(held)
-    index = np.clip(np.searchsorted(times, at, side='right') - 1, 0, len(times) - 2)
-    width = (times[index + 1] - times[index])[:, None]
-    s = np.clip((at - times[index])[:, None] / width, 0.0, 1.0)
-    q0, q1 = position[index], position[index + 1]
-    m0, m1 = width * velocity[index], width * velocity[index + 1]
+    index = np.minimum(np.maximum(times.searchsorted(at, 'right') - 1, 0), len(times) - 2)
+    left = times[index]
+    width = times[index + 1] - left
+    s = np.minimum(np.maximum((at - left) / width, 0.0), 1.0)[:, None]
+    outside = (at < times[0]) | (at > times[-1])
+    out_q, out_v, out_a = _segment(
+        width[:, None], s, position[index], position[index + 1], velocity[index],
+        velocity[index + 1])
+    if outside.any():
+        out_v[outside] = 0.0
+        out_a[outside] = 0.0
+    return out_q, out_v, out_a
+
+
+def _segment(
+    width: Any, s: Any, q0: Array, q1: Array, v0: Array, v1: Array
+) -> tuple[Array, Array, Array]:
+    """Return the cubic and its derivatives at the share s of a segment, or of many."""
+    m0, m1 = width * v0, width * v1
     delta = q1 - q0
     b, c = 3 * delta - 2 * m0 - m1, m0 + m1 - 2 * delta
-    out_q = q0 + s * (m0 + s * (b + s * c))
-    out_v = (m0 + s * (2 * b + 3 * s * c)) / width
-    out_a = (2 * b + 6 * s * c) / width**2
-    outside = (at < times[0]) | (at > times[-1])
-    out_v[outside] = 0.0
-    out_a[outside] = 0.0
-    return out_q, out_v, out_a
+    bend = s * c
+    return (
+        q0 + s * (m0 + s * (b + bend)), (m0 + s * (2 * b + 3 * s * c)) / width,
+        (2 * b + 6 * s * c) / (width * width))
