@@ -102,7 +102,8 @@ class TrackerNode(ControlNode):
         return level, message, {
             **loop_values(self._loop.statistics()), 'success_rate_100': rate,
             **{f'verdict.{code}': count for code, count in sorted(self._verdicts.items())},
-            **{f'missed.{stage}': n for stage, n in self._log.missed.items()}}
+            **{f'missed.{stage}': n for stage, n in self._log.missed.items()},
+            **{f'over_budget.{stage}': n for stage, n in self._log.over_budget.items()}}
 
     def _subscribe_plans(self, source: str) -> None:
         def receive(data: bytes, arrival: Arrival) -> None:
