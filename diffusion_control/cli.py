@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -57,7 +57,7 @@ app = typer.Typer(
 RUNS = Path('runs')
 TASKS = ('arm', 'base')
 AUTO = 'auto'
-BENCHES = ('inference', 'safety', 'tracking')
+BENCHES = ('inference', 'safety', 'tracking', 'all')
 
 for verb, example in (
     (data, 'data generate --scenes 8000 --out data/arm_panda'),
@@ -181,7 +181,8 @@ def evaluate(
 
 @app.command(epilog='Example: diffusion_control bench inference --quick')
 def bench(
-    what: Annotated[str, typer.Argument(metavar='WHAT', help='inference, safety or tracking')],
+    what: Annotated[str, typer.Argument(
+        metavar='WHAT', help='inference, safety, tracking or all')],
     robot: Robot = 'arm',
     robot_config: RobotConfig = 'panda',
     quick: Annotated[
@@ -201,29 +202,14 @@ def bench(
     """Measure a part of the system against its bounds."""
     check_choice('WHAT', what, BENCHES)
     check_choice('--robot', robot, ROBOTS)
-    if model and what != 'inference':
+    if model and what not in ('inference', 'all'):
         raise ConfigurationError(
             f'bench {what} takes no model', where='--model', value=model, allowed='none')
     with console.output(json):
-        from diffusion_control.evaluation.bench_inference import (
-            BenchInferenceOptions,
-            bench_inference,
-        )
-        from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
-        from diffusion_control.evaluation.bench_tracking import (
-            BenchTrackingOptions,
-            bench_tracking,
-        )
-        from diffusion_control.evaluation.host import commit_of_code
-        common: dict[str, Any] = {
-            'robot_config': robot_config, 'quick': quick, 'resume': resume, 'jobs': jobs,
-            'episodes': episodes, 'seed': seed, 'out': out, 'commit': commit_of_code()}
-        if what == 'inference':
-            result = bench_inference(BenchInferenceOptions(**common, model=model))
-        elif what == 'tracking':
-            result = bench_tracking(BenchTrackingOptions(**common))
-        else:
-            result = bench_safety(BenchSafetyOptions(**common))
+        from diffusion_control.evaluation.benches import run_bench
+        result = run_bench(
+            what, model, robot_config=robot_config, quick=quick, resume=resume, jobs=jobs,
+            episodes=episodes, seed=seed, out=out)
     return console.finish(result, json)
 
 

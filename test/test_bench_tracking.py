@@ -16,6 +16,7 @@ from diffusion_control import robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation import bench_tracking as bench
 from diffusion_control.evaluation import bench_tracking_quality as quality
+from diffusion_control.evaluation import benches
 from diffusion_control.evaluation.bench_tracking_checks import REQUIRED, of_part, result_of
 from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_switch import KINDS, switching
@@ -176,3 +177,15 @@ def test_the_gain_fails_where_the_default_is_not_the_best(quick: bool) -> None:
 def test_episodes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match='episodes'):
         bench.BenchTrackingOptions(episodes=3)
+
+
+def test_all_benches_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(what: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
+        return {'schema_version': 1, 'rows': [{'n': what}], 'checks': [{'name': what}],
+                'failed': [what] if what == 'safety' else []}
+
+    monkeypatch.setattr(benches, '_run', one)
+    result = benches.run_bench(benches.ALL, '')
+    assert [row['bench'] for row in result['rows']] == list(benches.BENCHES)
+    assert [check['name'] for check in result['checks']] == list(benches.BENCHES)
+    assert result['failed'] == ['safety']

@@ -81,7 +81,8 @@ class TickLog:
             'stages_s': {
                 name: max(stages.get(name, 0.0) for _, stages, _, _ in ticks)
                 for name in ALL_STAGES},
-            'missed': dict(self.missed), 'over_budget': dict(self.over_budget), 'success_rate': self.success_rate(),
+            'missed': dict(self.missed), 'over_budget': dict(self.over_budget),
+            'success_rate': self.success_rate(),
             'status': last.status, 'source': last.source, 'solver': last.solver,
             'phase_s': last.phase_s, 'time_scale': last.time_scale,
             'plan_lost': last.plan_lost, 'tracking_error_rad': last.tracking_error_rad,

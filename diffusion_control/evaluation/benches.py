@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benches by name, and all of them after one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusion_control.evaluation.host import commit_of_code
+
+ALL = 'all'
+BENCHES = ('inference', 'safety', 'tracking')
+
+
+def run_bench(what: str, model: str, **options: Any) -> dict[str, Any]:
+    """Return the result of a bench, or of all: their rows, checks and failed names joined.
+
+    Args:
+        what: One of `BENCHES`, or `all`.
+        model: Of the bench of inference.
+        **options: Those of `BenchOptions`, without `commit`.
+    """
+    options['commit'] = commit_of_code()
+    if what != ALL:
+        return _run(what, model, options)
+    found = {name: _run(name, model, options) for name in BENCHES}
+    return {
+        **found[BENCHES[0]],
+        'rows': [{'bench': name, **row} for name in BENCHES for row in found[name]['rows']],
+        'checks': [check for name in BENCHES for check in found[name]['checks']],
+        'failed': [failed for name in BENCHES for failed in found[name]['failed']]}
+
+
+def _run(what: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
+    if what == 'inference':
+        from diffusion_control.evaluation.bench_inference import (
+            BenchInferenceOptions,
+            bench_inference,
+        )
+        return bench_inference(BenchInferenceOptions(**options, model=model))
+    if what == 'tracking':
+        from diffusion_control.evaluation.bench_tracking import (
+            BenchTrackingOptions,
+            bench_tracking,
+        )
+        return bench_tracking(BenchTrackingOptions(**options))
+    from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
+    return bench_safety(BenchSafetyOptions(**options))
