@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulated_base import ROOM, base, body_speed, drive, make, omni, plant, post
 
-from diffusion_control import simulation
+from diffusion_control import robots, simulation
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.planar import compose
 from diffusion_control.simulation import Plant
@@ -105,9 +105,12 @@ def test_a_slope_pulls_and_wheels_without_grip_slide_down():
     for sim in (level, steep, climbing):
         drive(sim, (0.4, 0.0), 1.5)
     assert climbing.demand.sum() > level.demand.sum() + 0.5 > steep.demand.sum() + 1.0
-    sliding = make(layout=OPEN, plant=plant(slope_rad=0.1, grip_scale=0.05))
-    sliding.advance(800)
-    assert sliding.true_state().position[0] > 2.5 + 0.05
+    for direction, axis in ((0.0, 0), (np.pi / 2, 1)):
+        sliding = make(layout=OPEN, plant=plant(
+            slope_rad=0.1, slope_direction_rad=direction, grip_scale=0.05))
+        sliding.advance(800)
+        way = sliding.true_state().position[:2] - 2.5
+        assert way[axis] > 0.05 and abs(way[1 - axis]) < 0.02
     steep.reset()
     steep.advance(800)
     assert abs(steep.true_state().position[0] - 2.5) < 5e-3, 'it stands on its brakes'
@@ -118,6 +121,19 @@ def test_unequal_wheels_turn_it_and_the_odometry_does_not_see_it():
     end = drive(sim, (0.5, 0.0), 4.0)
     assert end.position[2] < -0.05
     assert abs(sim.odom().position[2]) < 0.02
+
+
+def test_wheels_further_apart_turn_it_less():
+    wide, nominal = (drive(make(layout=OPEN, plant=plant(separation_scale=scale)), (0, 1), 2.0)
+                     for scale in (1.1, 1.0))
+    assert wide.velocity[2] == pytest.approx(nominal.velocity[2] / 1.1, abs=5e-3)
+
+
+def test_wheels_turn_no_faster_than_they_can():
+    config = base().config
+    slow = robots.Base(replace(config, drive=replace(config.drive, wheel_speed_max_rad_s=5.0)))
+    sim = make(robot=slow, layout=OPEN)
+    assert drive(sim, (0.6, 0.0), 1.5).velocity[0] == pytest.approx(5.0 * 0.08, abs=2e-3)
 
 
 def test_masses_and_payload_load_the_wheels():
