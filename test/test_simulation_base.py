@@ -354,3 +354,21 @@ def test_make_picks_by_kind(tmp_path):
     with np.load(sim.close()) as truth:
         assert truth['cmd'].shape == (20, 2)
     assert len(ROOM) == 5
+
+
+def test_a_polygon_touches_with_its_own_outline(tmp_path):
+    text = base().config.file.read_text(encoding='utf-8')
+    assert '  radius_m: 0.20\n' in text
+    file = tmp_path / 'box.yaml'
+    file.write_text(text.replace(
+        '  radius_m: 0.20\n', '  polygon_m: [[0.3, 0.2], [-0.3, 0.2], [-0.3, -0.2], [0.3, -0.2]]\n'))
+    robot = robots.load_base(str(file))
+    sim = make(robot=robot, record=True)
+    end = drive(sim, (0.5, 0.0), 4.0)
+    assert end.position[0] == pytest.approx(4.0 - 0.3, abs=0.01)
+    rows = sim.recorder.arrays()
+    first = int(np.argmax(rows['contacts'][:, 1] > 0))
+    assert rows['q'][first, 0] == pytest.approx(3.7, abs=2e-3)
+    side = make([post(2.5, 2.5 + 0.2 + 0.1 + 0.01)], robot=robot)
+    assert side.truth()['contacts_obstacle'] == 0
+    assert side.truth()['distance_min_m'] == pytest.approx(0.01, abs=2e-3)
