@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.base.following import following_errors
 from diffusion_control.evaluation.base.messages import parse_map
 from diffusion_control.evaluation.base.truth import velocity_onsets
+from diffusion_control.evaluation.base.turns import in_one_turn
 from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.base.walls import WallCheck
 from diffusion_control.evaluation.command_checks import CommandVerdicts
@@ -107,4 +108,4 @@ def tracking(run: RunData) -> dict[str, float | None]:
 
 def switched(run: RunData) -> list[Command] | None:
     """Return the committed motions: between them a change of plan must not jump."""
-    return run.trajectories('safety/committed') or None
+    return in_one_turn(run.trajectories('safety/committed')) or None
