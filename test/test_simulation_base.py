@@ -360,8 +360,8 @@ def test_a_polygon_touches_with_its_own_outline(tmp_path):
     text = base().config.file.read_text(encoding='utf-8')
     assert '  radius_m: 0.20\n' in text
     file = tmp_path / 'box.yaml'
-    file.write_text(text.replace(
-        '  radius_m: 0.20\n', '  polygon_m: [[0.3, 0.2], [-0.3, 0.2], [-0.3, -0.2], [0.3, -0.2]]\n'))
+    corners = '[[0.3, 0.2], [-0.3, 0.2], [-0.3, -0.2], [0.3, -0.2]]'
+    file.write_text(text.replace('  radius_m: 0.20\n', f'  polygon_m: {corners}\n'))
     robot = robots.load_base(str(file))
     sim = make(robot=robot, record=True)
     end = drive(sim, (0.5, 0.0), 4.0)
