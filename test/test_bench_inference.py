@@ -329,7 +329,7 @@ def test_seeds_are_unseen_and_the_full_bench_asks_for_enough() -> None:
 
 
 @pytest.mark.parametrize('arguments', [
-    ['inference', '--model', '/no/such/model'], ['safety', '--model', 'x'], ['tracking'],
+    ['inference', '--model', '/no/such/model'], ['safety', '--model', 'x'], ['nothing'],
     ['inference', '--robot-config', 'no_such']])
 def test_bad_questions_are_refused(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
