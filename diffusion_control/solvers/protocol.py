@@ -10,6 +10,7 @@ dense array or one of scipy's sparse ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -103,16 +104,16 @@ def judge(
     solved but whose residuals exceed the tolerances is `inaccurate`; one that ran out of
     iterations inside all bounds is `suboptimal`.
     """
-    if not (np.isfinite(x).all() and np.isfinite(multipliers).all()):
-        zero = np.zeros_like(linear)
-        return Solution(zero, np.zeros(len(lower)), iterations, FAILED, np.inf, np.inf)
     count = len(linear)
     values = np.concatenate((x, program.rows @ x))
-    primal = float(max((lower - values).max(), (values - upper).max(), 0.0))
+    primal = max(float(np.maximum(lower - values, values - upper).max()), 0.0)
     gradient = program.hessian @ x + linear + multipliers[:count]
     gradient = gradient + program.rows.T @ multipliers[count:]
-    dual = float(np.abs(gradient).max() / max(1.0, float(np.abs(linear).max())))
-    exact = primal <= primal_tolerance and dual <= dual_tolerance  # NaN is not
+    dual = float(np.abs(gradient).max()) / max(1.0, float(np.abs(linear).max()))
+    if not (isfinite(primal) and isfinite(dual)):  # what is not finite in x or y ends up here
+        zero = np.zeros_like(linear)
+        return Solution(zero, np.zeros(len(lower)), iterations, FAILED, np.inf, np.inf)
+    exact = primal <= primal_tolerance and dual <= dual_tolerance
     if status == SOLVED and not exact:
         status = INACCURATE
     if status == ITERATION_LIMIT and primal <= primal_tolerance:

@@ -60,6 +60,7 @@ class CondensedFormulation:
     ) -> None:
         self._prediction, self._cost, self._bounds = prediction, cost, bounds
         self._torque, steps = limits.torque_nm, prediction.steps
+        self._inputs = steps - 1
         self._scale = 1.0 / float(np.diag(cost.hessian).max())
         hessian = self._scale * cost.hessian
         stop = prediction.position_map + bounds.stop_time_s * prediction.velocity_map
@@ -91,8 +92,9 @@ class CondensedFormulation:
         outside: NDArray[np.bool_] = np.logical_or(
             wrong.any(axis=0), (np.abs(acceleration) > box + TOLERANCE).any(axis=0))
         iterations, status = 0, UNCONSTRAINED
+        asked = self._asked(linear, box, lower, upper) if outside.any() else ()
         for joint in np.flatnonzero(outside).tolist():
-            solution = self._solve_joint(joint, linear, box, lower, upper, guess)
+            solution = self._solve_joint(joint, asked, guess)
             acceleration[:, joint] = solution.x
             iterations += solution.iterations
             if status == UNCONSTRAINED or status in USABLE:
@@ -121,14 +123,18 @@ class CondensedFormulation:
         upper = np.concatenate((fastest - velocity, high - stop, first + jerk))
         return bounds.acceleration(problem.acceleration), lower, upper
 
+    def _asked(
+        self, linear: Array, box: Array, lower: Array, upper: Array
+    ) -> tuple[Array, ...]:
+        """Return f, lower and upper bounds of all programmes, one joint a row."""
+        return tuple(np.ascontiguousarray(rows.T) for rows in (
+            self._scale * linear, np.concatenate((-box, lower)), np.concatenate((box, upper))))
+
     def _solve_joint(
-        self, joint: int, linear: Array, box: Array, lower: Array, upper: Array,
-        guess: Array | None,
+        self, joint: int, of_all: tuple[Array, ...], guess: Array | None
     ) -> Solution:
-        count, own, kept = self._lengths[joint], box[:, joint], bool(self._kept[joint])
-        asked = (
-            self._scale * linear[:, joint], np.concatenate((-own, lower[:count, joint])),
-            np.concatenate((own, upper[:count, joint])))
+        count, kept = self._inputs + self._lengths[joint], bool(self._kept[joint])
+        asked = (of_all[0][joint], of_all[1][joint, :count], of_all[2][joint, :count])
         solution = self._solvers[joint].solve(
             *asked, guess=None if guess is None or kept else guess[:, joint], keep=kept)
         if kept and not solution.accepted:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.trajectory.trajectory import Sample, Trajectory
+from diffusion_control.trajectory.trajectory import Sample, Trajectory, hermite
 
 Array = NDArray[np.float64]
 SLOW_RAD_S = 0.02
+NEAREST_GRID: Array = np.linspace(0.0, 1.0, 41)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class ReferenceClock:
         """Forget the plan."""
         self.plan: Trajectory | None = None
         self._followed: Trajectory | None = None
+        self._off = False
         self._last_s = -np.inf
         self._phase, self._rate = 0.0, 0.0
 
@@ -123,13 +125,20 @@ class ReferenceClock:
         if self.plan is None:
             return self._hold(tau_s, committed, hold)
         self._advance(self.plan, tau_s, target)
-        window = self._follow(self.plan, committed, target)
-        if window.error_rad > self._project:
+        # a robot that was off its plan still is: look before the window is made for nothing
+        if not self._off or not self._is_off(self.plan, committed):
+            window = self._follow(self.plan, committed, target)
+            self._off = window.error_rad > self._project
+        if self._off:
             self._nearest(self.plan, committed, target)
             window = self._follow(self.plan, committed, target)
         if window.error_rad > self._lost:
             return self._hold(tau_s, committed, hold, lost=True)
         return window
+
+    def _is_off(self, plan: Trajectory, committed: Sample) -> bool:
+        here = plan.sample(plan.stamp_s + self._phase).position
+        return bool((np.abs(committed.position - here) * self._scale).max() > self._project)
 
     def _follow(self, plan: Trajectory, committed: Sample, target: float) -> ReferenceWindow:
         phases, rates, changes = self._ahead(plan, target)
@@ -164,8 +173,8 @@ class ReferenceClock:
         low = max(self._phase - self._search, float(plan.times_s[0]))
         high = min(self._phase + self._search, float(plan.times_s[-1]))
         for _ in range(2):
-            phases = np.linspace(low, high, 41)
-            position, velocity, _ = plan.sample_many(plan.stamp_s + phases)
+            phases = low + (high - low) * NEAREST_GRID
+            position, velocity, _ = hermite(plan.times_s, plan.position, plan.velocity, phases)
             away = (position - committed.position) * self._scale
             best = int((away ** 2).sum(axis=1).argmin())
             step = phases[1] - phases[0]
