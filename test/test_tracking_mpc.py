@@ -374,3 +374,24 @@ def test_ur5_is_tracked_without_code_of_its_own():
         committed = output.motion
         assert output.report.solve_ok
     np.testing.assert_allclose(committed.position[-1], home + way, atol=1e-3)
+
+
+def test_with_goals_only_the_mpc_goes_there_alone():
+    """No planner: inside limits, no overshoot, at rest; a plan takes over; safety's stop holds."""
+    world = World(tracking.make('mpc', robot=ROBOT))
+    tracker, goal = world.tracker, HOME + np.array([1.2, -0.6, 0.9, 0.8, -1.0, 0.7, 1.4])
+    step = tracker.step
+    tracker.step = lambda state, reference, now_s: step(
+        state, replace(reference, goal_rad=goal), now_s)
+    for _ in range(160):
+        inside(world.tick(None), LIMITS, 0.9)
+    went = np.array(world.commands)[:, 0]
+    np.testing.assert_allclose(went[-1], goal, atol=1e-4)
+    beyond = ((went - goal) * np.sign(goal - HOME)).max()
+    assert beyond < 2e-3, 'no overshoot'
+    plan = plan_between(went[-1], HOME, 1.2, world.now_s + 0.05)
+    world.run(plan, 60)
+    assert world.reports[-1].phase_s > 0.3, 'a plan comes first'
+    world.run(None, 1, time_scale=0.0)
+    world.run(None, 60, time_scale=0.0)
+    assert np.abs(world.commands[-1][1]).max() < 1e-3, 'rate 0 stands'

@@ -29,7 +29,7 @@ from diffusion_control.tracking.protocol import (
     TrackerOutput,
     TrackerReport,
 )
-from diffusion_control.tracking.reference import ReferenceWindow
+from diffusion_control.tracking.reference import ReferenceWindow, goal_window
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -98,6 +98,7 @@ class PipelineTracker:
         self._history.reset()
         self._last: Trajectory | None = None
         self._solved: tuple[float, Array] | None = None
+        self._to_goal = False
         self._last_s = -np.inf
 
     def step(self, state: RobotState, reference: Reference, now_s: float) -> TrackerOutput:
@@ -161,6 +162,10 @@ class PipelineTracker:
         plain = self._model.seen(start.sample, start.correction)
         current = self._slot.current(reference.plan, tau_s)
         self._reference.take(self._model.plan(current, plain), tau_s)
+        goal, moves = reference.goal_rad, start.follows and reference.time_scale > 0.0
+        self._to_goal = current is None and goal is not None and moves
+        if goal is not None and self._to_goal:
+            return goal_window(goal, plain, self._prediction.steps)
         return self._reference.window(
             tau_s, plain, reference.committed, reference.time_scale, follows=start.follows)
 
@@ -180,7 +185,8 @@ class PipelineTracker:
     def _problem(
         self, start: _Start, window: ReferenceWindow, shifted: Array | None
     ) -> Any:
-        follows_plan = self._reference.plan is not None and not window.lost
+        follows_plan = self._to_goal or (
+            self._reference.plan is not None and not window.lost)
         return self._model.problem(
             start.sample, window, start.correction if follows_plan else None, shifted)
 

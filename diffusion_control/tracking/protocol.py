@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -23,12 +26,15 @@ class Reference:
         committed: What safety last sent to the robot, C(t); None before the first command.
         time_scale: Rate at which the plan is followed: 1 as planned, 0 stop on the path.
         obstacles: What was last seen of them; trackers may use it, the MPC does not.
+        goal_rad: Where there is no plan: go to this configuration, shape [n], by the tracker's
+            own optimisation alone; it knows limits, but no obstacles.
     """
 
     plan: Trajectory | None = None
     committed: Trajectory | None = None
     time_scale: float = 1.0
     obstacles: tuple[Obstacle, ...] = ()
+    goal_rad: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory, hermite
 
 Array = NDArray[np.float64]
 SLOW_RAD_S = 0.02
+GOAL_AHEAD_RAD = 0.1
 NEAREST_GRID: Array = np.linspace(0.0, 1.0, 41)
 
 
@@ -196,6 +197,20 @@ class ReferenceClock:
             over = phases >= end
             phases[over], rates[over], changes[over] = end, 0.0, 0.0
         return phases, rates, changes
+
+
+def goal_window(goal: Array, committed: Sample, steps: int) -> ReferenceWindow:
+    """Return the reference that stands at a goal [n], for a tracker without a planner.
+
+    It lies at most `GOAL_AHEAD_RAD` ahead of the committed position on the straight line to the
+    goal, so that all joints arrive together as far as their limits let them.
+    """
+    way = goal - committed.position
+    far = float(np.abs(way).max())
+    aim = committed.position + way * min(1.0, GOAL_AHEAD_RAD / max(far, 1e-9))
+    position = np.repeat(aim[None], steps + 1, axis=0)
+    rest = np.zeros_like(position)
+    return ReferenceWindow(position, rest, rest, 0.0, 1.0, far)
 
 
 def _ramp(rate: float, target: float, slope: float, times: Array) -> tuple[Array, Array]:
