@@ -34,7 +34,7 @@ from diffusion_control.tracking.plan_case import (
     worst,
 )
 from diffusion_control.tracking.twist_limits import TwistLimits
-from diffusion_control.tracking.unicycle_problem import body_of
+from diffusion_control.tracking.unicycle_kernels import body_of
 from diffusion_control.trajectory.trajectory import hermite
 
 Array = NDArray[np.float64]
@@ -59,7 +59,7 @@ class TwistChecks:
     def __init__(self, robot: Any, tolerances: Tolerances) -> None:
         self._robot, self._tolerances = robot, tolerances
         self._limits = TwistLimits(robot, 1.0)
-        self._columns = [0, 1, 2] if self._limits.omni else [0, 2]
+        self._columns = slice(None) if self._limits.omni else slice(None, None, 2)
 
     def motion(self, case: PlanCase) -> tuple[str, str] | None:
         """Return what is wrong with rest, places and twists."""
@@ -100,14 +100,15 @@ class TwistChecks:
         excess = (residual - self._tolerances.hard * bound * width / 6 - 1e-3).max(axis=0)
         if excess.max() > 0:
             return RESIDUAL, worst(AXES, excess, 'm/s or rad/s too much')
-        before, after = case.velocity[:-1], case.velocity[1:]
+        velocity = np.array(case.velocity)
+        before, after = velocity[:-1], velocity[1:]
+        pose = np.array(case.position)
         first = (6 * rate - 4 * before - 2 * after) / width
         last = (2 * before + 4 * after - 6 * rate) / width
         hardest = np.maximum(limits.slower, limits.faster)
-        share = np.zeros(len(self._columns))
-        for pose, speed, change in (
-                (case.position[:-1], before, first), (case.position[1:], after, last)):
-            _, push = body_of(pose, speed, change, self._limits.omni)
+        share = np.zeros(self._limits.inputs)
+        for here, speed, change in ((pose[:-1], before, first), (pose[1:], after, last)):
+            _, push = body_of(here, speed, change, self._limits.omni)
             share = np.maximum(share, np.abs(push[:, self._columns]).max(axis=0) / hardest)
         if share.max() > self._tolerances.hard:
             return LIMIT_ACCELERATION, worst(self._axes, share, 'of the limit')
@@ -131,8 +132,8 @@ class TwistChecks:
         jump = self._size(away) - moving * ahead
         if jump > self._tolerances.position_jump:
             return DISCONTINUOUS, f'{jump:.4f} m; at most {self._tolerances.position_jump}'
-        mine, _ = body_of(position[0], velocity[0], velocity[0], True)
-        given, _ = body_of(there[0], speed[0], speed[0], True)
+        mine = body_of(position, velocity, velocity, True)[0, 0]
+        given = body_of(there, speed, speed, True)[0, 0]
         change = self._size(mine - given) - (moving if ahead > 0 else 0.0)
         if change > self._tolerances.velocity_jump:
             return DISCONTINUOUS, f'{change:.4f} m/s; at most {self._tolerances.velocity_jump}'

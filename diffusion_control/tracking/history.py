@@ -30,13 +30,17 @@ class CommandHistory:
         if not self._motions or motion is not self._motions[-1]:
             self._motions.append(motion)
 
-    def sample(self, at_s: float) -> Sample:
-        """Return what was commanded at a past ROS time [s].
+    def motion_at(self, at_s: float) -> Trajectory:
+        """Return the motion that was being commanded at a past ROS time [s].
 
         Raises:
             IndexError: If no motion was ever added.
         """
         for motion in reversed(self._motions):
             if motion.start_s <= at_s:
-                return motion.sample(at_s)
-        return self._motions[0].sample(at_s)
+                return motion
+        return self._motions[0]
+
+    def sample(self, at_s: float) -> Sample:
+        """Return what was commanded at a past ROS time [s]; see `motion_at`."""
+        return self.motion_at(at_s).sample(at_s)

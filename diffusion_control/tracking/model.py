@@ -56,6 +56,10 @@ class Model(Protocol):
         """Return the plan as this robot follows it from `here`; one object for one plan."""
         ...
 
+    def sample(self, motion: Trajectory, at_s: float) -> Sample:
+        """Return the state of a motion at a ROS time [s], as `Trajectory.sample`."""
+        ...
+
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return where the robot will be when its command is `here`."""
         ...
@@ -106,6 +110,10 @@ class JointModel:
     def plan(self, plan: Trajectory | None, here: Sample) -> Trajectory | None:
         """Return the plan."""
         return plan
+
+    def sample(self, motion: Trajectory, at_s: float) -> Sample:
+        """Return the state of a motion at a ROS time [s]."""
+        return motion.sample(at_s)
 
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return the command less the drive's position error."""

@@ -33,6 +33,9 @@ class MotionBuilder:
         max_points: Longest motion.
     """
 
+    least_gap_s = 1e-4
+    """A motion that is shifted leaves out knots nearer than this to its start."""
+
     def __init__(
         self, limits: JointLimits, names: tuple[str, ...], frame_id: str, *,
         tolerance: float = 0.01, max_points: int = MAX_POINTS,
@@ -93,7 +96,7 @@ class MotionBuilder:
                 or np.abs(here.velocity - start.velocity).max() > 1e-4):
             return None
         offset = tau_s - last.stamp_s
-        rest = last.times_s > offset + 1e-4
+        rest = last.times_s > offset + self.least_gap_s
         return self._make(
             tau_s, np.concatenate(([0.0], last.times_s[rest] - offset)),
             np.concatenate((start.position[None], last.position[rest])),

@@ -147,12 +147,13 @@ class PipelineTracker:
             return _Start(
                 Sample(position.copy(), rest, rest), self._observer.correction, 0.0, True, seen)
         self._history.add(committed)
-        here = committed.sample(tau_s)
+        here = self._model.sample(committed, tau_s)
         if not seen:
             return _Start(here, self._observer.correction, 0.0, False, True)
         fresh = now_s - OLD_STATE_S <= state.stamp_s <= now_s
         measured_s = state.stamp_s if fresh else now_s
-        commanded = self._history.sample(measured_s - self._parameters.command_delay_s)
+        then_s = measured_s - self._parameters.command_delay_s
+        commanded = self._model.sample(self._history.motion_at(then_s), then_s)
         correction = self._observer.update(
             commanded.position, commanded.velocity, measured, elapsed)
         error = float(np.abs(self._observer.error(commanded.position, measured)).max())

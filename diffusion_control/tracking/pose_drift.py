@@ -7,7 +7,7 @@ pose leaves the commanded one, and nothing but feedback brings it back. The drif
     e(t) = C(t - delay) - measured(t)    (yaw to the nearest turn),    c' = (e - c) / T
 
 is not corrected in the command but in what the command goes to: the robot at C - c executes the
-twist of C, so the reference is seen from there (`unicycle_model.moved_reference`). e does not
+twist of C, so the reference is seen from there (`unicycle_kernels.described`). e does not
 depend on where C goes, so this does not oscillate; and as it is the drift as measured and no sum
 of errors, it does not wind up. While the drift is larger than `ignore_m` (the base is held, or
 was carried away) the estimate rests.

@@ -10,6 +10,7 @@ it: rho = clip(C' r' / |r'|^2, 0, 1). It never runs away from a robot that stand
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.trajectory.trajectory import Sample, Trajectory, hermite
 
 Array = NDArray[np.float64]
+Reader = Callable[[Array, Array, Array, Array], tuple[Array, Array, Array]]
 SLOW_RAD_S = 0.02
 GOAL_AHEAD_RAD = 0.1
 NEAREST_GRID: Array = np.linspace(0.0, 1.0, 41)
@@ -62,11 +64,13 @@ class ReferenceClock:
         lost_rad: Distance from which on the plan is not followed at all [rad].
         search_s: How far back and forth the nearest point is searched [s].
         scale: What a unit of each joint counts in distances, shape [n]; None: one each.
+        reader: Evaluates a motion's cubics.
     """
 
     def __init__(
         self, steps: int, dt_s: float, *, scale_rate: float = 3.0, project_rad: float = 0.03,
         lost_rad: float = 0.3, search_s: float = 1.0, scale: Array | None = None,
+        reader: Reader = hermite,
     ) -> None:
         for name, value in (('scale_rate', scale_rate), ('project_rad', project_rad),
                             ('lost_rad', lost_rad), ('search_s', search_s)):
@@ -77,6 +81,7 @@ class ReferenceClock:
         self._offsets: Array = dt_s * np.arange(steps + 1, dtype=float)
         self._scale_rate, self._search = scale_rate, search_s
         self._project, self._lost = project_rad, lost_rad
+        self._read = reader
         self._scale: Array = np.ones(1) if scale is None else scale
         self.reset()
 
@@ -143,12 +148,16 @@ class ReferenceClock:
 
     def _follow(self, plan: Trajectory, committed: Sample, target: float) -> ReferenceWindow:
         phases, rates, changes = self._ahead(plan, target)
-        position, velocity, acceleration = plan.sample_many(plan.stamp_s + phases)
+        position, velocity, acceleration = self._sample(plan, plan.stamp_s + phases)
         return ReferenceWindow(
             position, rates[:, None] * velocity,
             (rates**2)[:, None] * acceleration + changes[:, None] * velocity,
             self._phase, self._rate,
             float((np.abs(committed.position - position[0]) * self._scale).max()))
+
+    def _sample(self, motion: Trajectory, ros_times_s: Array) -> tuple[Array, Array, Array]:
+        return self._read(
+            motion.times_s, motion.position, motion.velocity, ros_times_s - motion.stamp_s)
 
     def _hold(
         self, tau_s: float, committed: Sample, hold: Trajectory | None, lost: bool = False
@@ -158,7 +167,7 @@ class ReferenceClock:
             position = np.repeat(committed.position[None], len(self._offsets), axis=0)
             velocity = acceleration = np.zeros_like(position)
         else:
-            position, velocity, acceleration = hold.sample_many(tau_s + self._offsets)
+            position, velocity, acceleration = self._sample(hold, tau_s + self._offsets)
         return ReferenceWindow(
             position, velocity, acceleration, self._phase if lost else 0.0, 0.0, 0.0, lost)
 
@@ -175,7 +184,8 @@ class ReferenceClock:
         high = min(self._phase + self._search, float(plan.times_s[-1]))
         for _ in range(2):
             phases = low + (high - low) * NEAREST_GRID
-            position, velocity, _ = hermite(plan.times_s, plan.position, plan.velocity, phases)
+            position, velocity, _ = self._read(
+                plan.times_s, plan.position, plan.velocity, phases)
             away = (position - committed.position) * self._scale
             best = int((away ** 2).sum(axis=1).argmin())
             step = phases[1] - phases[0]

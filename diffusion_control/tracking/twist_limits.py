@@ -25,7 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.limits import JointLimits
-from diffusion_control.tracking.unicycle_kernels import returning
+from diffusion_control.tracking.twist_kernels import (
+    box_bounds,
+    most_over,
+    row_bounds,
+    runs_away,
+)
 
 Array = NDArray[np.float64]
 MARGIN = 1e-6
@@ -101,15 +106,14 @@ class TwistLimits:
         return JointLimits(-far, far, speed, self.slower, self.jerk, np.full(self.inputs, 1e6))
 
     def over(self, twist: Array) -> Array:
-        """Return how far twists [T, m] lie beyond each row's bound, shape [T, K]; <= 0 inside."""
-        value = twist @ self.rows.T
-        excess: Array = np.maximum(value - self.upper, self.lower - value)
+        """Return how far twists [T, m] lie beyond each row's bound at most, shape [K]."""
+        excess: Array = most_over(twist, self.rows, self.lower, self.upper)
         return excess
 
-    def bounds(
-        self, twist: Array, acceleration: Array, steps: int, dt_s: float
-    ) -> tuple[Array, Array]:
-        """Return lower and upper bounds of the rows at the control points, [K, N] each.
+    def bounds(self, twist: Array, acceleration: Array, steps: int, dt_s: float) -> Array:
+        """Return bounds [2, K N + m N] of the rows, then of a_k - a_{k-1}, at each step.
+
+        The rows at the control points of the twist (`prediction.py`), less what the start adds.
 
         Args:
             twist: At knot 0, shape [m].
@@ -117,29 +121,23 @@ class TwistLimits:
             steps: N.
             dt_s: Step [s].
         """
-        ways = np.stack([
-            returning(v, a, slow, slow, jerk * dt_s, dt_s, steps) for v, a, slow, jerk in zip(
-                twist.tolist(), acceleration.tolist(), self.slower.tolist(),
-                self.jerk.tolist(), strict=True)])
-        plus, minus = np.maximum(self.rows, 0.0), np.minimum(self.rows, 0.0)
-        highest = plus @ ways[:, 0] + minus @ ways[:, 1]
-        lowest = plus @ ways[:, 1] + minus @ ways[:, 0]
-        return (np.minimum(self.lower[:, None], lowest - MARGIN),
-                np.maximum(self.upper[:, None], highest + MARGIN))
+        out: Array = row_bounds(
+            twist, acceleration, self.rows, self.lower, self.upper, self.slower, self.faster,
+            self.jerk * dt_s, dt_s, steps, MARGIN)
+        return out
 
-    def box(self, twist: Array, start: Array, dt_s: float) -> tuple[Array, Array]:
-        """Return lower and upper bounds of the accelerations at knots 1..N-1, [N-1, m] each.
+    def box(self, twist: Array, start: Array, dt_s: float) -> Array:
+        """Return bounds [2, m (N-1)] of the accelerations at knots 1..N-1, axis by axis.
 
         Args:
-            twist: Predicted at knots 0..N, shape [N+1, m]; decides where braking is granted.
-            start: Acceleration at knot 0, shape [m].
+            twist: Predicted at knots 0..N, shape [N+1, m]; braking is granted at a knot where
+                this and the next one move the way that is braked.
+            start: Acceleration at knot 0, shape [m]; from beyond the limits it may come back.
             dt_s: Step [s].
         """
-        lesser, greater = np.minimum(twist[1:-1], twist[2:]), np.maximum(twist[1:-1], twist[2:])
-        low = np.where(lesser > MOVING_M_S, -self.slower, -self.faster)
-        high = np.where(greater < -MOVING_M_S, self.slower, self.faster)
-        back = self.jerk * dt_s * np.arange(1, len(low) + 1)[:, None]
-        return np.minimum(low, start + back), np.maximum(high, start - back)
+        out: Array = box_bounds(
+            twist, start, self.slower, self.faster, self.jerk * dt_s, MOVING_M_S)
+        return out
 
     def runs_away(self, twist: Array, inputs: Array, start: Array, dt_s: float) -> bool:
         """Return whether a component speeds up with what is only granted to braking.
@@ -150,21 +148,8 @@ class TwistLimits:
             start: Acceleration at knot 0, shape [m].
             dt_s: Step [s].
         """
-        low, high = self.box(twist, start, dt_s)
-        beyond = (inputs < low - MARGIN) | (inputs > high + MARGIN)
-        moving = np.maximum(np.abs(twist[1:-1]), np.abs(twist[2:])) > MOVING_M_S
-        return bool((beyond & moving).any())
-
-    def jerk_rows(self, start: Array, steps: int, dt_s: float) -> tuple[Array, Array]:
-        """Return bounds of a_k - a_{k-1} at knots 1..N, [N, m] each, less a_0 in the first.
-
-        A start beyond the limits may come back into them in one step.
-        """
-        bound = np.repeat((self.jerk * dt_s)[None], steps, axis=0)
-        bound[0] = np.maximum(bound[0], np.abs(start) - self.faster)
-        first = np.zeros_like(bound)
-        first[0] = start
-        return first - bound, first + bound
+        return bool(runs_away(
+            twist, inputs, self.box(twist, start, dt_s), MOVING_M_S, MARGIN))
 
 
 def _travel(drive: Any) -> float:

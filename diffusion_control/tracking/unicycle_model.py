@@ -16,15 +16,15 @@ from diffusion_control.tracking.pose_drift import PoseDrift
 from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
 from diffusion_control.tracking.twist_limits import TwistLimits
+from diffusion_control.tracking.unicycle_kernels import described, sampled
 from diffusion_control.tracking.unicycle_motion import UnicycleMotions
 from diffusion_control.tracking.unicycle_parameters import BaseTrackerParameters
 from diffusion_control.tracking.unicycle_problem import (
     Horizon,
     UnicycleProblem,
     begin,
-    body_of,
 )
-from diffusion_control.trajectory.trajectory import Sample, Trajectory
+from diffusion_control.trajectory.trajectory import Sample, Trajectory, hermite
 
 Array = NDArray[np.float64]
 PROJECT_M = 0.05
@@ -55,21 +55,29 @@ class UnicycleModel:
         self.clock = ReferenceClock(
             prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate,
             project_rad=PROJECT_M, lost_rad=LOST_M,
-            scale=np.array([1.0, 1.0, parameters.yaw_arm_m]))
+            scale=np.array([1.0, 1.0, parameters.yaw_arm_m]), reader=read_cubics)
+        self._none = np.zeros(3)
         self._turned: tuple[Trajectory, Trajectory] | None = None
 
     def plan(self, plan: Trajectory | None, here: Sample) -> Trajectory | None:
-        """Return the plan with its yaw moved by whole turns, so that it begins near this one."""
+        """Return a copy with its yaw moved by whole turns, so that it begins near this one."""
         if plan is None:
             return None
         if self._turned is None or self._turned[0] is not plan:
             first = float(plan.position[0, 2])
             turns = unwrapped(first, float(here.position[2])) - first
-            moved = plan
-            if abs(turns) > 1.0:
-                moved = replace(plan, position=plan.position + np.array([0.0, 0.0, turns]))
-            self._turned = (plan, moved)
+            turns = turns if abs(turns) > 1.0 else 0.0
+            self._turned = (plan, replace(
+                plan, times_s=np.array(plan.times_s, dtype=float),
+                position=plan.position + np.array([0.0, 0.0, turns]),
+                velocity=np.array(plan.velocity, dtype=float)))
         return self._turned[1]
+
+    def sample(self, motion: Trajectory, at_s: float) -> Sample:
+        """Return the state of a motion at a ROS time [s]."""
+        rows = read_cubics(
+            motion.times_s, motion.position, motion.velocity, np.array([at_s - motion.stamp_s]))
+        return Sample(rows[0][0], rows[1][0], rows[2][0])
 
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return the pose less the drift."""
@@ -80,16 +88,15 @@ class UnicycleModel:
         shifted: Array | None,
     ) -> UnicycleProblem:
         """Return the problem; the reference is seen from the command instead of the robot."""
-        omni, columns = self.horizon.omni, self.horizon.columns
-        twist, rate = begin(here, omni)
-        wanted, change = body_of(window.position, window.velocity, window.acceleration, omni)
-        pose = window.position[1:]
-        if correction is not None:
-            pose = moved_reference(pose, here.position, correction)
-        feed = change[1:-1][:, columns]
-        return UnicycleProblem(
-            here, here.position, twist, rate, pose, wanted[1:], feed,
-            feed if shifted is None else shifted)
+        twist, rate = begin(here, self.horizon.omni)
+        pose, wanted, feed = described(
+            window.position, window.velocity, window.acceleration, here.position,
+            self._none if correction is None else correction, self.horizon.omni)
+        anchor = feed
+        if shifted is not None:
+            anchor = np.zeros_like(feed)
+            anchor[:, self.horizon.columns] = shifted
+        return UnicycleProblem(here, here.position, twist, rate, pose, wanted, feed, anchor)
 
     def motion(
         self, problem: UnicycleProblem, inputs: Array
@@ -104,16 +111,12 @@ class UnicycleModel:
         return rolled[0], rolled[2], rolled[3], full
 
 
-def moved_reference(pose: Array, here: Array, correction: Array) -> Array:
-    """Return reference poses [N, 3] as the command must go so that the robot goes there.
-
-    The robot is at p = C - c and executes the twist of C, so that a way of the command turned by
-    -c_yaw about C is the robot's way. Command and robot agree if the command goes to
-    C + R(c_yaw) (r - p), yaw_r + c_yaw.
-    """
-    away = pose - (here - correction)
-    cosine, sine = np.cos(correction[2]), np.sin(correction[2])
-    out = here + away
-    out[:, 0] = here[0] + cosine * away[:, 0] - sine * away[:, 1]
-    out[:, 1] = here[1] + sine * away[:, 0] + cosine * away[:, 1]
-    return out
+def read_cubics(
+    times: Array, position: Array, velocity: Array, at: Array
+) -> tuple[Array, Array, Array]:
+    """Return what `trajectory.hermite` returns, several times faster."""
+    for array in (times, position, velocity):
+        if not (array.flags.carray and array.dtype == np.float64):
+            return hermite(times, position, velocity, at)
+    rows = sampled(times, position, velocity, at)
+    return rows[0], rows[1], rows[2]

@@ -29,22 +29,29 @@ from diffusion_control.solvers.daqp import DaqpSolver
 from diffusion_control.solvers.protocol import USABLE, QuadraticProgram, Solution
 from diffusion_control.tracking.formulation import UNCONSTRAINED, HorizonSolution
 from diffusion_control.tracking.reference import ReferenceWindow
+from diffusion_control.tracking.twist_kernels import within
 from diffusion_control.tracking.twist_limits import TwistLimits
-from diffusion_control.tracking.unicycle_kernels import sensitivity
+from diffusion_control.tracking.unicycle_kernels import (
+    evaluate,
+    minimum,
+    quadratic,
+    sensitivity,
+)
 from diffusion_control.tracking.unicycle_parameters import BaseTrackerParameters
 from diffusion_control.tracking.unicycle_problem import TERMINAL, Horizon, UnicycleProblem
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 SAME = 1e-3
-SHARES = (1.0, 0.5, 0.25, 0.125)
+BEYOND = 1e-3
+SHARES = (0.5, 0.25, 0.125)
 
 
 @dataclass(frozen=True)
 class _Point:
-    """Accelerations [N-1, m], the motion they make [4, N+1, 3], and its cost."""
+    """Accelerations [N+1, 3], the motion they make [4, N+1, 3], and its cost."""
 
-    inputs: Array
+    full: Array
     rolled: Array
     cost: float
 
@@ -70,13 +77,14 @@ class UnicycleMpc:
         share[-1] = TERMINAL
         self._place_weights: Array = parameters.weight_position * share
         self._yaw_weights: Array = parameters.weight_yaw * share
-        inputs = limits.inputs
-        size = np.array([1.0] * (inputs - 1) + [parameters.yaw_arm_m**2])
-        self._speed_weights: Array = parameters.weight_velocity * size
-        self._input_weights: Array = parameters.weight_input * size
-        self._smooth_weights: Array = parameters.weight_smooth * size
+        size = np.array([1.0, 1.0, parameters.yaw_arm_m**2])
+        self._weights: Array = np.stack([
+            weight * size for weight in (
+                parameters.weight_velocity, parameters.weight_input, parameters.weight_smooth)])
         self._constant = self._constant_hessian()
         self._rows = self._make_rows()
+        self._touched = np.abs(self._rows).reshape(
+            len(self._rows), limits.inputs, -1).any(axis=2)
         program = QuadraticProgram(self._constant, self._rows)
         self._solver = DaqpSolver(program, max_iterations=parameters.max_iterations)
         self.solver_name = self._solver.name
@@ -85,17 +93,17 @@ class UnicycleMpc:
         """Return the part of H that does not depend on the pose, shape [m(N-1), m(N-1)]."""
         count, inputs = self._steps - 1, self._limits.inputs
         out = np.zeros((inputs, count, inputs, count))
-        for j in range(inputs):
+        for j, axis in enumerate(range(3)[self._horizon.columns]):
+            speed, push, change = self._weights[:, axis]
             out[j, :, j] = 2 * (
-                self._speed_weights[j] * self._speed.T @ self._speed
-                + (self._input_weights[j] + self._smooth_weights[j]) * np.eye(count))
+                speed * self._speed.T @ self._speed + (push + change) * np.eye(count))
         out[-1, :, -1] += 2 * self._place.T @ (self._yaw_weights[:, None] * self._place)
         hessian = out.reshape(inputs * count, inputs * count)
         if np.linalg.eigvalsh(hessian)[0] <= 1e-12 * np.abs(hessian).max():
             raise ConfigurationError(
                 'the tracker needs a weight on inputs', allowed='input + smooth > 0',
                 where='mpc.weight_input, mpc.weight_smooth',
-                value=[float(self._input_weights[0]), float(self._smooth_weights[0])])
+                value=self._weights[1:, 0].tolist())
         return hessian
 
     def _make_rows(self) -> Array:
@@ -109,39 +117,46 @@ class UnicycleMpc:
         self, problem: UnicycleProblem, window: ReferenceWindow, shifted: Array | None
     ) -> tuple[HorizonSolution, str]:
         """Return the solution and the warm start that was used; see `Policy.choose`."""
-        start = problem.twist[self._horizon.columns]
-        rate = problem.acceleration[self._horizon.columns]
+        limits, columns = self._limits, self._horizon.columns
+        rate = problem.acceleration[columns]
         point, choice = self._begin(problem, shifted)
-        rows = self._bounds(start, rate)
-        iterations, status, active = 0, UNCONSTRAINED, np.zeros(len(start), dtype=np.bool_)
+        rows = limits.bounds(problem.twist[columns], rate, self._steps, self._dt)
+        iterations, status, active = 0, UNCONSTRAINED, np.zeros(len(rate), dtype=np.bool_)
         for _ in range(self._rounds):
-            box = self._limits.box(self._twist(point), rate, self._dt)
+            box = limits.box(self._twist(point), rate, self._dt)
             wanted, status, used, active = self._solve(problem, point, box, rows)
             iterations += used
             if status != UNCONSTRAINED and status not in USABLE:
                 break
             before, point = point, self._towards(problem, point, wanted)
-            if self._limits.runs_away(self._twist(point), point.inputs, rate, self._dt):
-                box = self._limits.box(0.0 * self._twist(point), rate, self._dt)
+            if limits.runs_away(
+                    self._twist(point), point.full[1:-1, columns], rate, self._dt):
+                box = limits.box(np.zeros_like(self._twist(point)), rate, self._dt)
                 wanted, status, used, active = self._solve(problem, before, box, rows)
                 iterations += used
                 point = self._point(problem, wanted)
-            if np.abs(point.inputs - before.inputs).max() < SAME:
+            if np.abs(point.full - before.full).max() < SAME:
                 break
-        return HorizonSolution(point.inputs, status, iterations, active), choice
+        self._horizon.keep(problem, point.full, point.rolled)
+        return HorizonSolution(point.full[1:-1, columns], status, iterations, active), choice
 
     def _begin(self, problem: UnicycleProblem, shifted: Array | None) -> tuple[_Point, str]:
         """Return what to linearise about: the plan, the shifted solution, or standing still."""
-        low, high = -self._limits.slower, self._limits.slower
+        most = self._limits.slower
         guesses: dict[str, Array] = {}
         if self._warm_start in ('plan', 'best'):
-            guesses['plan'] = np.clip(problem.reference_acceleration, low, high)
+            feed = problem.reference_acceleration[:, self._horizon.columns]
+            guesses['plan'] = np.minimum(np.maximum(feed, -most), most)
         if self._warm_start in ('shifted', 'best') and shifted is not None:
-            guesses['shifted'] = np.clip(shifted, low, high)
+            guesses['shifted'] = np.minimum(np.maximum(shifted, -most), most)
         if not guesses:
-            return self._point(problem, np.zeros_like(problem.reference_acceleration)), 'cold'
-        points = {name: self._point(problem, guess) for name, guess in guesses.items()}
-        choice = min(points, key=lambda name: self._rank(points[name]))
+            guesses['cold'] = np.zeros((self._steps - 1, self._limits.inputs))
+        points = {name: self._point(problem, self._horizon.full(problem, guess))
+                  for name, guess in guesses.items()}
+        if len(points) == 1:
+            choice = next(iter(points))
+        else:
+            choice = min(points, key=lambda name: self._rank(points[name]))
         return points[choice], choice
 
     def _twist(self, point: _Point) -> Array:
@@ -150,86 +165,58 @@ class UnicycleMpc:
 
     def _rank(self, point: _Point) -> tuple[bool, float]:
         over = self._limits.over(self._twist(point)).max()
-        return bool(over > 1e-3), point.cost
+        return bool(over > BEYOND), point.cost
 
-    def _point(self, problem: UnicycleProblem, inputs: Array) -> _Point:
-        rolled = self._horizon.roll(problem, inputs)
-        error = rolled[0, 1:] - problem.reference_pose
-        slip = (rolled[1, 1:] - problem.reference_twist)[:, self._horizon.columns]
-        cost = float(
-            self._place_weights @ (error[:, 0]**2 + error[:, 1]**2)
-            + self._yaw_weights @ error[:, 2]**2 + (slip**2).sum(axis=0) @ self._speed_weights
-            + (inputs**2).sum(axis=0) @ self._input_weights
-            + ((inputs - problem.anchor)**2).sum(axis=0) @ self._smooth_weights)
-        return _Point(inputs, rolled, cost)
+    def _point(self, problem: UnicycleProblem, full: Array) -> _Point:
+        rolled, cost = evaluate(
+            self._horizon.times, problem.pose, problem.twist, full, problem.reference_pose,
+            problem.reference_twist, problem.anchor, self._place_weights, self._yaw_weights,
+            self._weights)
+        return _Point(full, rolled, cost)
 
     def _towards(self, problem: UnicycleProblem, point: _Point, wanted: Array) -> _Point:
         """Return the first step towards the solution that lowers the cost, or the last tried.
 
         A point that lies beyond the limits (a plan that asks for too much) is left at once.
         """
-        if self._rank(point)[0]:
-            return self._point(problem, wanted)
+        there = self._point(problem, wanted)
+        if there.cost <= point.cost or self._rank(point)[0]:
+            return there
         for share in SHARES:
-            there = self._point(problem, point.inputs + share * (wanted - point.inputs))
+            there = self._point(problem, point.full + share * (wanted - point.full))
             if there.cost <= point.cost:
                 break
         return there
 
     def _solve(
-        self, problem: UnicycleProblem, point: _Point, box: tuple[Array, Array],
-        rows: tuple[Array, Array],
+        self, problem: UnicycleProblem, point: _Point, box: Array, rows: Array
     ) -> tuple[Array, str, int, NDArray[np.bool_]]:
-        """Return inputs [N-1, m], status, iterations, and which inputs have an active limit."""
-        hessian, linear = self._quadratic(problem, point)
-        inputs, count = self._limits.inputs, self._steps - 1
-        free = np.asarray(np.linalg.solve(hessian, -linear), dtype=np.float64)
-        low, high = box[0].T.ravel(), box[1].T.ravel()
-        values = self._rows @ free
-        inside = bool(((free >= low - TOLERANCE) & (free <= high + TOLERANCE)).all() and (
-            (values >= rows[0] - TOLERANCE) & (values <= rows[1] + TOLERANCE)).all())
-        if inside:
-            inner: Array = free.reshape(inputs, count).T.copy()
-            return inner, UNCONSTRAINED, 0, np.zeros(inputs, dtype=np.bool_)
-        scale = 1.0 / float(np.diag(hessian).max())
+        """Return accelerations [N+1, 3], status, iterations, and inputs with an active limit."""
+        jacobian = sensitivity(
+            self._dt, point.rolled, point.full, self._horizon.speed_at, self._horizon.yaw_at,
+            self._limits.omni)
+        hessian, linear, flat = quadratic(
+            jacobian, point.rolled, point.full, problem.reference_pose, problem.reference_twist,
+            problem.anchor, self._place_weights, self._yaw_weights, self._weights, self._speed,
+            self._place, self._constant, self._limits.omni)
+        free = minimum(hessian, linear)
+        if within(free, box, TOLERANCE) and within(self._rows @ free, rows, TOLERANCE):
+            none = np.zeros(self._limits.inputs, dtype=np.bool_)
+            return self._full(problem, free), UNCONSTRAINED, 0, none
+        scale = 1.0 / float(hessian.diagonal().max())
         self._solver.replace_hessian(scale * hessian)
-        solution = self._solver.solve(
-            scale * linear, np.concatenate((low, rows[0])), np.concatenate((high, rows[1])),
-            guess=point.inputs.T.ravel())
-        return (solution.x.reshape(inputs, count).T.copy(), solution.status,
-                solution.iterations, self._active(solution))
+        low, high = np.concatenate((box, rows), axis=1)
+        solution = self._solver.solve(scale * linear, low, high, keep=True)
+        return (self._full(problem, solution.x), solution.status, solution.iterations,
+                self._active(solution))
+
+    def _full(self, problem: UnicycleProblem, flat: Array) -> Array:
+        return self._horizon.full(problem, flat.reshape(self._limits.inputs, -1).T)
 
     def _active(self, solution: Solution) -> NDArray[np.bool_]:
-        inputs, count = self._limits.inputs, self._steps - 1
+        """Return which inputs have an active limit of their own or in a row, shape [m]."""
         pushed = np.abs(solution.multipliers) > 1e-9
-        at_row = pushed[inputs * count:] @ np.abs(self._rows).reshape(
-            len(self._rows), inputs, count).sum(axis=2)
-        at_box = np.any(pushed[:inputs * count].reshape(inputs, count), axis=1)
-        active: NDArray[np.bool_] = np.logical_or(at_box, at_row > 0)
+        size = self._limits.inputs * (self._steps - 1)
+        at_box = np.any(pushed[:size].reshape(self._limits.inputs, -1), axis=1)
+        active: NDArray[np.bool_] = np.logical_or(at_box, pushed[size:] @ self._touched)
         return active
-
-    def _bounds(self, start: Array, rate: Array) -> tuple[Array, Array]:
-        """Return lower and upper bounds of the rows, less what the start contributes."""
-        low, high = self._limits.bounds(start, rate, self._steps, self._dt)
-        free = (self._limits.rows @ (start + self._dt / 2 * rate))[:, None]
-        least, most = self._limits.jerk_rows(rate, self._steps, self._dt)
-        return (np.concatenate(((low - free).ravel(), least.T.ravel())),
-                np.concatenate(((high - free).ravel(), most.T.ravel())))
-
-    def _quadratic(self, problem: UnicycleProblem, point: _Point) -> tuple[Array, Array]:
-        """Return H and f of the cost with x, y linearised about a point."""
-        jacobian = sensitivity(
-            self._dt, point.rolled, self._horizon.full(problem, point.inputs),
-            self._horizon.speed_at, self._horizon.yaw_at, self._limits.omni)
-        weights = np.concatenate((self._place_weights, self._place_weights))
-        weighted = weights[:, None] * jacobian
-        hessian = self._constant + 2.0 * (weighted.T @ jacobian)
-        flat = point.inputs.T.ravel()
-        error = point.rolled[0, 1:] - problem.reference_pose
-        slip = (point.rolled[1, 1:] - problem.reference_twist)[:, self._horizon.columns]
-        gradient = self._speed.T @ (slip * self._speed_weights)
-        gradient += point.inputs * self._input_weights
-        gradient += (point.inputs - problem.anchor) * self._smooth_weights
-        gradient[:, -1] += self._place.T @ (self._yaw_weights * error[:, 2])
-        linear = 2.0 * (gradient.T.ravel() + weighted.T @ error[:, :2].T.ravel())
-        return hessian, linear - hessian @ flat

@@ -37,7 +37,7 @@ class BaseTrackerParameters(TrackerParameters):
     follow_rad: float = 0.3
     weight_yaw: float = 0.1
     yaw_arm_m: float = 0.3
-    sqp_steps: int = 2
+    sqp_steps: int = 1
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""

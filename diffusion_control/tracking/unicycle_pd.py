@@ -56,9 +56,9 @@ class UnicyclePd:
         """Return the rolled-out accelerations; there is no warm start (`cold`)."""
         limits, dt = self._limits, self._horizon.prediction.dt_s
         columns, times = self._horizon.columns, np.array([0.0, dt])
-        full = self._horizon.full(problem, np.zeros_like(problem.anchor))
+        full = self._horizon.full(problem, problem.anchor * 0.0)
         pose, twist = problem.pose, problem.twist
-        active = np.zeros(len(columns), dtype=np.bool_)
+        active = np.zeros(limits.inputs, dtype=np.bool_)
         for k in range(1, len(full) - 1):
             before = full[k - 1, columns]
             target = self._wanted(pose, problem, k - 1)
@@ -67,7 +67,7 @@ class UnicyclePd:
             wanted = 2.0 * (kept - now) / dt - before
             low, high = limits.box(np.repeat(now[None], 3, axis=0), before, dt)
             step = limits.jerk * dt
-            chosen = np.clip(np.clip(wanted, low[0], high[0]), before - step, before + step)
+            chosen = np.clip(np.clip(wanted, low, high), before - step, before + step)
             active |= (np.abs(chosen - wanted) > 1e-9) | (np.abs(kept - target) > 1e-9)
             full[k, columns] = chosen
             rolled = roll(times, pose, twist, full[k - 1:k + 1])

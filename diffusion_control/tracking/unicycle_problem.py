@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.tracking.prediction import Prediction
-from diffusion_control.tracking.unicycle_kernels import NODES2, roll
+from diffusion_control.tracking.unicycle_kernels import NODES2, body_of, roll
 from diffusion_control.trajectory.trajectory import Sample
 
 Array = NDArray[np.float64]
@@ -33,8 +33,8 @@ class UnicycleProblem:
         acceleration: Its rate of change there, shape [3].
         reference_pose: At knots 1..N, shape [N, 3].
         reference_twist: At knots 1..N, in the reference's own frame, shape [N, 3].
-        reference_acceleration: Of that twist, at knots 1..N-1, shape [N-1, m].
-        anchor: What the smoothness term pulls to, shape [N-1, m].
+        reference_acceleration: Of that twist, at knots 1..N-1, shape [N-1, 3].
+        anchor: What the smoothness term pulls to, shape [N-1, 3].
     """
 
     start: Sample
@@ -47,30 +47,11 @@ class UnicycleProblem:
     anchor: Array
 
 
-def body_of(position: Array, velocity: Array, acceleration: Array, omni: bool
-            ) -> tuple[Array, Array]:
-    """Return body twist and its rate of change, [..., 3] each, of motions x, y, yaw [..., 3].
-
-    A sideways velocity that two driven wheels cannot have is left out.
-    """
-    cosine, sine = np.cos(position[..., 2]), np.sin(position[..., 2])
-    twist, rate = np.array(velocity, dtype=float), np.array(acceleration, dtype=float)
-    for out, given in ((twist, velocity), (rate, acceleration)):
-        out[..., 0] = cosine * given[..., 0] + sine * given[..., 1]
-        out[..., 1] = -sine * given[..., 0] + cosine * given[..., 1]
-    if omni:
-        turn = twist[..., 2]
-        rate[..., 0] += twist[..., 1] * turn
-        rate[..., 1] -= twist[..., 0] * turn
-    else:
-        twist[..., 1] = 0.0
-        rate[..., 1] = 0.0
-    return twist, rate
-
-
 def begin(here: Sample, omni: bool) -> tuple[Array, Array]:
     """Return body twist and its rate of change at the start of a motion, shape [3] each."""
-    return body_of(here.position, here.velocity, here.acceleration, omni)
+    body = body_of(
+        here.position[None], here.velocity[None], here.acceleration[None], omni)
+    return body[0, 0], body[1, 0]
 
 
 class Horizon:
@@ -81,7 +62,7 @@ class Horizon:
         omni: Whether the base moves sideways.
 
     Attributes:
-        columns: Of the twist that are inputs.
+        columns: Of the twist that are inputs, all or the first and the last.
         times: Knots 0..N [s], shape [N+1].
         speed_at: d(speed)/d(acceleration) at two Gauss nodes of each step, shape [2N, N-1].
         yaw_at: The same of the integral of the speed, shape [2N, N-1].
@@ -89,7 +70,8 @@ class Horizon:
 
     def __init__(self, prediction: Prediction, omni: bool) -> None:
         self.prediction, self.omni = prediction, omni
-        self.columns = [0, 1, 2] if omni else [0, 2]
+        self._kept: tuple[UnicycleProblem, Array, Array] | None = None
+        self.columns = slice(None) if omni else slice(None, None, 2)
         steps, dt = prediction.steps, prediction.dt_s
         self.times: Array = np.concatenate(([0.0], prediction.times_s))
         unit = np.eye(steps + 1, steps - 1, -1)
@@ -108,11 +90,21 @@ class Horizon:
         """Return the accelerations of the twist at knots 0..N, [N+1, 3], of inputs [N-1, m]."""
         rows = np.zeros((len(self.times), 3))
         rows[0] = problem.acceleration
-        rows[1:-1, self.columns] = inputs
+        rows[1:-1, 0], rows[1:-1, 2] = inputs[:, 0], inputs[:, -1]
+        if self.omni:
+            rows[1:-1, 1] = inputs[:, 1]
         return rows
+
+    def keep(self, problem: UnicycleProblem, full: Array, rolled: Array) -> None:
+        """Remember the motion of accelerations [N+1, 3], for the next `roll` that asks for it."""
+        self._kept = (problem, full[1:-1, self.columns], rolled)
 
     def roll(self, problem: UnicycleProblem, inputs: Array) -> Array:
         """Return pose, twist, velocity, acceleration at knots 0..N, [4, N+1, 3]."""
+        if self._kept is not None:
+            known, made, kept = self._kept
+            if known is problem and np.array_equal(made, inputs):
+                return kept
         rolled: Array = roll(
             self.times, problem.pose, problem.twist, self.full(problem, inputs))
         return rolled
