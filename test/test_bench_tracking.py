@@ -33,6 +33,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     pair_of,
     quintic_plan,
     resting,
+    spliced,
 )
 from diffusion_control.tracking.protocol import WARM_STARTS
 
@@ -189,3 +190,17 @@ def test_all_benches_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row['bench'] for row in result['rows']] == list(benches.BENCHES)
     assert [check['name'] for check in result['checks']] == list(benches.BENCHES)
     assert result['failed'] == ['safety']
+
+
+def test_a_spliced_command_goes_on_as_before_until_the_motion_starts() -> None:
+    old = quintic_plan(ARM, resting(ARM.home_rad), START_S, ARM.home_rad + 0.4, 0.8)
+    there = old.sample(START_S + 0.22)
+    motion = quintic_plan(ARM, there, START_S + 0.22, ARM.home_rad - 0.2, 0.8)
+    sent = spliced(old, motion, START_S + 0.2)
+    assert sent.start_s == START_S + 0.2 and sent.end_s == pytest.approx(motion.end_s)
+    before, after = START_S + np.linspace(0.2, 0.2199, 9), START_S + np.linspace(0.2201, 0.9, 50)
+    for mine, theirs in zip(sent.sample_many(before)[:2], old.sample_many(before)[:2], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+    np.testing.assert_allclose(
+        sent.sample_many(after)[0], motion.sample_many(after)[0], atol=1e-9)
+    assert spliced(None, motion, START_S) is motion

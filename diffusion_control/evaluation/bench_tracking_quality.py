@@ -26,6 +26,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     quintic_plan,
     random_goal,
     resting,
+    spliced,
 )
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.robots.arm import Arm
@@ -102,7 +103,7 @@ def _run(
             motion = plan
         else:
             motion = made.step(state, Reference(plan, committed), now_s).motion
-            committed = motion
+            committed = motion = spliced(committed, motion, now_s)
         sent.append(motion)
         state = simulated.step(motion if made is not None or k == arrival or plans == 'noisy'
                                else None, TICK_S)
@@ -158,7 +159,7 @@ def _command(
     robot: Arm, truth: dict[str, Any], sent: list[Trajectory | None]
 ) -> dict[str, Any]:
     """Return limits of command and truth, and the command's jerk at 100 Hz."""
-    rows = executed(sent)
+    rows = executed(sent, lead_s=0.0)
     limits = robot.limits
     return {
         'violations': command_violations(robot, *rows),

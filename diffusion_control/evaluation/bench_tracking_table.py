@@ -40,12 +40,15 @@ def _violations(row: Row) -> str:
 
 def _ticks(rows: list[Row]) -> Table:
     table = _table(
-        'one tick, us, p50 / p99 / p99.9 / max', 'tracker', 'plans', 'n', 'N', 'thread', 'wall',
-        'iterations', 'limited', 'torque', 'solved', 'beyond limits', 'ticks', left=2)
+        'one tick, us, p50 / p99 / p99.9 / max; sample: a call that does always the same',
+        'tracker', 'plans', 'n', 'N', 'thread', 'wall', 'sample', 'iterations',
+        'limited', 'torque', 'solved', 'beyond limits', 'ticks', left=2)
     for row in of_part(rows, 'ticks'):
         table.add_row(
             row['tracker'], row['load'], str(row['joints']), str(row['horizon']),
-            _us(row, 'cpu'), _us(row, 'wall'), f'{row["iterations_mean"]:.1f}',
+            _us(row, 'cpu'), _us(row, 'wall'),
+            f'{1e6 * row["sample_p50_s"]:.0f} / {1e6 * row["sample_p99_s"]:.0f}',
+            f'{row["iterations_mean"]:.1f}',
             percent(row['limited_share']), percent(row['torque_share']),
             f'{row["solved_share"]:.1%}', _violations(row), str(row['ticks']))
     return table

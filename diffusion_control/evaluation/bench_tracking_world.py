@@ -152,6 +152,23 @@ class Follower:
         return output
 
 
+def spliced(old: Trajectory | None, motion: Trajectory, now_s: float) -> Trajectory:
+    """Return what is sent at `now_s`: the old command until the motion starts, then the motion.
+
+    That is what the safety monitor sends; a receiver that is handed a motion which starts later
+    would bridge the time until then in its own way.
+    """
+    if old is None or motion.start_s <= now_s:
+        return motion
+    knots = old.times_s + old.stamp_s
+    first = np.array([now_s, *knots[(knots > now_s + 1e-4) & (knots < motion.start_s - 1e-4)]])
+    rows = [np.concatenate(parts) for parts in zip(
+        old.sample_many(first), (motion.position, motion.velocity, motion.acceleration),
+        strict=True)]
+    times = np.concatenate((first, motion.times_s + motion.stamp_s)) - now_s
+    return Trajectory(now_s, times, *rows, motion.names, motion.frame_id)
+
+
 def executed(sent: list[Trajectory | None], lead_s: float = 0.02, samples: int = 5
              ) -> tuple[Array, Array, Array]:
     """Return positions, velocities and accelerations of the command as it was executed.

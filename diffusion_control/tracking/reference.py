@@ -225,6 +225,8 @@ def goal_window(goal: Array, committed: Sample, steps: int) -> ReferenceWindow:
 
 def _ramp(rate: float, target: float, slope: float, times: Array) -> tuple[Array, Array]:
     """Return the rate and its integral after each time, the rate going to `target` at `slope`."""
+    if rate == target:
+        return np.full(len(times), target), target * times
     reach = abs(target - rate) / slope
     sign = 1.0 if target >= rate else -1.0
     ramping = np.minimum(times, reach)
