@@ -162,11 +162,12 @@ def spliced(old: Trajectory | None, motion: Trajectory, now_s: float) -> Traject
         return motion
     knots = old.times_s + old.stamp_s
     first = np.array([now_s, *knots[(knots > now_s + 1e-4) & (knots < motion.start_s - 1e-4)]])
-    rows = [np.concatenate(parts) for parts in zip(
+    position, velocity, acceleration = (np.concatenate(parts) for parts in zip(
         old.sample_many(first), (motion.position, motion.velocity, motion.acceleration),
-        strict=True)]
+        strict=True))
     times = np.concatenate((first, motion.times_s + motion.stamp_s)) - now_s
-    return Trajectory(now_s, times, *rows, motion.names, motion.frame_id)
+    return Trajectory(
+        now_s, times, position, velocity, acceleration, motion.names, motion.frame_id)
 
 
 def executed(sent: list[Trajectory | None], lead_s: float = 0.02, samples: int = 5
