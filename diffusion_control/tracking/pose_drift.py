@@ -62,7 +62,7 @@ class PoseDrift:
             elapsed_s: Since the last call [s]; more than 0.1 s counts as 0.1 s.
         """
         drift = _drift(commanded, measured)
-        if self._enabled and (np.abs(self._scale * drift) <= self._ignore).all():
+        if self._enabled and float(np.abs(self._scale * drift).max()) <= self._ignore:
             share = -np.expm1(-min(max(elapsed_s, 0.0), LONGEST_S) / self._time_constant)
             self.correction = self.correction + share * (drift - self.correction)
         return self.correction
@@ -70,5 +70,6 @@ class PoseDrift:
 
 def _drift(commanded: Array, measured: Array) -> Array:
     drift: Array = commanded - measured
-    drift[2] = unwrapped(float(drift[2]), 0.0)
+    if abs(drift[2]) > np.pi:
+        drift[2] = unwrapped(float(drift[2]), 0.0)
     return drift

@@ -129,3 +129,24 @@ def most_over(twist: Any, rows: Any, lower: Any, upper: Any) -> Any:
                 value += rows[r, j] * twist[t, j]
             out[r] = max(out[r], value - upper[r], lower[r] - value)
     return out
+
+
+@kernel()
+def fits(
+    twist: Any, rate: Any, rows: Any, lower: Any, upper: Any, hardest: Any, share: float,
+    drift: float,
+) -> Any:
+    """Return whether twists [T, m] and their rates [T, m] are finite and inside the limits.
+
+    Or as far out as the first of them is: a row by `drift` more, a rate by the share.
+    """
+    over, first = most_over(twist, rows, lower, upper), most_over(twist[:1], rows, lower, upper)
+    for r in range(len(rows)):
+        if not over[r] <= max(first[r] + drift, share * upper[r]):
+            return False
+    for t in range(len(rate)):
+        for j in range(rate.shape[1]):
+            most = max(hardest[j], abs(rate[0, j])) * (1.0 + share)
+            if not (abs(rate[t, j]) <= most and abs(twist[t, j]) < np.inf):
+                return False
+    return True

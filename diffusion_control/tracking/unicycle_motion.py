@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.tracking.motion import TAIL_PERIOD_S, MotionBuilder
+from diffusion_control.tracking.twist_kernels import fits
 from diffusion_control.tracking.twist_limits import TwistLimits
 from diffusion_control.tracking.unicycle_kernels import body_of, roll
 from diffusion_control.tracking.unicycle_problem import begin
@@ -67,12 +68,8 @@ class UnicycleMotions(MotionBuilder):
 
     def inside(self, start: Sample, position: Array, velocity: Array, acceleration: Array) -> bool:
         """Return whether knots are finite and inside the limits, or as far out as the start is."""
-        if not all(np.isfinite(value).all() for value in (position, velocity, acceleration)):
-            return False
-        twist, rate = body_of(position, velocity, acceleration, self._twist.omni)
-        twist, rate = twist[:, self._columns], rate[:, self._columns]
-        allowed = np.maximum(
-            self._twist.over(twist[:1]) + DRIFT_M_S, self._tolerance * self._twist.upper)
-        push = np.maximum(self._hardest, np.abs(rate[0])) * (1.0 + self._tolerance)
-        return bool((self._twist.over(twist) <= allowed).all() and (np.abs(rate) <= push).all())
-
+        body = body_of(position, velocity, acceleration, self._twist.omni)[:, :, self._columns]
+        limits = self._twist
+        return bool(np.isfinite(position).all() and fits(
+            body[0], body[1], limits.rows, limits.lower, limits.upper, self._hardest,
+            self._tolerance, DRIFT_M_S))

@@ -153,9 +153,8 @@ class UnicycleMpc:
             guesses['cold'] = np.zeros((self._steps - 1, self._limits.inputs))
         points = {name: self._point(problem, self._horizon.full(problem, guess))
                   for name, guess in guesses.items()}
-        if len(points) == 1:
-            choice = next(iter(points))
-        else:
+        choice = next(iter(points))
+        if len(points) > 1:
             choice = min(points, key=lambda name: self._rank(points[name]))
         return points[choice], choice
 
