@@ -94,6 +94,7 @@ class BaseWorld:
         slip: Real twist as a share of the commanded one, (u, omega).
         lag_s: Time constant of the drive.
         noise: Standard deviation of the measured x, y, yaw.
+        draw: Share of its drift by which C is drawn to the robot in each tick.
         pose: Where it really is.
         now_s: ROS time.
         brake: While set, safety ignores the tracker and lets C run out.
@@ -104,6 +105,7 @@ class BaseWorld:
     slip: tuple[float, float] = (1.0, 1.0)
     lag_s: float = 0.0
     noise: float = 0.0
+    draw: float = 0.0
     pose: Any = None
     now_s: float = START_S
     brake: bool = False
@@ -132,6 +134,10 @@ class BaseWorld:
         if not self.brake:
             self.committed = self._splice(output.motion)
         self._move(now)
+        if self.draw:
+            q = self.committed.sample(now + DT_S).position
+            moved = self.committed.position + self.draw * (self.pose - q)
+            self.committed = replace(self.committed, position=moved)
         self.times.append(now + DT_S)
         self.commands.append(np.array(self.committed.sample_many(np.array([now + DT_S])))[:, 0])
         self.poses.append(self.pose.copy())

@@ -122,6 +122,15 @@ def test_slip_is_made_up_for(slip, lag_s):
     assert away(blind.error(PLAN)).max() > 2 * away(error).max()
 
 
+@pytest.mark.parametrize('draw', [0.03, 0.3])
+def test_a_safety_that_draws_what_is_committed_to_the_robot_is_no_trouble(draw):
+    world = BaseWorld(made(command_delay_s=0.0), slip=(0.93, 0.92), lag_s=LAG_S, draw=draw)
+    for _ in range(600):
+        keeps_limits(world.tick(PLAN), BASE)
+    assert away(world.error(PLAN)).max() < 0.02
+    assert np.linalg.norm((world.poses[-1] - PLAN.position[-1])[:2]) < 0.01
+
+
 def test_a_plan_counted_in_other_turns_is_the_same_plan():
     turned = replace(PLAN, position=PLAN.position + np.array([0.0, 0.0, 4 * np.pi]))
     both = []
