@@ -108,7 +108,7 @@ class BaseSide:
         if decision is not None and decision.send and decision.sample is not None:
             twist = np.asarray(decision.sample.velocity, dtype=float)
         elif decision is None and motion is not None:
-            twist = twist_of(motion, now_s + dt_s)
+            twist = twist_of(motion, max(now_s + dt_s, motion.start_s))
         if twist is not None:
             self._sent.append((now_s, twist))
         message = None if twist is None else TwistMessage(twist, now_s)
