@@ -216,6 +216,8 @@ def bench(
 @app.command(epilog='Example: diffusion_control faults --fault tracker_kill --seeds 0:10')
 def faults(
     robot: Robot = 'arm',
+    robot_config: RobotConfig = '',
+    planner: Planner = AUTO,
     fault: Annotated[list[str] | None, typer.Option(
         '--fault', metavar='NAME', help='An inject name; may be repeated; default all.')] = None,
     seeds: Seeds = '0:10',
@@ -231,9 +233,10 @@ def faults(
 ) -> int:
     """Inject every fault into real processes, and check how each run ends."""
     span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
+    _check_planner(planner)
     options = FaultsOptions(
-        robot=robot, faults=tuple(fault or ()), seeds=span, level=level, resume=resume, out=out,
-        json=json)
+        robot=robot, robot_config=robot_config, planner=planner, faults=tuple(fault or ()),
+        seeds=span, level=level, resume=resume, out=out, json=json)
     if jobs > 1:
         print('level process runs one at a time', file=sys.stderr)
     with console.output(json):

@@ -19,7 +19,7 @@ from diffusion_control.evaluation.tables import fault_table
 
 FAULT_AT_S = 2.5
 SHORT_S = 5.0
-LONG_S = 22.0
+LONG_S = {'arm': 22.0, 'base': 35.0}
 NEEDS_GOALS = ('planner_kill', 'planner_hang', 'fallback_kill')
 ROWS = 'faults.jsonl'
 SCHEMA_VERSION = 1
@@ -35,7 +35,7 @@ def run(options: FaultsOptions) -> dict[str, Any]:
         The contract's result: one row a run, one check a fault (share of runs that were ok).
     """
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / ROWS
+    file = options.out / (ROWS if options.robot == 'arm' else f'{options.robot}_{ROWS}')
     rows = _finished(file) if options.resume else []
     if not options.resume:
         file.unlink(missing_ok=True)
@@ -45,7 +45,7 @@ def run(options: FaultsOptions) -> dict[str, Any]:
         for name in options.names:
             if (name, seed) in done:
                 continue
-            row = one_run(name, seed, options.out)
+            row = one_run(name, seed, options)
             rows.append(row)
             with file.open('a', encoding='utf-8') as stream:
                 stream.write(json.dumps(finite(row)) + '\n')
@@ -61,15 +61,17 @@ def run(options: FaultsOptions) -> dict[str, Any]:
         'failed': failed_names(checks, options.names)}))
 
 
-def one_run(name: str, seed: int, out: Path) -> dict[str, Any]:
+def one_run(name: str, seed: int, options: FaultsOptions) -> dict[str, Any]:
     """Return the row of one fault with one seed.
 
     Raises:
         KeyboardInterrupt: The run was interrupted; there is no row then.
     """
-    duration = LONG_S if name in NEEDS_GOALS else SHORT_S
+    duration = LONG_S[options.robot] if name in NEEDS_GOALS else SHORT_S
+    out = options.out
     result = run_demo(
         DemoOptions(
+            robot=options.robot, robot_config=options.robot_config, planner=options.planner,
             duration_s=duration, inject=(Injection(name, FAULT_AT_S),), seed=seed, out=out,
             headless=True),
         Console(file=(out / 'console.txt').open('a', encoding='utf-8'), width=160))

@@ -141,7 +141,9 @@ class FaultsOptions:
     """What `diffusion_control faults` is asked to do.
 
     Attributes:
-        robot: `arm`.
+        robot: `arm` or `base`.
+        robot_config: Name or file of the robot; empty is the usual one.
+        planner: Planner by name.
         faults: Inject names; empty means all.
         seeds: First seed, and the seed after the last one.
         level: `process`: real processes with real signals, one run after the other.
@@ -151,6 +153,8 @@ class FaultsOptions:
     """
 
     robot: str = 'arm'
+    robot_config: str = ''
+    planner: str = 'auto'
     faults: tuple[str, ...] = ()
     seeds: tuple[int, int] = (0, 10)
     level: str = 'process'

@@ -215,7 +215,8 @@ class _Demo:
         if position is None:
             return False
         self.monitor.send_fault(
-            'obstacle_jump', duration_s=duration_s, position_m=position.tolist())
+            'obstacle_jump', duration_s=duration_s, position_m=position.tolist(),
+            frame=self.setup.robot.base_frame)
         return True
 
     def _note_deaths(self) -> None:

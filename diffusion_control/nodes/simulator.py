@@ -37,6 +37,8 @@ from diffusion_control.parameters.simulator import BASE_PLANT
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.planar import compose
+from diffusion_control.simulation.base.simulation import BaseSimulation
 from diffusion_control.simulation.receivers.messages import Message
 
 WAKE_S = 0.005
@@ -211,7 +213,7 @@ class SimulatorNode(ControlNode):
             self._ends.append((end, name))
         elif name == 'obstacle_jump':
             self.simulation.place_obstacle(
-                self._spare_index, np.array(fault['position_m'], dtype=float))
+                self._spare_index, self._in_world(fault['position_m'], fault.get('frame', '')))
             self._ends.append((end, name))
         elif name in ('joint_states_stop', 'obstacles_stop'):
             self._silent_until[name] = end
@@ -219,6 +221,13 @@ class SimulatorNode(ControlNode):
             self.warn_once(f'unknown fault {name}')
             return
         self._events.append({'event': 'fault', 'name': name, 'time_s': self.simulation.time_s})
+
+    def _in_world(self, position_m: list[float], frame: str) -> np.ndarray[Any, Any]:
+        """Return a position [3] in the simulator's world; that of a base may be in `odom`."""
+        x, y, z = (float(value) for value in position_m)
+        if isinstance(self.simulation, BaseSimulation) and frame == self.robot.base_frame:
+            x, y, _ = compose(self.simulation.map_to_odom(), np.array([x, y, 0.0])).tolist()
+        return np.array([x, y, z])
 
     def _end_faults(self, now_steady: float) -> None:
         for end, name in [item for item in self._ends if item[0] <= now_steady]:
