@@ -120,3 +120,13 @@ def test_goals_travel_as_poses(robot: Base) -> None:
     assert pose_of(free, arm) == ([1.0, 2.0, 0.0], (0.0, 0.0, 0.0, 1.0))
     assert pose_of(named, robot) == ((1.0, 2.0, 0.0), quaternion_of(0.5).tolist())
     assert NOW.age_s == 0.0
+
+
+def test_the_judge_follows_turns_from_motion_to_motion() -> None:
+    from diffusion_control.evaluation.base.turns import in_one_turn
+    from diffusion_control.evaluation.commands import Command
+    times, ahead = np.array([0.0, 1.0]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    yaws = (2.5, 3.1, -2.9, -2.2)
+    commands = [Command(k, k, times, ahead + [0.0, 0.0, yaw]) for k, yaw in enumerate(yaws)]
+    first = [command.position[0, 2] for command in in_one_turn(commands)]
+    np.testing.assert_allclose(first, [2.5, 3.1, 2 * np.pi - 2.9, 2 * np.pi - 2.2])

@@ -84,8 +84,8 @@ def prepare(options: DemoOptions) -> Setup:
     options = replace(
         options, robot_config=options.robot_name, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
-    if 'model' in planners.parameters_of(options.planner):
-        planners.make(options.planner, robot=robot)  # a model that cannot run is refused here
+    if 'model' in planners.parameters_of(options.planner) or robot.kind == 'base':
+        planners.make(options.planner, robot=robot)  # one that cannot run is refused here
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
     plant.check(robot.dof)
@@ -121,6 +121,8 @@ def node_settings(
     name = str(config.resolve()) if config.is_file() else options.robot_config
     rate = parameters.defaults('planner')['rate_hz']
     plant = options.plant
+    timeout_s = robot.receiver_timeout_s if isinstance(robot, Base) else (
+        parameters.defaults('safety')['receiver_timeout_s'])
     permitted = fifo_permitted(FIFO_PRIORITY)
     nice = {'real_time.nice': URGENT_NICE if permitted else 0}
     urgent = {'real_time.fifo_priority': FIFO_PRIORITY if permitted else 0, **nice}
@@ -130,7 +132,8 @@ def node_settings(
         'tracker': urgent,
         'safety': {
             'planner_rate_hz': rate, 'fallback_type': options.fallback,
-            'command_out_topic': topic, 'command_out_type': kind, **urgent},
+            'command_out_topic': topic, 'command_out_type': kind,
+            'receiver_timeout_s': timeout_s, **urgent},
         'simulator': {
             'scene': str(scene_file.resolve()), 'seed': options.seed,
             'profile': RECEIVERS[kind].profile, 'command_topic': topic,
@@ -146,7 +149,7 @@ def node_settings(
             'metadata': json.dumps({
                 'commit': commit_of_code(), 'inject': [i.name for i in options.inject],
                 'profile': RECEIVERS[kind].profile,
-                'receiver_timeout_s': parameters.defaults('safety')['receiver_timeout_s']})},
+                'receiver_timeout_s': timeout_s})},
     }
     return {
         node: {key: list(value) if isinstance(value, tuple) else value
