@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.safety.decision import Counters, SafetyDecision
 from diffusion_control.safety.health import Health, Thresholds
@@ -28,4 +29,10 @@ def make(robot: Robot, *, rate_hz: float, **params: object) -> SafetyMonitor:
             of the commands does not stop by itself and nobody consented.
     """
     robot.collision.warm_up()
+    if isinstance(robot, Base):
+        from diffusion_control.safety.base.monitor import BaseMonitor
+        usual: dict[str, object] = {
+            'command_out_type': robot.controller.command_type,
+            'receiver_timeout_s': robot.receiver_timeout_s}
+        return BaseMonitor(robot, SafetyParameters.make(rate_hz, {**usual, **params}))
     return SafetyMonitor(robot, SafetyParameters.make(rate_hz, params))

@@ -31,7 +31,7 @@ from diffusion_control.safety.decision import (
 from diffusion_control.safety.follow import STAND_RAD_S, Follower, Following
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.inputs import InputFilter, Inputs
-from diffusion_control.safety.outputs import make_output
+from diffusion_control.safety.outputs import Output, make_output
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.rules import UNVERIFIED
 from diffusion_control.safety.state_machine import (
@@ -96,7 +96,7 @@ class SafetyMonitor:
         """Prepare everything; nothing is allocated or compiled later."""
         self._robot, self._parameters = robot, parameters
         self._limits = parameters.thresholds
-        self._output = make_output(parameters, robot.limits.velocity_rad_s)
+        self._output = self._make_output(parameters)
         self._verifier = verifier
         self._chooser = self._make_chooser(parameters)
         self._tighter: tuple[SafetyParameters, Chooser] | None = None
@@ -126,6 +126,9 @@ class SafetyMonitor:
         latest = self._tighter[0] if self._tighter is not None else self._parameters
         parameters = tightened(latest, changes)
         self._tighter = parameters, self._make_chooser(parameters)
+
+    def _make_output(self, parameters: SafetyParameters) -> Output:
+        return make_output(parameters, self._robot.limits.velocity_rad_s)
 
     def _make_chooser(self, parameters: SafetyParameters) -> Chooser:
         robot = self._robot

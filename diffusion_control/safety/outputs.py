@@ -26,6 +26,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
+TWISTS = ('twist_stamped', 'twist')
 SILENT_PERIODS = 2.5
 FROZEN_S = 0.1
 CATCH_UP = 1.05
@@ -174,6 +175,11 @@ def make_output(parameters: SafetyParameters, velocity_limit: Array) -> Output:
     Raises:
         ConfigurationError: If the receiver runs on when nothing is sent and nobody consented.
     """
+    if parameters.command_out_type in TWISTS:
+        raise ConfigurationError(
+            'only a base is driven by twists', where='safety.command_out_type',
+            value=parameters.command_out_type,
+            allowed='joint_trajectory, joint_state, float64_multi_array')
     period_s, delay_s = 1.0 / parameters.rate_hz, parameters.command_delay_s
     if parameters.command_out_type == 'joint_trajectory':
         return WholeTrajectory(delay_s)

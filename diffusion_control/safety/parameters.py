@@ -27,14 +27,15 @@ RANGES: dict[str, tuple[float, float]] = {
     'command_delay_s': (0.0, 0.2),
     'confidence_min': (0.0, 1.0), 'plan_lost_s': (0.1, 10.0),
     'degraded_time_scale': (0.05, 1.0), 'recovery_cycles': (1, 1000), 'emergency_s': (0.05, 0.2),
-    'settle_s': (0.0, 0.5), 'lead_s': (0.01, 0.2), 'follow_error_rad': (0.005, 1.0),
+    'receiver_timeout_s': (0.0, 10.0), 'settle_s': (0.0, 0.5), 'lead_s': (0.01, 0.2), 'follow_error_rad': (0.005, 1.0),
     'unverified_s': (0.0, 1.0),
     'position_jump_rad': (1e-6, 1e-3), 'rejected_limit': (1, 100),
     'obstacles_max_speed_m_s': (0.0, 5.0), 'obstacles_max_acceleration_m_s2': (0.0, 50.0),
     'obstacles_velocity_error_m_s': (0.0, 5.0), 'obstacles_stale_s': (0.02, 1.0),
     'state_stale_s': (0.005, 0.2), 'motion_stale_s': (0.01, 0.2)}
 CHOICES: dict[str, tuple[str, ...]] = {
-    'command_out_type': ('joint_trajectory', 'float64_multi_array', 'joint_state'),
+    'command_out_type': (
+        'joint_trajectory', 'float64_multi_array', 'joint_state', 'twist_stamped', 'twist'),
     'command_interface': ('position', 'velocity')}
 
 
@@ -61,6 +62,7 @@ class SafetyParameters:
         command_out_type: Message of the command.
         command_interface: What a `float64_multi_array` receiver takes.
         accept_no_timeout: Consent to a receiver that runs on when nothing more is sent.
+        receiver_timeout_s: For how long a receiver of twists keeps the last one [s].
         settle_s: Time after the end of a motion in which the robot may still creep [s].
         confidence_min: DEGRADED below this confidence.
         plan_lost_s: FALLBACK after this time in DEGRADED [s].
@@ -100,6 +102,7 @@ class SafetyParameters:
     command_out_type: str = 'joint_trajectory'
     command_interface: str = 'position'
     accept_no_timeout: bool = False
+    receiver_timeout_s: float = 0.5
     confidence_min: float = 0.1
     plan_lost_s: float = 1.0
     rejected_limit: int = 3

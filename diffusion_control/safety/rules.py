@@ -107,7 +107,7 @@ def stops(health: Health, limits: Thresholds) -> list[Finding]:
         ('scan', health.scan_age_s, limits.scan_stale_s),
         ('map', health.map_age_s, limits.map_stale_s),
     ):
-        if age is not None and not age <= stale * slack:
+        if age is not None and (age == math.inf or not age <= stale * slack):
             code = f'{name.replace(" ", "_")}_stale'
             text = 'never received' if age == math.inf else (
                 f'stale {_ms(age)} > {_ms(stale * slack)}')
