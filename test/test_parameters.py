@@ -205,9 +205,9 @@ def test_choices_agree_with_the_library() -> None:
     from diffusion_control.tracking.protocol import WARM_STARTS
     assert set(parameters.find('tracker', 'type').choices) == set(tracking.available())
     assert parameters.find('tracker', 'warm_start').choices == tuple(WARM_STARTS)
-    assert {'', *PROFILES} <= set(parameters.find('simulator', 'profile').choices)
+    assert set(parameters.find('simulator', 'profile').choices) == {'', 'diff_drive', *PROFILES}
     output = parameters.find('safety', 'command_out_type').choices
-    assert {'', *CHOICES['command_out_type']} <= set(output)
+    assert output == ('', *CHOICES['command_out_type'])
     built_in = set(planners.registry.FALLBACKS)
     assert set(parameters.find('fallback', 'type').choices) == built_in
     assert parameters.find('planner', 'type').default == models.AUTO
