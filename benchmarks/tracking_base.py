@@ -14,8 +14,9 @@ safety monitor does; no monitor is between.
 Errors are those of the pose against the plan, `late_s` (the drive's delay) earlier, only where the
 plan can be driven (`smooth`, `noisy`); for `late` to the nearest point of its path. Only
 `Tracker.step` is timed (`time.thread_time_ns`); `calibration_us` is the median time of one
-`Trajectory.sample` in between, a measure of how busy the machine is. `over_limit` is the largest excess of the command's twist,
-wheel speed or acceleration over 0.9 of its limit, as a share of it.
+`Trajectory.sample` in between, a measure of how busy the machine is. `over_limit` is the
+largest excess of the command's twist, wheel speed or acceleration over 0.9 of its limit, as a
+share of it.
 """
 
 from __future__ import annotations
