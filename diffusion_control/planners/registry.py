@@ -24,22 +24,37 @@ PLANNERS: dict[str, str] = {
     'random': f'{_HERE}.random_spline:RandomPlanner',
     'rrt_connect': f'{_HERE}.rrt_connect:RrtConnectPlanner',
 }
+BASE_PLANNERS: dict[str, str] = {
+    'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
+    'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
+    'astar': f'{_HERE}.base.astar:BaseAstar',
+}
 FALLBACKS: dict[str, str] = {
     'classical': f'{_HERE}.fallback.classical:ClassicalFallback',
     'retreat': f'{_HERE}.fallback.retreat:RetreatFallback',
     'hold': f'{_HERE}.fallback.hold:HoldFallback',
     'training_free': f'{_HERE}.fallback.slow_training_free:SlowTrainingFreeFallback',
 }
+BASE_FALLBACKS: dict[str, str] = {
+    'classical': f'{_HERE}.base.fallbacks:BaseClassicalFallback',
+    'retreat': f'{_HERE}.base.retreat:BaseRetreat',
+    'hold': f'{_HERE}.base.hold:BaseHold',
+    'training_free': f'{_HERE}.base.slow_training_free:BaseSlowTrainingFree',
+}
+OF_BASE = {PLANNER_GROUP: BASE_PLANNERS, FALLBACK_GROUP: BASE_FALLBACKS}
+"""What stands behind a name where the robot is a base; other names are for arms alone."""
 
 
 def table(group: str, built_in: dict[str, str]) -> dict[str, str]:
     """Return name -> `module:Class`: the built-in ones, and those of installed packages."""
     found = {point.name: point.value for point in entry_points(group=group)}
-    return {**found, **built_in}
+    return {**found, **OF_BASE[group], **built_in}
 
 
-def planner_class(kind: str, group: str, built_in: dict[str, str], name: str) -> Any:
-    """Return the class behind a name.
+def planner_class(
+    kind: str, group: str, built_in: dict[str, str], name: str, robot_kind: str = 'arm'
+) -> Any:
+    """Return the class behind a name for a kind of robot.
 
     Raises:
         ConfigurationError: The name is unknown; the message lists the known ones.
@@ -49,6 +64,8 @@ def planner_class(kind: str, group: str, built_in: dict[str, str], name: str) ->
         raise ConfigurationError(
             f'unknown {kind}', where=f'{kind}.type', value=name,
             allowed=', '.join(sorted(known)))
+    if robot_kind == 'base':
+        known |= OF_BASE[group]
     module, _, attribute = known[name].partition(':')
     return getattr(import_module(module), attribute)
 
@@ -71,7 +88,8 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
     Raises:
         ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
     """
-    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
+    kind = planner_class(
+        'planner', PLANNER_GROUP, PLANNERS, name, getattr(robot, 'kind', 'arm'))
     planner: Planner = kind(robot, model=model, seed=seed, **params)
     return planner
 
@@ -109,6 +127,7 @@ def available_fallbacks() -> list[str]:
 
 def make_fallback(name: str, *, robot: Any, seed: int = 0, **params: Any) -> Planner:
     """Return a fallback by name; arguments and errors as in `make`."""
-    kind = planner_class('fallback', FALLBACK_GROUP, FALLBACKS, name)
+    kind = planner_class(
+        'fallback', FALLBACK_GROUP, FALLBACKS, name, getattr(robot, 'kind', 'arm'))
     fallback: Planner = kind(robot, seed=seed, **params)
     return fallback

@@ -104,8 +104,8 @@ class World:
         times = times - times[0]
         near, own, late = self._distances(position, times)
         short = np.maximum(
-            _required(near, times, self.margin_m * tolerance) - near,
-            _required(own, times, self.own_margin_m * tolerance) - own)
+            required(near, times, self.margin_m * tolerance) - near,
+            required(own, times, self.own_margin_m * tolerance) - own)
         ratio = self.limit_ratio(trajectory, times)
         violation = float(short.max())
         return Judgement(
@@ -143,7 +143,7 @@ class World:
         return float(max((np.abs(velocity) / speed).max(), (np.abs(acceleration) / force).max()))
 
 
-def _required(distance: Array, times: Array, margin: float) -> Array:
+def required(distance: Array, times: Array, margin: float) -> Array:
     """Return the clearance that is required at each instant, shape [L]."""
     slack = 0.002
     reachable = min(margin, float(distance[0]) - slack, float(distance[-1]) - slack)
