@@ -28,6 +28,10 @@ BASE_PLANNERS: dict[str, str] = {
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',
+    'value_iteration': f'{_HERE}.base.value_iteration:BaseValueIteration',
+    'mppi': f'{_HERE}.base.mppi:BaseMppi',
+    'cem': f'{_HERE}.base.cem:BaseCem',
+    'random': f'{_HERE}.base.random_shooting:BaseRandom',
 }
 FALLBACKS: dict[str, str] = {
     'classical': f'{_HERE}.fallback.classical:ClassicalFallback',
@@ -36,7 +40,7 @@ FALLBACKS: dict[str, str] = {
     'training_free': f'{_HERE}.fallback.slow_training_free:SlowTrainingFreeFallback',
 }
 BASE_FALLBACKS: dict[str, str] = {
-    'classical': f'{_HERE}.base.fallbacks:BaseClassicalFallback',
+    'classical': f'{_HERE}.base.classical:BaseClassicalFallback',
     'retreat': f'{_HERE}.base.retreat:BaseRetreat',
     'hold': f'{_HERE}.base.hold:BaseHold',
     'training_free': f'{_HERE}.base.slow_training_free:BaseSlowTrainingFree',

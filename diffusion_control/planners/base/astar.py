@@ -77,7 +77,7 @@ def along(price: Any, low: Any, cell: float, first: Any, last: Any) -> float:
         i = int(round((first[0] + share * (last[0] - first[0]) - low[0]) / cell))
         j = int(round((first[1] + share * (last[1] - first[1]) - low[1]) / cell))
         total += price[min(max(i, 0), price.shape[0] - 1), min(max(j, 0), price.shape[1] - 1)]
-    return total * length / count
+    return float(total * length / count)
 
 
 @kernel()

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 HEAD_S = np.array([0.1] * 20 + [0.2] * 19)
 WHOLE_S = np.full(100, 0.2)
 SPACING_M, LONGEST = 0.05, 4000
-NEAR_M, NEAR_RAD = 0.08, 0.1
+NEAR_M = 0.08
 OFF_M = 0.5
 BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
 GOAL_INSIDE_M = -0.05
@@ -70,7 +70,6 @@ class BaseRequest:
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
         self.evaluations = 0
-        self._check_goal()
 
     @property
     def line(self) -> Array:
@@ -98,9 +97,7 @@ class BaseRequest:
         return poses, WHOLE_S[0] * used, left
 
     def rated(self, corners: Array, handicap: float = 1.0) -> Way:
-        """Return a way with its time, far longer where what stands blocks it or it does not end.
-
-        """
+        """Return a way with its time, far longer where what stands blocks it."""
         states, left = self.roll(corners, WHOLE_S, self.limits)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
@@ -130,7 +127,7 @@ class BaseRequest:
         motion = self.motion(self.start[None, :2].copy())
         return Candidate(motion, self.world.judge(motion), WAITING_S / float(motion.times_s[-1]))
 
-    def _check_goal(self) -> None:
+    def check_goal(self) -> None:
         """Refuse a goal inside what stands; what only the scan sees may go away."""
         robot, problem = self.robot, self.problem
         still = tuple(o for o in problem.obstacles
@@ -185,6 +182,7 @@ class BasePlanner:
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
         request = BaseRequest(self.robot, problem, self.values)
+        request.check_goal()
         kept = self.kept_way(request)
         ways = [] if kept is None else [request.rated(kept, self.values.keep_ratio)]
         ways += [request.rated(corners) for corners in (
@@ -259,6 +257,12 @@ def motion_of(
     return Trajectory(
         begin.stamp_s, times, states[:, :3].copy(), velocity, acceleration, robot.joint_names,
         robot.base_frame)
+
+
+def stopped(problem: PlanningProblem) -> PlanningProblem:
+    """Return the question with the goal where the base is, whatever its heading."""
+    here = problem.start.position
+    return dataclasses.replace(problem, goal=Goal(position_m=np.array([here[0], here[1], 0.0])))
 
 
 def target_of(goal: Goal) -> tuple[Array, float | None]:

@@ -45,7 +45,7 @@ def turning(error: float, now: float, limits: Any, h: float) -> float:
     """Return the next yaw rate of a turn by an angle, stopping there."""
     sign = 1.0 if error >= 0 else -1.0
     rate = stopping(abs(error), sign * now, 0.8 * limits[TURN], h)
-    return sign * min(rate, limits[RATE])
+    return sign * min(rate, float(limits[RATE]))
 
 
 @kernel()

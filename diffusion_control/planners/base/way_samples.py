@@ -29,8 +29,8 @@ SIGMA_LEAST_M = 0.8
 def _smooth() -> Array:
     """Return the square root of the noise's covariance: neighbours move alike."""
     apart = np.subtract.outer(np.arange(CORNERS), np.arange(CORNERS)) / NOISE_RANGE
-    root: Array = np.linalg.cholesky(np.exp(-0.5 * apart**2) + 1e-6 * np.eye(CORNERS))
-    return root
+    return np.asarray(
+        np.linalg.cholesky(np.exp(-0.5 * apart**2) + 1e-6 * np.eye(CORNERS)), dtype=float)
 
 
 SMOOTH = _smooth()
@@ -75,7 +75,7 @@ class WaySamples:
         buffer = np.empty((4000, 2))
         count, _ = dense(np.ascontiguousarray(corners), 0.02, buffer)
         index = np.linspace(0, count - 1, CORNERS + 2)[1:-1].round().astype(int)
-        return buffer[index].copy()
+        return np.asarray(buffer[index])
 
     def ways(self, free: Array, count: int) -> list[Array]:
         """Return the cheapest ways of free corners [N, F, 2]."""

@@ -38,9 +38,9 @@ class BaseWorld:
         around = robot.pack(problem.obstacles, map=problem.map, scan=problem.scan)
         moves = around.may_move | (np.abs(around.velocity_m_s).max(axis=1, initial=0.0) > 1e-3)
         self.standing = _chosen(around, ~moves)
-        nothing = {'field': DistanceField.empty(), 'points': np.zeros((0, 2)),
-                   'points_may_move': np.zeros(0, dtype=np.bool_)}
-        movers = replace(_chosen(around, moves), **nothing)
+        movers = replace(
+            _chosen(around, moves), field=DistanceField.empty(), points=np.zeros((0, 2)),
+            points_may_move=np.zeros(0, dtype=np.bool_))
         grow = np.where((movers.code == 2)[:, None], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0])
         self.movers = replace(movers, half_m=movers.half_m + MOVER_GROWTH_M * grow)
         points = around.points[around.points_may_move] if around.field.distance_m.size else (
@@ -55,7 +55,7 @@ class BaseWorld:
         """Return the distance of poses [L, 3] to what stands, shape [L] [m]."""
         near, wall = self.robot.collision.path_clearance(
             poses, np.zeros(len(poses)), self.standing)
-        return np.minimum(near, wall)
+        return np.asarray(np.minimum(near, wall))
 
     def cost(self, poses: Array, times_s: Array, extra_m: float) -> tuple[Array, Array]:
         """Return squared hinges below margin + `extra_m`, and distances, of poses, each [L]."""
@@ -89,6 +89,7 @@ class BaseWorld:
 
 def _chosen(around: Surround, mask: NDArray[np.bool_]) -> Surround:
     """Return the surroundings with some of the obstacles."""
-    return replace(around, **{
+    parts: dict[str, Any] = {
         name: np.ascontiguousarray(getattr(around, name)[mask])
-        for name in ('code', 'centre_m', 'rotation', 'half_m', 'velocity_m_s', 'may_move')})
+        for name in ('code', 'centre_m', 'rotation', 'half_m', 'velocity_m_s', 'may_move')}
+    return replace(around, **parts)

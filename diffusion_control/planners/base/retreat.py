@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fallback of a base that goes back along the way that was come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.base.base_planner import (
+    BaseParameters,
+    BasePlanner,
+    BaseRequest,
+    Way,
+    stopped,
+)
+from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.problem import PlanningProblem, PlanSet
+from diffusion_control.planners.selection import plan_set
+
+Array = NDArray[np.float64]
+SHARES = (1.0, 0.6, 0.3)
+
+
+@dataclass(frozen=True)
+class BaseRetreatParameters(BaseParameters):
+    """How far and how fast to go back."""
+
+    spacing_m: float = parameter(0.05, 0.005, 1.0, 'distance of recorded places [m]')
+    length_m: float = parameter(2.0, 0.05, 100.0, 'longest way back [m]')
+    margin_m: float = parameter(0.02, 0.0, 0.5, 'least clearance to obstacles and walls [m]')
+    speed_scale: float = parameter(0.5, 0.05, 0.95, 'share of the limits to plan with')
+
+
+class BaseRetreat(BasePlanner):
+    """Records where the base was, turns round and goes back there.
+
+    `plan` records the state of its problem; call `record` more often for a faithful way.
+    """
+
+    name = 'retreat'
+    parameters_type = BaseRetreatParameters
+
+    def reset(self, seed: int) -> None:
+        """Forget the way that was come."""
+        super().reset(seed)
+        self._visited: list[Array] = []
+
+    def record(self, position: Array) -> None:
+        """Append a pose x, y, yaw if its place is `spacing_m` away from the last one."""
+        place = np.array(position[:2], dtype=float)
+        if self._visited and np.linalg.norm(place - self._visited[-1]) < self.values.spacing_m:
+            return
+        self._visited.append(place)
+        del self._visited[:-int(self.values.length_m / self.values.spacing_m) - 1]
+
+    def way_back(self, position: Array) -> Array:
+        """Return places [W, 2] from a pose back along the way; later ones are left out."""
+        place = np.asarray(position[:2], dtype=float)
+        if not self._visited:
+            return place[None]
+        visited = np.array(self._visited)
+        nearest = int(np.argmin(np.linalg.norm(visited - place, axis=1)))
+        return np.concatenate([place[None], visited[:nearest + 1][::-1]])
+
+    def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
+        """Return motions back: all of the way, shorter shares, the stop; see `Planner.plan`."""
+        del deadline_s
+        begin = self.clock()
+        self.record(problem.start.position)
+        request = BaseRequest(self.robot, stopped(problem), self.values)
+        way = self.way_back(problem.start.position)
+        found = []
+        for share in SHARES:
+            part = way[:max(int(np.ceil(share * len(way))), 1)]
+            found.append(request.candidate(Way(part, 1.0 / share)))
+            if found[-1].judgement.free:
+                break
+        found.append(request.waiting())
+        return plan_set(
+            found, evaluations=request.evaluations, latency_s=self.clock() - begin,
+            source='retreat', seed=self.seed)

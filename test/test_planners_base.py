@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of a base: their start, their end, the unicycle, limits, walls, movers, goals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffusion_control import planners, robots
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners import fallback
+from diffusion_control.planners.problem import PlanningError, PlanningProblem
+from diffusion_control.planners.registry import BASE_PLANNERS
+from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.occupancy_map import OccupancyMap
+from diffusion_control.robots.state import RobotState
+from diffusion_control.tracking.admission_base import TwistChecks
+from diffusion_control.tracking.plan_case import PlanCase
+
+ROBOT = robots.load('base')
+ROOM = OccupancyMap.from_layout((
+    '##########',
+    '#........#',
+    '#...#....#',
+    '#...#....#',
+    '#...#....#',
+    '##########'), cell_m=0.6)
+START = np.array([1.2, 1.2, 0.4])
+GOAL = Goal(position_m=np.array([4.6, 1.2, 0.0]))
+SEARCHES = {'straight_line'} ^ set(BASE_PLANNERS)
+
+
+def problem_of(start: Any = START, twist: tuple[float, float] = (0.0, 0.0), **other: Any) -> Any:
+    v, w = twist
+    velocity = np.array([v * np.cos(start[2]), v * np.sin(start[2]), w])
+    return PlanningProblem(RobotState(start, velocity, 3.0), **{
+        'goal': GOAL, 'map': ROOM, **other})
+
+
+def check(problem: Any, motion: Any) -> None:
+    """Hold a plan against the contract."""
+    assert len(motion.times_s) <= 40 and motion.frame_id == 'odom'
+    assert motion.start_s == problem.start.stamp_s
+    np.testing.assert_array_equal(motion.position[0], problem.start.position)
+    np.testing.assert_allclose(motion.velocity[0], problem.start.velocity, atol=1e-9)
+    assert (motion.velocity[-1] == 0).all()
+    times = np.arange(0.0, motion.times_s[-1], 0.01)
+    q, v, _ = motion.sample_many(motion.start_s + times)
+    aside = -v[:, 0] * np.sin(q[:, 2]) + v[:, 1] * np.cos(q[:, 2])
+    assert np.abs(aside).max() < 0.02
+    near = ROBOT.collision.path_clearance(
+        q, times, ROBOT.pack(problem.obstacles, map=problem.map))
+    assert min(near[0].min(), near[1].min()) > 0.0
+    checks = TwistChecks(ROBOT, TwistChecks.defaults)
+    case = PlanCase(
+        times=motion.times_s, position=motion.position, velocity=motion.velocity,
+        stamp_s=motion.stamp_s, start_s=motion.start_s, now_s=motion.start_s, committed=None,
+        obstacles=problem.obstacles)
+    assert checks.motion(case) is None and checks.dynamics(case) is None
+
+
+@pytest.mark.parametrize('name', sorted(SEARCHES))
+@pytest.mark.parametrize('twist', [(0.0, 0.0), (0.45, 0.8)])
+def test_a_plan_goes_round_the_wall_and_keeps_the_contract(name: str, twist: Any) -> None:
+    problem = problem_of(twist=twist)
+    planner = planners.make(name, robot=ROBOT, seed=1)
+    answer = planner.plan(problem)
+    assert answer.best is not None
+    check(problem, answer.trajectory)
+    assert answer.trajectory.position[:, 1].max() > 2.0, 'there is a wall between'
+    classical = name in ('astar', 'value_iteration')
+    assert answer.source == ('classical' if classical else name)
+
+
+@pytest.mark.parametrize('name', sorted(SEARCHES))
+def test_replanning_arrives(name: str) -> None:
+    planner, problem = planners.make(name, robot=ROBOT, seed=2), problem_of()
+    for _ in range(40):
+        plan = planner.plan(problem).trajectory
+        check(problem, plan)
+        at = plan.sample(problem.start.stamp_s + 0.5)
+        stamp = problem.start.stamp_s + 0.5
+        state = RobotState(at.position, at.velocity, stamp)
+        if GOAL.reached(ROBOT, state):
+            break
+        problem = PlanningProblem(
+            state, GOAL, map=ROOM, previous=plan, acceleration=at.acceleration)
+    assert GOAL.reached(ROBOT, state)
+
+
+@pytest.mark.parametrize('name', ['straight_line', 'astar', 'training_free'])
+def test_a_near_goal_with_a_yaw_is_reached_by_one_plan(name: str) -> None:
+    goal = Goal(position_m=np.array([2.0, 2.6, 0.0]), quaternion=np.array([0.0, 0.0, 1.0, 0.0]))
+    answer = planners.make(name, robot=ROBOT).plan(problem_of(goal=goal))
+    check(problem_of(goal=goal), answer.trajectory)
+    end = RobotState(answer.trajectory.position[-1], np.zeros(3))
+    assert goal.reached(ROBOT, end)
+    again = planners.make(name, robot=ROBOT).plan(problem_of(end.position, goal=goal))
+    assert np.abs(again.trajectory.position[-1] - end.position).max() < 0.05
+
+
+@pytest.mark.parametrize('name', ['astar', 'training_free'])
+def test_a_mover_is_not_met(name: str) -> None:
+    mover = Obstacle('cylinder', (0.2, 0.5), np.array([2.2, 2.9, 0.25]), may_move=True,
+                     velocity_m_s=np.array([-0.3, -0.2, 0.0]))
+    problem = problem_of(twist=(0.5, 0.0), obstacles=(mover,))
+    answer = planners.make(name, robot=ROBOT, seed=3).plan(problem)
+    assert answer.best is not None
+    check_until = answer.trajectory.start_s + 1.4
+    times = np.linspace(0.0, check_until - answer.trajectory.start_s, 60)
+    q, _, _ = answer.trajectory.sample_many(times + answer.trajectory.start_s)
+    near, _ = ROBOT.collision.path_clearance(q, times, ROBOT.pack((mover,)))
+    assert near.min() > 0.04
+
+
+def test_the_straight_line_stops_before_a_wall_or_is_not_free() -> None:
+    answer = planners.make('straight_line', robot=ROBOT).plan(problem_of())
+    assert answer.best is not None
+    check(problem_of(), answer.trajectory)
+    assert np.abs(answer.trajectory.position[-1] - START).max() < 2.0
+
+
+@pytest.mark.parametrize('name', ['classical', 'retreat', 'hold', 'training_free'])
+def test_fallbacks_of_a_base_begin_in_motion(name: str) -> None:
+    problem = problem_of(twist=(0.4, -0.5))
+    made = fallback.make(name, robot=ROBOT)
+    if name == 'retreat':
+        for x in np.linspace(0.9, 1.2, 10):
+            made.record(np.array([x, 1.1, 0.0]))
+    answer = made.plan(problem)
+    check(problem, answer.trajectory)
+    assert answer.trajectory.velocity[10:, :2].max(initial=0.0) < 0.36
+    if name == 'hold':
+        assert np.abs(answer.trajectory.position[-1] - START).max() < 0.3
+
+
+def test_goals_in_walls_and_behind_them_are_refused() -> None:
+    with pytest.raises(PlanningError) as caught:
+        planners.make('astar', robot=ROBOT).plan(
+            problem_of(goal=Goal(position_m=np.array([2.7, 1.2, 0.0]))))
+    assert caught.value.reason == 'goal_in_collision'
+    closed = OccupancyMap.from_layout((
+        '########', '#..#...#', '#..#...#', '#..#...#', '########'), cell_m=0.6)
+    with pytest.raises(PlanningError) as caught:
+        planners.make('astar', robot=ROBOT).plan(PlanningProblem(
+            RobotState(np.array([1.0, 1.2, 0.0]), np.zeros(3)),
+            Goal(position_m=np.array([3.2, 1.2, 0.0])), map=closed))
+    assert caught.value.reason == 'no_path'
+
+
+def test_equal_seeds_give_equal_plans() -> None:
+    first, second = (planners.make('training_free', robot=ROBOT, seed=5).plan(problem_of())
+                     for _ in range(2))
+    np.testing.assert_array_equal(first.trajectory.position, second.trajectory.position)
+
+
+def test_a_planner_of_arms_alone_refuses_a_base() -> None:
+    with pytest.raises(ConfigurationError):
+        planners.make('multi_start', robot=ROBOT)
+    with pytest.raises(ConfigurationError):
+        planners.make('training_free', robot=ROBOT, model='models/some')
+
+
+def test_no_classical_search_behind_the_diffusion_of_a_base() -> None:
+    code = (
+        'import sys, diffusion_control.planners.base.training_free\n'
+        'bad = [m for m in sys.modules if m.split(".")[0] in ("ompl", "toppra", "torch", "rclpy")'
+        ' or "path_search" in m or "rrt_connect" in m or "astar" in m or "base.grid" in m'
+        ' or "value_iteration" in m or "planners.fallback" in m]\n'
+        'print(bad); sys.exit(bool(bad))')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
