@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -160,8 +161,12 @@ def test_equal_seeds_give_equal_plans() -> None:
 
 
 def test_a_planner_of_arms_alone_refuses_a_base() -> None:
+    for name in ('multi_start', 'rrt_connect', 'diffuser'):
+        with pytest.raises(ConfigurationError) as caught:
+            planners.make(name, robot=ROBOT)
+        assert 'astar' in caught.value.allowed and name not in caught.value.allowed
     with pytest.raises(ConfigurationError):
-        planners.make('multi_start', robot=ROBOT)
+        planners.make('astar', robot=SimpleNamespace(kind='arm'))
     with pytest.raises(ConfigurationError):
         planners.make('training_free', robot=ROBOT, model='models/some')
 

@@ -56,18 +56,25 @@ def table(group: str, built_in: dict[str, str]) -> dict[str, str]:
 
 
 def planner_class(
-    kind: str, group: str, built_in: dict[str, str], name: str, robot_kind: str = 'arm'
+    kind: str, group: str, built_in: dict[str, str], name: str, robot_kind: str = ''
 ) -> Any:
     """Return the class behind a name for a kind of robot.
 
     Raises:
-        ConfigurationError: The name is unknown; the message lists the known ones.
+        ConfigurationError: The name is unknown, or none for this kind of robot; the message
+            lists the known ones.
     """
     known = table(group, built_in)
     if name not in known:
         raise ConfigurationError(
             f'unknown {kind}', where=f'{kind}.type', value=name,
             allowed=', '.join(sorted(known)))
+    strange = {'base': set(built_in) - set(OF_BASE[group]),
+               'arm': set(OF_BASE[group]) - set(built_in)}.get(robot_kind, set())
+    if name in strange:
+        raise ConfigurationError(
+            f'{kind} {name} is not for a robot of kind {robot_kind}', where=f'{kind}.type',
+            value=name, allowed=', '.join(sorted(set(known) - strange)))
     if robot_kind == 'base':
         known |= OF_BASE[group]
     module, _, attribute = known[name].partition(':')
@@ -93,7 +100,7 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
         ConfigurationError: Unknown name, unknown parameter, or a value outside its range.
     """
     kind = planner_class(
-        'planner', PLANNER_GROUP, PLANNERS, name, getattr(robot, 'kind', 'arm'))
+        'planner', PLANNER_GROUP, PLANNERS, name, getattr(robot, 'kind', ''))
     planner: Planner = kind(robot, model=model, seed=seed, **params)
     return planner
 
@@ -132,6 +139,6 @@ def available_fallbacks() -> list[str]:
 def make_fallback(name: str, *, robot: Any, seed: int = 0, **params: Any) -> Planner:
     """Return a fallback by name; arguments and errors as in `make`."""
     kind = planner_class(
-        'fallback', FALLBACK_GROUP, FALLBACKS, name, getattr(robot, 'kind', 'arm'))
+        'fallback', FALLBACK_GROUP, FALLBACKS, name, getattr(robot, 'kind', ''))
     fallback: Planner = kind(robot, seed=seed, **params)
     return fallback
