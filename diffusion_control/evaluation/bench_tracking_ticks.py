@@ -22,6 +22,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     Follower,
     command_violations,
     executed,
+    no_collection,
     pair_of,
     quintic_plan,
     random_goal,
@@ -76,7 +77,8 @@ def time_ticks(
     follower = Follower(
         tracker_with(tracker, robot, Prediction(horizon, parameters.dt_s), parameters,
                      max_points=LONGEST), robot)
-    reports, sample_s = _drive(follower, SHARES[load], ticks, seed)
+    with no_collection():
+        reports, sample_s = _drive(follower, SHARES[load], ticks, seed)
     cpu_s, wall_s = follower.cpu_s[WARM_TICKS:], follower.wall_s[WARM_TICKS:]
     violations = command_violations(robot, *executed(follower.sent))
     return {

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.bench_tracking_ticks import robot_of
 from diffusion_control.evaluation.bench_tracking_world import (
     Follower,
+    no_collection,
     quintic_plan,
     random_goal,
 )
@@ -147,7 +148,8 @@ def warm_starts(
     """
     robot = robot_of(robot_config, load)
     asked = shift_of_work(robot, ticks, seed)
-    found = _replay(policies(robot, tracker), asked)
+    with no_collection():
+        found = _replay(policies(robot, tracker), asked)
     rows = []
     for kind in CLASSES:
         here = [k for k, one in enumerate(asked) if one.kind == kind]

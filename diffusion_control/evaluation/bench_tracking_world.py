@@ -8,7 +8,10 @@ tracker sends is what is committed, as with a safety monitor that never interven
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +61,20 @@ def pair_of(arm: Any) -> Any:
             arm.inverse_dynamics(q[:n], v[:n], a[:n]),
             arm.inverse_dynamics(q[n:], v[n:], a[n:]))),
         torque_slopes=slopes)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking through what a bench keeps while it takes times.
+
+    The nodes freeze what they hold before their loop begins (`nodes/real_time.py`).
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def random_goal(robot: Any, rng: np.random.Generator) -> Array:
