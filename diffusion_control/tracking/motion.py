@@ -7,6 +7,8 @@ whose knots lie at the jerk switches (exact for cubic interpolation).
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,8 +112,8 @@ class MotionBuilder:
         go; velocity and acceleration: the limits, with the tolerance.
         """
         limits, share = self._limits, 1.0 + self._tolerance
-        values = (position, velocity, acceleration)
-        if not all(np.isfinite(value).all() for value in values):
+        # what is not finite anywhere is not finite in the sum
+        if not isfinite(float(position.sum() + velocity.sum() + acceleration.sum())):
             return False
         speed = np.maximum(limits.velocity_rad_s * share, np.abs(start.velocity) * share + 0.05)
         push = np.maximum(limits.acceleration_rad_s2, np.abs(start.acceleration)) * share

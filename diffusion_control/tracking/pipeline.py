@@ -127,7 +127,7 @@ class PipelineTracker:
             solver=self.policy.solver_name, solve_ok=source == 'solution' and start.known,
             status=solution.status if start.known else 'no_state', source=source,
             iterations=solution.iterations, warm_start_choice=choice,
-            stage_s=dict(zip(STAGES, np.diff(marks).tolist(), strict=True)),
+            stage_s={name: marks[k + 1] - marks[k] for k, name in enumerate(STAGES)},
             saturation=float(solution.active.mean()), torque_active=solution.torque_active,
             slack_nm=solution.slack_nm, phase_s=window.phase_s, time_scale=window.rate,
             plan_waiting=self._slot.waiting, plan_lost=window.lost,

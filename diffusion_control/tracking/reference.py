@@ -118,7 +118,7 @@ class ReferenceClock:
             target_rate: Wanted rate, clipped to [0, 1].
             follows: False while the robot does not follow its command: the clock stands.
         """
-        target = float(np.clip(target_rate, 0.0, 1.0)) if follows else 0.0
+        target = min(max(float(target_rate), 0.0), 1.0) if follows else 0.0
         window = self._at(tau_s, committed, hold, target)
         followed = None if window.lost else self.plan
         if followed is not self._followed:
@@ -174,9 +174,13 @@ class ReferenceClock:
     def _advance(self, plan: Trajectory, tau_s: float, target: float) -> None:
         elapsed = min(max(tau_s - self._last_s, 0.0), 0.1)
         self._last_s = tau_s
-        rate, travelled = _ramp(self._rate, target, self._scale_rate, np.array([elapsed]))
-        self._rate = float(rate[0])
-        self._phase = min(self._phase + float(travelled[0]), float(plan.times_s[-1]))
+        before, slope = self._rate, self._scale_rate
+        reach = abs(target - before) / slope
+        ramping, slope = min(elapsed, reach), slope if target >= before else -slope
+        self._rate = target if elapsed >= reach else before + slope * ramping
+        travelled = (
+            before * ramping + 0.5 * slope * ramping * ramping + target * (elapsed - ramping))
+        self._phase = min(self._phase + travelled, float(plan.times_s[-1]))
 
     def _nearest(self, plan: Trajectory, committed: Sample, target: float) -> None:
         """Go to the point of the plan nearest to the committed position."""
