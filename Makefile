@@ -45,6 +45,7 @@ $(VENV)/.installed: $(VENV)/.dependencies $(TOOLS) $(SOURCES)
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	$(RUN) -m diffusion_control.robots.warm_up
 	$(RUN) -m diffusion_control.safety.warm_up
+	$(RUN) -m diffusion_control.demo.warm_up
 	@touch $@
 
 $(VENV)/.dev: setup.py $(VENV)/.dependencies
