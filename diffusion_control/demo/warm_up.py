@@ -19,6 +19,7 @@ from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.warm_up import exercise
 from diffusion_control.tracking.admission import PlanAdmission
+from diffusion_control.tracking.exercise import exercise as exercise_tracker
 from diffusion_control.tracking.protocol import Reference
 
 ROOM = ('#####', '#...#', '#.#.#', '#...#', '#####')
@@ -42,6 +43,7 @@ def warm_up(robot: robots.Base) -> None:
     robot.warm_up()
     exercise(safety.make(robot, rate_hz=100.0), robot)
     tracker = tracking.make('mpc', robot=robot)
+    exercise_tracker(tracker, robot)
     asked = problem()
     for make, names in ((planners.make, PLANNERS), (planners.make_fallback, FALLBACKS)):
         for name in names:

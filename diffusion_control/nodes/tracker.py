@@ -29,8 +29,10 @@ from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.nodes.tracker_report import TickLog
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking.admission import MALFORMED, PlanAdmission, PlanArrays, Verdict
+from diffusion_control.tracking.exercise import exercise
 from diffusion_control.tracking.hand_over import MODES, PlanSlots
 from diffusion_control.tracking.protocol import Reference, TrackerOutput
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -203,6 +205,8 @@ class TrackerNode(ControlNode):
         for _ in range(3):
             self.tracker.step(RobotState(home, np.zeros_like(home), 0.0), Reference(), 0.0)
         self.tracker.reset()
+        if isinstance(self.robot, Base):
+            exercise(self.tracker, self.robot)
 
 
 def chosen_parameters(settings: dict[str, Any], kind: str) -> dict[str, Any]:
