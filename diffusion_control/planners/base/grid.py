@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 CELL_M, MOST_CELLS = 0.1, 40_000
 ROOM_M = 1.5
 SOFT_M, SOFT_WEIGHT = 0.15, 1.5
-MOVER_SOFT_M, MOVER_WEIGHT = 0.15, 6.0
+MOVER_SOFT_M, MOVER_WEIGHT = 0.5, 6.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Grid:
 
         The price rises from 1 to 1 + `SOFT_WEIGHT` where less than `SOFT_M` is left beyond the
         margin. Where a mover is or will soon be, at the time the base can be there at the
-        earliest, a step costs `MOVER_WEIGHT` more: it will have gone on, or the next plan knows.
+        earliest, a step costs up to `MOVER_WEIGHT` more: it will have gone on, or the next plan
+        knows. That begins `MOVER_SOFT_M` beyond the margin: nearer, the monitor of a base whose
+        receiver runs on for half a second hardly lets it move.
         """
         low, high = _region(request)
         cell = max(CELL_M, float(np.sqrt(np.prod(high - low) / MOST_CELLS)))
