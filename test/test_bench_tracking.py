@@ -35,6 +35,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     resting,
     spliced,
 )
+from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.tracking.protocol import WARM_STARTS
 
 ARM = robots.load('panda')
@@ -204,3 +205,13 @@ def test_a_spliced_command_goes_on_as_before_until_the_motion_starts() -> None:
     np.testing.assert_allclose(
         sent.sample_many(after)[0], motion.sample_many(after)[0], atol=1e-9)
     assert spliced(None, motion, START_S) is motion
+
+
+def test_goals_in_the_simulation_are_reached_without_touching_anything() -> None:
+    rng, here = np.random.default_rng(0), np.asarray(ARM.home_rad)
+    for _ in range(12):
+        goal = quality.free_goal(ARM, here, rng)
+        way = here + np.linspace(0.0, 1.0, 60)[:, None] * (goal - here)
+        clear = ARM.collision.path_clearance(way, np.zeros(60), ObstacleArrays.pack(()))[1]
+        assert float(np.min(clear)) > 0.02
+        here = goal

@@ -30,6 +30,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
 )
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.tracking.protocol import Reference
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -43,6 +44,7 @@ PAYLOAD_KG, DELAY_S, NOISE_RAD = 1.0, 0.02, 3e-3
 SHARES = {'smooth': 0.5, 'noisy': 0.5, 'late': 0.5, 'infeasible': 2.0}
 LATE_S, RENEW_TICKS, NOTICE_S, PAUSE_S = 0.3, 10, 0.05, 0.4
 LAGS_MS = 150
+CLEARANCE_M, TRIES = 0.04, 200
 
 
 def plant_of(name: str, seed: int, joints: int) -> Plant:
@@ -77,6 +79,19 @@ def quality_row(
             **_command(robot, truth, sent)}
 
 
+def free_goal(robot: Arm, start: Array, rng: np.random.Generator) -> Array:
+    """Return a random goal [n] to which the straight way keeps off the floor and the own links."""
+    share = np.linspace(0.0, 1.0, 40)[:, None]
+    nothing = ObstacleArrays.pack(())
+    for _ in range(TRIES):
+        goal = random_goal(robot, rng)
+        own = robot.collision.path_clearance(
+            start + share * (goal - start), share[:, 0], nothing)[1]
+        if float(np.min(own)) > CLEARANCE_M:
+            return goal
+    return np.asarray(robot.home_rad, dtype=float)
+
+
 def _run(
     robot: Arm, simulated: Any, tracker: str, plans: str, ticks: int, seed: int
 ) -> tuple[list[Trajectory | None], list[Trajectory]]:
@@ -93,7 +108,7 @@ def _run(
     for k in range(ticks):
         now_s = START_S + TICK_S * k
         if not wanted or now_s > wanted[-1].end_s + PAUSE_S:
-            goal = random_goal(robot, rng)
+            goal = free_goal(robot, here, rng)
             wanted.append(quintic_plan(
                 robot, resting(here), now_s + NOTICE_S, goal, SHARES[plans]))
             here, arrival = goal, k + round(LATE_S / TICK_S) * (plans == 'late')
