@@ -213,5 +213,5 @@ def test_goals_in_the_simulation_are_reached_without_touching_anything() -> None
         goal = quality.free_goal(ARM, here, rng)
         way = here + np.linspace(0.0, 1.0, 60)[:, None] * (goal - here)
         clear = ARM.collision.path_clearance(way, np.zeros(60), ObstacleArrays.pack(()))[1]
-        assert float(np.min(clear)) > 0.02
+        assert float(np.min(clear)) > 0.015 and np.abs(goal - here).max() > 0.1
         here = goal

@@ -44,7 +44,7 @@ PAYLOAD_KG, DELAY_S, NOISE_RAD = 1.0, 0.02, 3e-3
 SHARES = {'smooth': 0.5, 'noisy': 0.5, 'late': 0.5, 'infeasible': 2.0}
 LATE_S, RENEW_TICKS, NOTICE_S, PAUSE_S = 0.3, 10, 0.05, 0.4
 LAGS_MS = 150
-CLEARANCE_M, TRIES = 0.04, 200
+CLEARANCE_M, TRIES = 0.02, 200
 
 
 def plant_of(name: str, seed: int, joints: int) -> Plant:
