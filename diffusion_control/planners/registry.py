@@ -31,6 +31,7 @@ BASE_PLANNERS: dict[str, str] = {
     'value_iteration': f'{_HERE}.base.value_iteration:BaseValueIteration',
     'mppi': f'{_HERE}.base.mppi:BaseMppi',
     'cem': f'{_HERE}.base.cem:BaseCem',
+    'ilqr': f'{_HERE}.base.ilqr:BaseIlqr',
     'random': f'{_HERE}.base.random_shooting:BaseRandom',
 }
 FALLBACKS: dict[str, str] = {
