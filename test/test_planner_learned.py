@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inference_world import card as plain_card
-from learning_world import cards, exported_model, panda
-from scipy.interpolate import BSpline
-from test_learning_features import weights
+from learning_world import exported_model, panda
 from test_planners_plan import PILLAR, check_motion, problem_of, replan, turned
 
 from diffusion_control import inference, planners
@@ -31,7 +29,6 @@ from diffusion_control.robots.state import RobotState
 
 NAMES = ('diffuser', 'hybrid')
 SIGMA = 12  # column of a table
-KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
 Array = Any
 
 
@@ -221,7 +218,7 @@ def test_a_plan_that_is_blocked_is_left(folder: Path) -> None:
 
 def test_levels_and_evaluations_of_cold_warm_and_blocked_questions(folder: Path) -> None:
     planner = make('diffuser', folder, seed=3, num_inference_steps=5, num_samples=12,
-                   num_warm_samples=7)
+                   num_warm_samples=7, warm_start_level=0.4)
     watched = Watched(planner)
     plan = planner.plan(problem_of(panda(), (), start=1.2, goal=-1.2)).trajectory
     assert watched.evaluations == 5 and watched.motions[0] == 12
@@ -236,30 +233,6 @@ def test_levels_and_evaluations_of_cold_warm_and_blocked_questions(folder: Path)
     planner.plan(replan(panda(), plan, at, [in_the_way_of(plan)]))
     levels = [float(table[0, SIGMA]) for table in watched.tables]
     assert levels[0] == pytest.approx(0.7) and 1.0 in levels
-
-
-def test_a_warm_start_is_the_kept_plan_with_noise_on_it(folder: Path) -> None:
-    """The mean of many beginnings, decoded with the card's numbers, is the plan."""
-    planner = make('diffuser', folder, seed=3, num_warm_samples=1500)
-    plan = planner.plan(problem_of(panda())).trajectory
-    watched = Watched(planner)
-    planner.plan(replan(panda(), plan, plan.start_s, [PILLAR]))
-    begin, level = watched.begins[0], watched.tables[0][0, SIGMA]
-    assert begin.shape == (1500, 8, 7) and level == pytest.approx(0.4)
-    np.testing.assert_allclose(begin.std(0), level, atol=0.05)
-    code = {name: np.array(value) for name, value in cards(folder)['normaliser'][
-        'residual'].items()}
-    start, goal = plan.position[0], plan.position[-1]
-    line = start + weights()[1:-1, None] * (goal - start)
-    free = line + code['mean'] + code['deviation'] * (
-        code['factor'] @ begin.mean(0) / (1.0 - level))
-    ends = [np.repeat(end[None], 3, 0) for end in (start, goal)]
-    shares = np.linspace(0.0, 1.0, 60)
-    way = BSpline(KNOTS, np.concatenate([ends[0], free, ends[1]]), 3)(shares)
-    wanted = plan.sample_many(plan.start_s + shares * plan.times_s[-1])[0]
-    straight = BSpline(KNOTS, np.concatenate([ends[0], line, ends[1]]), 3)(shares)
-    assert np.abs(wanted - straight).max() > 0.2, 'it goes around'
-    assert np.abs(way - wanted).max() < 0.06
 
 
 @pytest.mark.parametrize('name', NAMES)

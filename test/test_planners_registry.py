@@ -4,13 +4,14 @@
 import dataclasses
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from diffusion_control import planners
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.planners import fallback
+from diffusion_control.planners import fallback, registry
 from diffusion_control.planners.parameters import describe, parameter, read_parameters
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.goal import Goal
@@ -90,3 +91,9 @@ def test_problem_refuses_what_is_not_finite():
         PlanningProblem(RobotState(np.array([0.0, np.nan]), np.zeros(2)), goal)
     with pytest.raises(ConfigurationError):
         PlanningProblem(RobotState(np.zeros(2), np.zeros(2)), goal, horizon_s=0.0)
+
+
+def test_a_planner_is_told_a_clock_if_it_takes_one(monkeypatch):
+    assert registry.clocked('training_free', time.thread_time) == {'clock': time.thread_time}
+    monkeypatch.setattr(registry, 'planner_class', lambda *_: lambda robot, model, seed: None)
+    assert registry.clocked('of_a_stranger', time.thread_time) == {}

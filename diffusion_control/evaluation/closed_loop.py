@@ -11,6 +11,7 @@ give the same episode, as far as a planner does not look at the processor's cloc
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -143,7 +144,7 @@ class ClosedLoop:
         self._start()
 
     def _proposer(self, name: str) -> Planner:
-        """Return a planner with the parameters that its node gives it."""
+        """Return a planner with the parameters that its node gives it, timed by its thread."""
         if name == EXPERT:
             return self.side.expert(START_S)
         options = self.options
@@ -151,7 +152,7 @@ class ClosedLoop:
         if 'model' not in registry.parameters_of(name):
             settings.pop('model')
         chosen = {**registry.settings_for(name, settings), 'seed': self.scene.seed,
-                  **options.planner_parameters}
+                  **registry.clocked(name, time.thread_time), **options.planner_parameters}
         return registry.make(name, robot=self.robot, **chosen)
 
     def _start(self) -> None:

@@ -15,7 +15,7 @@ from diffusion_control.learning.settings import TrainSettings
 
 
 class ConditionalDenoiser(nn.Module):
-    """A denoiser of codes that is told a question.
+    """A denoiser of codes that is told a question; a regression is told nothing else.
 
     Args:
         settings: Sizes and kind.
@@ -28,6 +28,7 @@ class ConditionalDenoiser(nn.Module):
         self, settings: TrainSettings, lengths: Mapping[str, int], horizon: int, channels: int
     ) -> None:
         super().__init__()
+        self.regression = settings.regression
         self.encoder = ConditionEncoder(
             ConditionSpec(state=lengths['state'], goal=lengths['goal'],
                           obstacle=lengths['obstacles'], droppable=()), settings.condition)
@@ -41,6 +42,8 @@ class ConditionalDenoiser(nn.Module):
         self, code: Tensor, time: Tensor, inputs: Mapping[str, Tensor], repeats: int
     ) -> Tensor:
         """Return the output [B r, F, n] for codes [B r, F, n], r next to each other a question."""
+        if self.regression:
+            code, time = torch.zeros_like(code), torch.zeros_like(time)
         condition = self.encoder(inputs).repeat_interleave(repeats, 0)
         result: Tensor = self.denoiser(code, time, condition)
         return result

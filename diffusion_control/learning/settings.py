@@ -44,6 +44,8 @@ class TrainSettings:
     gradient_norm: float = setting(1.0, 1e-3, 1e6, 'longest gradient')
     ema_decay: float = setting(0.998, 0.0, 0.999999, 'of the averaged weights, which are exported')
     collision_weight: float = setting(10.0, 0.0, 1e6, 'of the cost of the clean estimate [1/m^2]')
+    regression: bool = setting(
+        False, 0, 1, 'say the mean motion of a question, whatever the noise: behaviour cloning')
     longest_ratio: float = setting(
         1.2, 1.0, 100.0, 'motions longer than this times the shortest of their scene are left out')
     seed: int = setting(0, 0, 2**31 - 1, 'of weights, batches and noise')

@@ -8,7 +8,9 @@ et al., "Motion Planning Diffusion", IROS 2023 (B-splines and cost guidance for 
 
 From noise, or from the previous plan re-noised to `warm_start_level`, the network draws motions
 whose start and goal are exact by construction. The cheapest are kept and descend the collision
-cost of `spline_problem`; between evaluations the clean estimates may descend it, too.
+cost of `spline_problem`; between evaluations the clean estimates may descend it, too. A kept plan
+is refined beside what is drawn around it, so that it gets shorter from plan to plan; its source
+stays what it was when its path came up.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class DiffuserParameters(SplineParameters):
     num_warm_samples: int = parameter(16, 1, 4096, 'the same while the previous plan is free')
     num_inference_steps: int = parameter(2, 1, 500, 'network evaluations from noise')
     warm_start_level: float = parameter(
-        0.4, 0.05, 1.0, 'noise put on the previous plan: share of the schedule that is run')
+        0.2, 0.05, 1.0, 'noise put on the previous plan: share of the schedule that is run')
+    keep_ratio: float = parameter(
+        0.98, 0.1, 1.0, 'a new plan must be shorter than this share of the kept one')
     guidance_scale: float = parameter(
         1.0, 0.01, 100.0, 'weight of the collision cost where motions descend')
     guidance_steps: int = parameter(
@@ -143,11 +147,15 @@ class DiffuserPlanner(SplinePlanner):
         return replace(line, origin=np.array([self.sources.index(source)]))
 
     def drawn(self, request: Request, until: float) -> Pool:
-        """Return motions out of the network, with their durations."""
+        """Return motions out of the network, with their durations, and what is kept of a plan."""
         values, warm = self.values, request.kept_spline()
         if warm is not None and request.kept_free:
-            return self._from(
+            near = self._from(
                 request, warm, values.num_warm_samples, values.warm_start_level, until)
+            if self._source not in self.sources:
+                return near
+            origin = np.array([self.sources.index(self._source)])
+            return near.join(replace(warm, origin=origin))
         lines = request.lines(GOALS_AT_ONCE)
         shares = np.array_split(np.arange(values.num_samples), len(lines.free))
         pools = [] if warm is None else [

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -104,6 +105,12 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
         'planner', PLANNER_GROUP, PLANNERS, name, getattr(robot, 'kind', ''))
     planner: Planner = kind(robot, model=model, seed=seed, **params)
     return planner
+
+
+def clocked(name: str, clock: Callable[[], float]) -> dict[str, Any]:
+    """Return a clock as an argument of `make`, nothing for a planner that is not told one."""
+    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
+    return {'clock': clock} if 'clock' in inspect.signature(kind).parameters else {}
 
 
 def parameters_of(name: str) -> tuple[str, ...]:
