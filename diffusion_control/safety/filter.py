@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,18 @@ MAX_ITERATIONS = 200
 EXTRA_ROWS = 2 * NEAREST_ROWS + 16
 FEW, MORE = 8, 32
 """Rows of the smaller programmes: most have few, and a solver's arrays have a fixed size."""
+
+
+class Barriers(Protocol):
+    """What bounds a velocity; see `BarrierSet`."""
+
+    def bounds(self, step: Step) -> Bounds:
+        """Return the bounds of single parts of the velocity."""
+        ...
+
+    def rows(self, step: Step, nominal: Array) -> Rows:
+        """Return everything else."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,11 +85,14 @@ class BarrierFilter:
     Args:
         robot: Shape, kinematics and dynamics.
         parameters: Margins, gains and bounds.
+        barriers: Others than those of an arm.
     """
 
-    def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
+    def __init__(
+        self, robot: Robot, parameters: SafetyParameters, barriers: Barriers | None = None
+    ) -> None:
         """Allocate the programme once; only its rows and bounds change."""
-        self._barriers = BarrierSet(robot, parameters)
+        self._barriers = barriers or BarrierSet(robot, parameters)
         self._dof, self._classes = robot.dof, len(SLACK_WEIGHTS)
         self._size = robot.dof + self._classes
         hessian = np.diag(np.concatenate((np.ones(robot.dof), SLACK_WEIGHTS)))

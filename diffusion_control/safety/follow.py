@@ -83,6 +83,10 @@ class Follower:
         self._measured = None
         self._last = Following()
 
+    def anchored(self, committed: Trajectory) -> Trajectory:
+        """Return C as it is: a receiver of positions knows where it is."""
+        return committed
+
     def remember(self, committed: Trajectory, now_s: float) -> None:
         """Take over where the committed trajectory is now."""
         if self._count and now_s <= self._times[self._slot(self._count - 1)]:

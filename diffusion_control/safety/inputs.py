@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.robots.occupancy_map import OccupancyMap
+from diffusion_control.robots.protocol import Robot
+from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.health import NEVER, Health
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -48,16 +51,16 @@ class InputFilter:
     """Check inputs and keep the last good ones.
 
     Args:
-        names: Joint names, in the robot's order.
+        robot: Names of its joints, and how its surroundings are packed.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, robot: Robot) -> None:
         """Begin with nothing received."""
-        self._names = names
+        self._names, self._robot = tuple(robot.joint_names), robot
         self._state: RobotState | None = None
         self._motion: Trajectory | None = None
-        self._packed = ObstacleArrays.pack(())
-        self._packed_from: object = None
+        self._packed = robot.pack(())
+        self._packed_from: tuple[object, object, object] = (None, None, None)
         self._converted_from: object = None
         self._converted: Trajectory | None = None
         self._missing_s = {'state': NEVER, 'motion': NEVER, 'obstacles': NEVER}
@@ -65,7 +68,7 @@ class InputFilter:
 
     def read(
         self, state: object, motion: object, obstacles: object, now_s: float,
-        health: Health | None,
+        health: Health | None, map: object = None, scan: object = None,
     ) -> Inputs:
         """Return the checked inputs of one tick.
 
@@ -75,11 +78,13 @@ class InputFilter:
             obstacles: Tuple of Obstacle (empty: none there), or None (missing).
             now_s: ROS time [s].
             health: Ages on steady time; None derives them from stamps and from what is new.
+            map: OccupancyMap of a base, or None.
+            scan: Scan of a base, or None.
         """
         dt_s = self._step_s(now_s, health)
         good_state = check_state(state, len(self._names), now_s)
         good_motion = self._plain(check_motion(motion, self._names))
-        good_obstacles = self._pack(obstacles)
+        good_obstacles = self._pack(obstacles, map, scan)
         given = {'state': (state, good_state), 'motion': (motion, good_motion),
                  'obstacles': (obstacles, good_obstacles)}
         new_motion = good_motion is not None and good_motion is not self._motion
@@ -130,18 +135,20 @@ class InputFilter:
             obstacles_age_s=None if none_used else worst(
                 health.obstacles_age_s, missing['obstacles']))
 
-    def _pack(self, obstacles: object) -> ObstacleArrays | None:
-        """Return the arrays of a set of obstacles; the same set is packed once."""
+    def _pack(self, obstacles: object, map: object, scan: object) -> ObstacleArrays | None:
+        """Return the arrays of the surroundings; the same ones are packed once."""
         if not isinstance(obstacles, tuple) or not all(
                 isinstance(item, Obstacle) for item in obstacles):
             return None
-        if obstacles is self._packed_from:
+        given = (obstacles, map if isinstance(map, OccupancyMap) else None,
+                 scan if isinstance(scan, Scan) else None)
+        if all(new is old for new, old in zip(given, self._packed_from, strict=True)):
             return self._packed
-        packed = ObstacleArrays.pack(obstacles)
+        packed = self._robot.pack(*given)
         numbers = (packed.centre_m, packed.rotation, packed.half_m, packed.velocity_m_s)
         if not all(np.isfinite(array).all() for array in numbers):
             return None
-        self._packed_from = obstacles
+        self._packed_from = given
         return packed
 
 

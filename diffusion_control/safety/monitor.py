@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.protocol import Robot
-from diffusion_control.safety.candidates import Candidates
-from diffusion_control.safety.choice import Choice, Chooser
+from diffusion_control.safety.choice import Choice
 from diffusion_control.safety.committed import at, rest_of, stand
 from diffusion_control.safety.counting import counted
 from diffusion_control.safety.decision import (
@@ -28,11 +27,11 @@ from diffusion_control.safety.decision import (
     Counters,
     SafetyDecision,
 )
-from diffusion_control.safety.follow import STAND_RAD_S, Follower, Following
+from diffusion_control.safety.follow import STAND_RAD_S, Following
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.inputs import InputFilter, Inputs
-from diffusion_control.safety.outputs import Output, make_output
 from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.parts import AnyChooser, Parts
 from diffusion_control.safety.rules import UNVERIFIED
 from diffusion_control.safety.state_machine import (
     EMERGENCY,
@@ -42,9 +41,7 @@ from diffusion_control.safety.state_machine import (
     emergency,
     time_scale,
 )
-from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.tighten import tightened
-from diffusion_control.safety.trust import Trust
 from diffusion_control.safety.verify import Surroundings, Verifier, moving_until
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -96,10 +93,10 @@ class SafetyMonitor:
         """Prepare everything; nothing is allocated or compiled later."""
         self._robot, self._parameters = robot, parameters
         self._limits = parameters.thresholds
-        self._output = self._make_output(parameters)
-        self._verifier = verifier
+        self._parts, self._verifier = Parts(robot), verifier
+        self._output = self._parts.output(parameters)
         self._chooser = self._make_chooser(parameters)
-        self._tighter: tuple[SafetyParameters, Chooser] | None = None
+        self._tighter: tuple[SafetyParameters, AnyChooser] | None = None
         self._machine = Machine()
         self._counters = Counters()
         self.disarm()
@@ -127,23 +124,17 @@ class SafetyMonitor:
         parameters = tightened(latest, changes)
         self._tighter = parameters, self._make_chooser(parameters)
 
-    def _make_output(self, parameters: SafetyParameters) -> Output:
-        return make_output(parameters, self._robot.limits.velocity_rad_s)
-
-    def _make_chooser(self, parameters: SafetyParameters) -> Chooser:
-        robot = self._robot
-        return Chooser(
-            Candidates(robot.limits, parameters), self._verifier or Verifier(robot, parameters),
-            StepFilter(robot, parameters) if parameters.filter else None)
+    def _make_chooser(self, parameters: SafetyParameters) -> AnyChooser:
+        return self._parts.chooser(parameters, self._verifier)
 
     def disarm(self) -> None:
         """Forget what was committed: the next command is the position measured then.
 
         For a deactivation, after which others may move the robot. EMERGENCY stays latched.
         """
-        self._inputs = InputFilter(tuple(self._robot.joint_names))
-        self._follower = Follower(self._robot, self._parameters.command_delay_s)
-        self._trust = Trust(self._robot.limits)
+        self._inputs = InputFilter(self._robot)
+        self._follower = self._parts.follower(self._parameters.command_delay_s)
+        self._trust = self._parts.trust()
         self._committed: Trajectory | None = None
         self._moves_until_s = -math.inf
         self._last_s = self._sent_at_s = -math.inf
@@ -166,12 +157,12 @@ class SafetyMonitor:
             motion: The tracker's newest motion (Trajectory), or None.
             obstacles: The newest set (tuple of Obstacle), or None if it is missing.
             now_s: ROS time [s].
-            map: Not used by an arm.
-            scan: Not used by an arm.
+            map: The newest OccupancyMap of a base, in `odom`; not used by an arm.
+            scan: The newest Scan of a base; not used by an arm.
             health: What the receiver of the messages knows; None derives ages from stamps.
         """
         try:
-            return self._step(state, motion, obstacles, float(now_s), health)
+            return self._step((state, motion, obstacles, float(now_s), health, map, scan))
         except Exception as error:  # whatever it is, the robot has to come to rest
             return self._unexpected(error, now_s)
 
@@ -201,21 +192,20 @@ class SafetyMonitor:
             self._braking = before.braking
         return self._recalled
 
-    def _step(
-        self, state: object, motion: object, obstacles: object, now_s: float,
-        health: Health | None,
-    ) -> SafetyDecision:
+    def _step(self, given: tuple[Any, ...]) -> SafetyDecision:
+        now_s: float = given[3]
         if not math.isfinite(now_s):
             raise ValueError(f'now_s is {now_s}')
         if self._tighter is not None:
             self._parameters, self._chooser = self._tighter
         jumped = self._catch_up(now_s)
-        inputs = self._inputs.read(state, motion, obstacles, now_s, health)
+        inputs = self._inputs.read(*given)
         self._arm(inputs, now_s)
         following = Following()
         if inputs.state is not None and self._committed is not None:
             self._follower.remember(self._committed, now_s)
             following = self._follower.measure(inputs.state)
+            self._committed = self._follower.anchored(self._committed)
         judged = self._judge(inputs, following, now_s, jumped)
         self._machine = advance(self._machine, judged, inputs.dt_s, self._limits)
         if self._committed is None:

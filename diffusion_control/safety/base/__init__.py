@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety monitor of a base: arcs, twists, and what the receiver does on silence."""
+"""Safety of a base: what its receiver of twists does on silence is what is verified."""

@@ -1,84 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Motions of a base along its own axes: twists that change at constant rates, and stops.
+"""Motions of a base from twists that are linear between knots.
 
-A stop scales the twist (forward, sideways, yaw rate) linearly to zero in the time that its slowest
-part needs, so the body stays on the arc that it is on. Poses are integrated by the midpoint rule
-on a grid of 5 ms; knots are at most 40 ms apart, so that the cubics stay on the arc.
+The body's twist (u, w, omega) is forward, sideways and turning; two driven wheels have w = 0. The
+pose is its integral,  x' = u cos yaw - w sin yaw,  y' = u sin yaw + w cos yaw,  yaw' = omega,  by
+the midpoint rule in steps of 5 ms (error below 1e-6 m a step at 1 m/s and 4 rad/s).
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.robots.base_config import BaseDrive
-from diffusion_control.safety.committed import Piece
+from diffusion_control.robots.jit import kernel
+from diffusion_control.safety.committed import at
+from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-FINE_S, KNOT_S, LEAST_S = 0.005, 0.04, 0.02
+FINE_S = 0.005
 
 
-def body_twist(yaw: float, velocity: Array) -> Array:
-    """Return forward, sideways and yaw rate of a velocity in the world, shape [3]."""
-    c, s = math.cos(yaw), math.sin(yaw)
-    return np.array([
-        c * velocity[0] + s * velocity[1], c * velocity[1] - s * velocity[0], velocity[2]])
+@kernel()
+def roll(times: Any, twist: Any, pose: Any) -> Any:
+    """Return poses, velocities and accelerations in the world at knots, [3, T, 3].
 
-
-def stop_time_s(twist: Array, drive: BaseDrive, share: float) -> float:
-    """Return the time to rest with a share of braking and yaw acceleration [s]."""
-    linear = math.hypot(twist[0], twist[1]) / (share * drive.braking_max_m_s2)
-    turn = float(abs(twist[2])) / (share * drive.yaw_acceleration_max_rad_s2)
-    return max(linear, turn, LEAST_S)
-
-
-def integrate(pose: Array, times_s: Array, twists: Array) -> Piece:
-    """Return the motion from a pose with twists [K, 3] that are linear between times [K]."""
-    knots = [times_s[0]]
-    for begin, end in zip(times_s[:-1], times_s[1:], strict=True):
-        count = max(1, math.ceil((end - begin) / KNOT_S - 1e-9))
-        knots.extend(np.linspace(begin, end, count + 1)[1:].tolist())
-    at = np.array(knots)
-    parts = max(1, math.ceil(float(np.diff(at).max()) / FINE_S)) if len(at) > 1 else 1
-    fine = np.concatenate([np.linspace(a, b, parts, endpoint=False)
-                           for a, b in zip(at[:-1], at[1:], strict=True)] + [at[-1:]])
-    rows = np.stack([np.interp(fine, times_s, twists[:, k]) for k in range(3)], axis=1)
-    step = np.diff(fine)[:, None]
-    middle = 0.5 * (rows[:-1] + rows[1:])
-    yaw = pose[2] + np.concatenate([[0.0], np.cumsum(middle[:, 2] * step[:, 0])])
-    centre = 0.5 * (yaw[:-1] + yaw[1:])
-    c, s = np.cos(centre), np.sin(centre)
-    x = pose[0] + np.concatenate([
-        [0.0], np.cumsum((c * middle[:, 0] - s * middle[:, 1]) * step[:, 0])])
-    y = pose[1] + np.concatenate([
-        [0.0], np.cumsum((s * middle[:, 0] + c * middle[:, 1]) * step[:, 0])])
-    c, s = np.cos(yaw), np.sin(yaw)
-    velocity = np.stack(
-        [c * rows[:, 0] - s * rows[:, 1], s * rows[:, 0] + c * rows[:, 1], rows[:, 2]], axis=1)
-    chosen = slice(None, None, parts)
-    position, velocity = np.stack([x, y, yaw], axis=1)[chosen], velocity[chosen]
-    return Piece(at, position, velocity, np.zeros_like(position))
-
-
-def stop(pose: Array, twist: Array, drive: BaseDrive, share: float, start_s: float = 0.0) -> Piece:
-    """Return the stop from a pose and a twist, beginning at `start_s`."""
-    end = start_s + stop_time_s(twist, drive, share)
-    return integrate(pose, np.array([start_s, end]), np.stack([twist, np.zeros(3)]))
-
-
-def silence(pose: Array, twist: Array, drive: BaseDrive, held_s: float) -> Piece:
-    """Return what the receiver makes of a twist without a further one: held, then its braking.
-
-    Speed and yaw rate fall each at its own limit.
+    Args:
+        times: From 0 on, shape [T] [s].
+        twist: At the knots, linear between them, shape [T, 3].
+        pose: At the first knot, shape [3].
     """
-    linear = math.hypot(twist[0], twist[1]) / drive.braking_max_m_s2
-    turn = abs(twist[2]) / drive.yaw_acceleration_max_rad_s2
-    first, last = max(min(linear, turn), 1e-3), max(linear, turn, LEAST_S)
-    between = twist * np.array([
-        max(0.0, 1.0 - first / max(linear, 1e-9)), max(0.0, 1.0 - first / max(linear, 1e-9)),
-        max(0.0, 1.0 - first / max(turn, 1e-9))])
-    held = max(held_s, LEAST_S)
-    times = np.array([0.0, held, held + first, held + max(last, first + 1e-3)])
-    return integrate(pose, times, np.stack([twist, twist, between, np.zeros(3)]))
+    out = np.zeros((3, len(times), 3))
+    x, y, yaw = pose[0], pose[1], pose[2]
+    for k in range(len(times)):
+        c, s = math.cos(yaw), math.sin(yaw)
+        u, w, r = twist[k, 0], twist[k, 1], twist[k, 2]
+        out[0, k, 0], out[0, k, 1], out[0, k, 2] = x, y, yaw
+        out[1, k, 0], out[1, k, 1], out[1, k, 2] = c * u - s * w, s * u + c * w, r
+        if k == len(times) - 1:
+            break
+        width = times[k + 1] - times[k]
+        a, b, e = ((twist[k + 1, 0] - u) / width, (twist[k + 1, 1] - w) / width,
+                   (twist[k + 1, 2] - r) / width)
+        out[2, k, 0] = c * (a - w * r) - s * (b + u * r)
+        out[2, k, 1] = s * (a - w * r) + c * (b + u * r)
+        out[2, k, 2] = e
+        parts = max(1, int(math.ceil(width / FINE_S - 1e-9)))
+        h = width / parts
+        for i in range(parts):
+            t = (i + 0.5) * h
+            turned = yaw + 0.5 * h * (r + e * (i + 0.25) * h)
+            c, s = math.cos(turned), math.sin(turned)
+            ut, wt = u + a * t, w + b * t
+            x += h * (c * ut - s * wt)
+            y += h * (s * ut + c * wt)
+            yaw += h * (r + e * t)
+    return out
+
+
+def motion_of(times: Array, twist: Array, pose: Array, like: Trajectory, now_s: float
+              ) -> Trajectory:
+    """Return the motion of twists [T, 3] from a pose on, with the names of another motion."""
+    rows = roll(times, twist, pose)
+    return Trajectory(now_s, times, rows[0], rows[1], rows[2], like.names, like.frame_id)
+
+
+def body_twist(velocity: Array, yaw: float, omni: bool) -> Array:
+    """Return the twist [3] of the body from its velocity [3] in the world."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    side = c * velocity[1] - s * velocity[0] if omni else 0.0
+    return np.array([c * velocity[0] + s * velocity[1], side, velocity[2]])
+
+
+def twist_at(motion: Trajectory, time_s: float, omni: bool) -> tuple[Array, Array]:
+    """Return pose [3] and the body's twist [3] of a motion at a ROS time [s]."""
+    position, velocity, _ = at(motion, time_s)
+    return position, body_twist(velocity, float(position[2]), omni)
+
+
+def slow_down(twist: Array, speed_rate: float, yaw_rate: float, step_s: float
+              ) -> tuple[Array, Array]:
+    """Return times [T] and twists [T, 3] of a stop along the arc.
+
+    All parts fall to 0 in the same time, the longer of what speed and yaw rate need.
+
+    Args:
+        twist: At its beginning, shape [3].
+        speed_rate: Deceleration [m/s^2].
+        yaw_rate: Of the turning [rad/s^2].
+        step_s: Largest gap between knots [s].
+    """
+    needed = max(math.hypot(twist[0], twist[1]) / speed_rate, abs(twist[2]) / yaw_rate, 1e-3)
+    count = max(1, math.ceil(needed / step_s)) + 1
+    share = np.linspace(0.0, 1.0, count)
+    return share * needed, (1.0 - share)[:, None] * twist

@@ -1,61 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Twists for a receiver that keeps the last one until its time-out and then brakes by itself."""
+"""Twists for a receiver that holds the last one until its time-out, then brakes by itself."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.base import Base
-from diffusion_control.safety.base.arc import body_twist, silence, stop
-from diffusion_control.safety.committed import at
+from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
+from diffusion_control.safety.base.verify import LAG_S, OWN_BRAKES, STANDS
 from diffusion_control.safety.outputs import SILENT_PERIODS, CommandSample
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
+TYPES = ('twist_stamped', 'twist')
 
 
-class TwistSample:
-    """The twist of C one period ahead.
+class TwistOutput:
+    """One twist a tick: that of C one period ahead.
 
     Args:
         robot: The base.
-        parameters: Rate, delay and time-out.
+        parameters: Rate, time-out and delay.
+
+    Raises:
+        ConfigurationError: If the output type is not a twist.
     """
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
-        """Remember drive and times."""
-        self._drive, self._share = robot.drive, parameters.braking_fraction
+        """Remember the times."""
+        if parameters.command_out_type not in TYPES:
+            raise ConfigurationError(
+                'a base is commanded by twists', where='safety.command_out_type',
+                value=parameters.command_out_type, allowed=', '.join(TYPES))
         self._period_s = 1.0 / parameters.rate_hz
-        self._delay_s, self._timeout_s = parameters.command_delay_s, parameters.receiver_timeout_s
-        self._twist = np.zeros(3)
+        self._timeout_s = parameters.receiver_timeout_s
+        self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
+        self._drive, self._omni = robot.drive, robot.drive.kind == 'omni'
+        self._sent = np.zeros(3)
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
-        """Return the pose of C one period ahead, and its twist as velocity."""
-        position, velocity, _ = at(committed, now_s + self._period_s)
-        self._twist = body_twist(position[2], velocity)
-        if self._drive.kind == 'diff_drive':
-            self._twist[1] = 0.0
-        return CommandSample(position, self._twist)
+        """Return the twist of C one period ahead; exactly 0 where C stands."""
+        pose, twist = twist_at(committed, now_s + self._period_s, self._omni)
+        self._sent = np.where(np.abs(twist) < STANDS, 0.0, twist)
+        return CommandSample(pose, self._sent.copy())
 
     def tail_s(self, moving_s: float) -> float:
-        """Return the time until the robot stands if nothing more is sent [s]."""
-        if moving_s == 0.0 and not self._twist.any():
+        """Return how long the base goes on after the last command, its own braking included."""
+        if moving_s <= 0.0 or not self._sent.any():
             return 0.0
-        linear = math.hypot(self._twist[0], self._twist[1]) / self._drive.braking_max_m_s2
-        turn = float(abs(self._twist[2])) / self._drive.yaw_acceleration_max_rad_s2
-        return self._timeout_s + max(linear, turn) + self._delay_s
+        return self._timeout_s + LAG_S + self._delay_s + float(self._stop()[0][-1])
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
-        """Return C; after a silence a stop from where the last twist has led."""
+        """Return C; after a silence of over two periods, what the receiver did meanwhile."""
         silent_s = now_s - last_s
         if silent_s <= SILENT_PERIODS * self._period_s:
             return committed
-        held = silence(at(committed, last_s)[0], self._twist, self._drive, self._timeout_s)
-        led = held.trajectory(last_s, committed.names, committed.frame_id)
-        position, velocity, _ = at(led, now_s)
-        tail = stop(position, body_twist(position[2], velocity), self._drive, self._share)
-        return tail.trajectory(now_s, committed.names, committed.frame_id)
+        pose = twist_at(committed, last_s + self._period_s, self._omni)[0]
+        later, falling = self._stop()
+        hold_s = max(self._timeout_s - self._period_s, 1e-3)
+        times = np.concatenate([[0.0, hold_s], hold_s + later[1:]])
+        twists = np.concatenate([[self._sent, self._sent], falling[1:]])
+        held = motion_of(times, twists, pose, committed, last_s + self._period_s)
+        return replace(held, frame_id=committed.frame_id)
+
+    def _stop(self) -> tuple[Array, Array]:
+        return slow_down(
+            self._sent, OWN_BRAKES * self._drive.braking_max_m_s2,
+            OWN_BRAKES * self._drive.yaw_acceleration_max_rad_s2, 0.05)
