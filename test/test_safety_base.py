@@ -8,17 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip('mujoco', reason='needs MuJoCo (extra sim)')
 
-from diffusion_control import safety, simulation, tracking
+from diffusion_control import robots, safety, simulation, tracking
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots import load_arm, load_base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.planar import inverse
-from diffusion_control.safety.base.arc import body_twist, silence, stop
-from diffusion_control.safety.base.monitor import moved
+from diffusion_control.robots.scan import Scan
+from diffusion_control.safety.base.arc import motion_of, roll, slow_down
+from diffusion_control.safety.base.candidates import BaseCandidates
+from diffusion_control.safety.base.follow import BaseFollower
+from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.health import Health
+from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.verify import Surroundings, moving_until
 from diffusion_control.simulation.base.simulation import in_odom
 from diffusion_control.simulation.receivers.messages import TwistMessage
 from diffusion_control.simulation.scene import Scene
@@ -125,8 +132,9 @@ def test_a_mover_that_crosses_the_way_is_not_touched_in_motion(angle: float) -> 
     truth = loop.sim.recorder
     assert truth is not None
     assert loop.contacts['self_or_wall'] == 0
-    if loop.contacts['obstacle']:
-        assert loop.decisions[-1].state in ('STOPPING', 'HOLD', 'NOMINAL')
+    rows = truth.arrays()
+    moving = (rows['contacts'][:, 0] > 0) & (rows['point_speed_max_m_s'] > 0.005)
+    assert not moving.any()
     speeds = [np.hypot(*d.sample.velocity[:2]) for d in loop.decisions if d.sample is not None]
     assert max(speeds) > 0.1, 'it does drive'
 
@@ -177,29 +185,83 @@ def test_receivers_of_another_kind_are_refused() -> None:
 
 
 def test_a_stop_stays_on_its_arc_and_keeps_the_limits() -> None:
-    twist = np.array([0.6, 0.0, 1.5])
-    piece = stop(np.array([1.0, 2.0, 0.5]), twist, BASE.drive, 0.75)
-    radius = 0.6 / 1.5
-    centre = np.array([1.0, 2.0]) + radius * np.array([-np.sin(0.5), np.cos(0.5)])
-    away = np.hypot(*(piece.position[:, :2] - centre).T)
-    np.testing.assert_allclose(away, radius, atol=2e-4)
-    twists = np.array([body_twist(q[2], v) for q, v in zip(
-        piece.position, piece.velocity, strict=True)])
-    assert np.abs(np.diff(twists[:, 0]) / np.diff(piece.times_s)).max() < 0.76 * 1.5
-    assert np.abs(twists[:, 1]).max() < 1e-9 and np.abs(twists[-1]).max() < 1e-9
+    twist, pose = np.array([0.6, 0.0, 1.5]), np.array([1.0, 2.0, 0.5])
+    times, falling = slow_down(twist, 0.75 * 1.5, 0.75 * 4.0, 0.05)
+    rows = roll(times, falling, pose)
+    centre = pose[:2] + 0.4 * np.array([-np.sin(0.5), np.cos(0.5)])
+    away = np.hypot(*(rows[0, :, :2] - centre).T)
+    np.testing.assert_allclose(away, 0.4, atol=2e-4)
+    assert np.abs(np.diff(falling[:, 0]) / np.diff(times)).max() < 0.76 * 1.5
+    assert np.abs(falling[-1]).max() == 0.0
 
 
 def test_silence_holds_the_twist_and_then_brakes() -> None:
-    piece = silence(np.zeros(3), np.array([0.6, 0.0, 0.4]), BASE.drive, 0.5)
-    assert piece.times_s[-1] == pytest.approx(0.5 + 0.6 / 1.5)
-    speed = np.hypot(*piece.velocity[:, :2].T)
-    np.testing.assert_allclose(speed[piece.times_s <= 0.5], 0.6)
-    assert np.abs(piece.velocity[-1]).max() < 1e-9
+    parameters = SafetyParameters.make(100.0, {'command_out_type': 'twist'})
+    verifier = BaseVerifier(BASE, parameters)
+    times, twists = np.array([0.0, 1.0, 1.6]), np.array([[0.5, 0, 0.4], [0.5, 0, 0.4], [0, 0, 0]])
+    rows = roll(times, twists, np.zeros(3))
+    motion = Trajectory(5.0, times, rows[0], rows[1], rows[2], BASE.joint_names, 'odom')
+    when, poses = verifier.silence(motion)
+    way = np.hypot(*np.diff(poses[:, :2], axis=0).T).sum()
+    assert when[-1] == pytest.approx(0.57 + 0.5 / (0.9 * 1.5), abs=1e-4)
+    assert way == pytest.approx(0.5 * 0.57 + 0.5**2 / 2 / (0.9 * 1.5), abs=2e-3)
 
 
-def test_a_moved_motion_goes_the_same_way_elsewhere() -> None:
-    plan = ahead(np.array([1.0, 1.0, 0.3]), 2.0, 10.0)
-    other = moved(plan, np.array([0.1, -0.2, 0.5]), 10.0)
-    np.testing.assert_allclose(other.position[0], [1.1, 0.8, 0.8])
-    np.testing.assert_allclose(other.position[-1, :2], [
-        1.1 + 2.0 * np.cos(0.8), 0.8 + 2.0 * np.sin(0.8)])
+@given(v=st.floats(-0.25, 0.55), w=st.floats(-1.7, 1.7), x=st.floats(0.4, 1.6),
+       y=st.floats(-0.8, 0.8), timeout_s=st.sampled_from([0.2, 0.5]))
+@settings(max_examples=150, deadline=None)
+def test_after_a_verified_motion_its_stop_is_verified_in_a_standing_world(
+    v: float, w: float, x: float, y: float, timeout_s: float
+) -> None:
+    parameters = SafetyParameters.make(
+        100.0, {'command_out_type': 'twist', 'receiver_timeout_s': timeout_s})
+    verifier, candidates = BaseVerifier(BASE, parameters), BaseCandidates(BASE, parameters)
+    around = Surroundings(BASE.pack((Obstacle('box', (0.3, 0.3, 1.0), np.array([x, y, 0.5])),)),
+                          0.0)
+    start = Trajectory(0.0, np.array([0.0, 0.2]), np.zeros((2, 3)), np.zeros((2, 3)),
+                       np.zeros((2, 3)), BASE.joint_names, 'odom')
+    twist = np.array([v, 0.0, w])
+    times, falling = slow_down(twist, 1.0, 3.0, 0.05)
+    motion = motion_of(np.concatenate([[0.0], 0.04 + times]),
+                       np.concatenate([[twist], falling]), np.zeros(3), start, 0.0)
+    if not verifier.verify(motion, around).ok or moving_until(motion) == 0.0:
+        return
+    for _ in range(40):
+        now = motion.stamp_s + 0.01
+        motion = candidates.brake(motion, now)
+        check = verifier.verify(motion, around)
+        assert check.ok, (now, check)
+
+
+def test_c_is_where_the_base_was_measured() -> None:
+    follower = BaseFollower(BASE, 0.01)
+    times, twists = np.array([0.0, 1.0, 1.5]), np.array([[0.5, 0, 0.3], [0.5, 0, 0.3], [0, 0, 0]])
+    rows = roll(times, twists, np.zeros(3))
+    motion = Trajectory(0.0, times, rows[0], rows[1], rows[2], BASE.joint_names, 'odom')
+    slip = np.array([0.0, 0.0, 0.0])
+    for k in range(60):
+        now = 0.01 * k
+        follower.remember(motion, now)
+        slip += [4e-4, -2e-4, 3e-4]
+        there = motion.sample(now - 0.04).position if k > 8 else motion.sample(0.0).position
+        state = robots.RobotState(there + (slip if k == 59 else 0.0), np.zeros(3), now)
+        following = follower.measure(state)
+        motion = follower.anchored(motion)
+    assert np.abs(motion.sample(now - 0.04).position - state.position).max() < 2e-3
+    assert following.error_rad > 0.0
+
+
+@pytest.mark.parametrize('change', [
+    {'pose': np.array([np.nan, 0.0, 0.0])}, {'stamp_s': np.inf}, {'stamp_s': 99.0}])
+def test_a_scan_that_is_no_good_is_malformed_and_the_last_one_ages(change: dict) -> None:
+    monitor = safety.make(BASE, rate_hz=100.0)
+    good = Scan(1.0, 0.0, 0.1, np.full(60, 3.0), 0.05, 8.0)
+    state = robots.RobotState(np.zeros(3), np.zeros(3), 1.0)
+    assert monitor.step(state, None, (), 1.0, scan=good).counters.malformed == 0
+    decision = None
+    for k in range(1, 60):
+        state = replace(state, stamp_s=1.0 + 0.01 * k)
+        bad = replace(good, **change)
+        decision = monitor.step(state, None, (), 1.0 + 0.01 * k, scan=bad)
+    assert decision is not None and decision.counters.malformed == 59
+    assert 'scan' in decision.cause or decision.reason_code != ''

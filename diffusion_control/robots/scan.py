@@ -33,6 +33,13 @@ class Scan:
     most_m: float
     pose: Array = field(default_factory=lambda: np.zeros(3))
 
+    @property
+    def finite(self) -> bool:
+        """Whether pose, angles and limits are numbers; ranges need not be."""
+        numbers = [self.stamp_s, self.angle_min_rad, self.angle_step_rad, self.least_m,
+                   self.most_m, *self.pose]
+        return bool(np.isfinite(numbers).all())
+
     def points(self) -> Array:
         """Return what was hit, in `odom`, shape [P, 2] [m]; rays that hit nothing are left out."""
         ranges = np.asarray(self.ranges_m, dtype=float)

@@ -29,10 +29,8 @@ def make(robot: Robot, *, rate_hz: float, **params: object) -> SafetyMonitor:
             of the commands does not stop by itself and nobody consented.
     """
     robot.collision.warm_up()
+    usual: dict[str, object] = {}
     if isinstance(robot, Base):
-        from diffusion_control.safety.base.monitor import BaseMonitor
-        usual: dict[str, object] = {
-            'command_out_type': robot.controller.command_type,
-            'receiver_timeout_s': robot.receiver_timeout_s}
-        return BaseMonitor(robot, SafetyParameters.make(rate_hz, {**usual, **params}))
-    return SafetyMonitor(robot, SafetyParameters.make(rate_hz, params))
+        usual = {'command_out_type': robot.controller.command_type,
+                 'receiver_timeout_s': robot.receiver_timeout_s}
+    return SafetyMonitor(robot, SafetyParameters.make(rate_hz, {**usual, **params}))

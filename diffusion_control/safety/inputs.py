@@ -60,7 +60,9 @@ class InputFilter:
         self._state: RobotState | None = None
         self._motion: Trajectory | None = None
         self._packed = robot.pack(())
-        self._packed_from: tuple[object, object, object] = (None, None, None)
+        self._packed_from: tuple[object, ...] = (None, None, None)
+        self._map: OccupancyMap | None = None
+        self._scan: Scan | None = None
         self._converted_from: object = None
         self._converted: Trajectory | None = None
         self._missing_s = {'state': NEVER, 'motion': NEVER, 'obstacles': NEVER}
@@ -84,9 +86,11 @@ class InputFilter:
         dt_s = self._step_s(now_s, health)
         good_state = check_state(state, len(self._names), now_s)
         good_motion = self._plain(check_motion(motion, self._names))
-        good_obstacles = self._pack(obstacles, map, scan)
-        given = {'state': (state, good_state), 'motion': (motion, good_motion),
-                 'obstacles': (obstacles, good_obstacles)}
+        good_scan = self._surroundings(map, scan, now_s)
+        good_obstacles = self._pack(obstacles)
+        given: dict[str, tuple[object, object]] = {
+            'state': (state, good_state), 'motion': (motion, good_motion),
+            'obstacles': (obstacles, good_obstacles)}
         new_motion = good_motion is not None and good_motion is not self._motion
         for name, (_, good) in given.items():
             repeated = name == 'motion' and health is None and not new_motion
@@ -95,6 +99,7 @@ class InputFilter:
         self._state = good_state or self._state
         self._motion = good_motion or self._motion
         self._packed = good_obstacles or self._packed
+        given['scan'] = (scan, good_scan)
         malformed = tuple(name for name, (raw, good) in given.items()
                           if raw is not None and good is None)
         return Inputs(self._state, good_motion, self._packed,
@@ -125,7 +130,8 @@ class InputFilter:
             return Health(
                 state_age_s=max(now_s - stamp_s, missing['state']),
                 motion_age_s=missing['motion'], obstacles_age_s=missing['obstacles'],
-                goal_active=False, planner_alive=True, fallback_alive=True, own_gap_s=dt_s)
+                goal_active=False, planner_alive=True, fallback_alive=True, own_gap_s=dt_s,
+                scan_age_s=None if self._scan is None else now_s - self._scan.stamp_s)
         none_used = health.obstacles_age_s is None
         if max(missing.values()) == 0.0:
             return health
@@ -135,16 +141,24 @@ class InputFilter:
             obstacles_age_s=None if none_used else worst(
                 health.obstacles_age_s, missing['obstacles']))
 
-    def _pack(self, obstacles: object, map: object, scan: object) -> ObstacleArrays | None:
+    def _surroundings(self, map: object, scan: object, now_s: float) -> Scan | None:
+        """Keep the last good map and scan; return this tick's scan, None if it is no good."""
+        if isinstance(map, OccupancyMap):
+            self._map = map
+        good = scan if isinstance(scan, Scan) and scan.finite and (
+            scan.stamp_s <= now_s + FUTURE_S) else None
+        self._scan = good or self._scan
+        return good
+
+    def _pack(self, obstacles: object) -> ObstacleArrays | None:
         """Return the arrays of the surroundings; the same ones are packed once."""
         if not isinstance(obstacles, tuple) or not all(
                 isinstance(item, Obstacle) for item in obstacles):
             return None
-        given = (obstacles, map if isinstance(map, OccupancyMap) else None,
-                 scan if isinstance(scan, Scan) else None)
+        given = (obstacles, self._map, self._scan)
         if all(new is old for new, old in zip(given, self._packed_from, strict=True)):
             return self._packed
-        packed = self._robot.pack(*given)
+        packed = self._robot.pack(obstacles, self._map, self._scan)
         numbers = (packed.centre_m, packed.rotation, packed.half_m, packed.velocity_m_s)
         if not all(np.isfinite(array).all() for array in numbers):
             return None

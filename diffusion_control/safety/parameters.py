@@ -24,7 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     'braking_fraction': (0.1, 1.0), 'class_k_gain': (0.1, 20.0), 'speed_scale': (0.01, 1.0),
     'tool_speed_max_m_s': (0.0, 10.0), 'separation_person_speed_m_s': (0.0, 3.0),
     'separation_reaction_s': (0.0, 1.0), 'separation_intrusion_m': (0.0, 2.0),
-    'command_delay_s': (0.0, 0.2), 'receiver_timeout_s': (0.0, 5.0),
+    'command_delay_s': (0.0, 0.2),
     'confidence_min': (0.0, 1.0), 'plan_lost_s': (0.1, 10.0),
     'degraded_time_scale': (0.05, 1.0), 'recovery_cycles': (1, 1000), 'emergency_s': (0.05, 0.2),
     'receiver_timeout_s': (0.0, 10.0),

@@ -8,16 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 from diffusion_control.robots.base import Base
 from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
 from diffusion_control.safety.base.verify import LAG_S, OWN_BRAKES, STANDS
-from diffusion_control.safety.outputs import SILENT_PERIODS, CommandSample
+from diffusion_control.safety.outputs import SILENT_PERIODS, TWISTS, CommandSample
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-TYPES = ('twist_stamped', 'twist')
 
 
 class TwistOutput:
@@ -33,10 +32,9 @@ class TwistOutput:
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Remember the times."""
-        if parameters.command_out_type not in TYPES:
-            raise ConfigurationError(
-                'a base is commanded by twists', where='safety.command_out_type',
-                value=parameters.command_out_type, allowed=', '.join(TYPES))
+        require_known(
+            'a base is driven by twists', 'safety.command_out_type', parameters.command_out_type,
+            TWISTS)
         self._period_s = 1.0 / parameters.rate_hz
         self._timeout_s = parameters.receiver_timeout_s
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
