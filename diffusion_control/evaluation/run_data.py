@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import robots
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.base.frames import Frames
 from diffusion_control.evaluation.base.messages import parse_motion, twist_of
 from diffusion_control.evaluation.base.silence import Silence
@@ -124,10 +124,8 @@ def load_run(path: str | Path, robot: str | None = None) -> RunData:
     kind = notes.get('command_type') or driven.controller.command_type
     stream = recording.stream(topic)
     allowed = TWISTS if isinstance(driven, Base) else (TRAJECTORY, *SAMPLES)
-    if kind not in allowed:
-        raise ConfigurationError(
-            'commands of this type cannot be judged', where=str(folder.recording), value=kind,
-            allowed=', '.join(allowed))
+    require_known(
+        'commands of this type cannot be judged', str(folder.recording), kind, allowed)
     sent = ros_s(stream.sent_s)
     timeout = notes.get('receiver_timeout_s')
     if isinstance(driven, Base):

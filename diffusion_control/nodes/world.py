@@ -13,7 +13,7 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.nodes.frames import Frames
 from diffusion_control.nodes.inputs import MAX_SPEED_M_S, ObstacleInput, advance
 from diffusion_control.nodes.mailbox import Mailbox
@@ -229,10 +229,8 @@ class MapInput:
             row = decode_map(data)
             if row is None:
                 raise ConfigurationError('the map cannot be decoded', where='map')
-            if row.frame_id not in self._frames.fixed:
-                raise ConfigurationError(
-                    'the map is in another frame', where='map.header.frame_id',
-                    value=row.frame_id, allowed=', '.join(self._frames.fixed))
+            require_known('the map is in another frame', 'map.header.frame_id', row.frame_id,
+                          self._frames.fixed)
             known = map_of(row, None if self._found is None else self._found.map)
         except ConfigurationError as error:
             self.rejected += 1
