@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.evaluation.command_checks import judge_trajectories
+from diffusion_control.evaluation.command_checks import CommandVerdicts, judge_trajectories
 from diffusion_control.evaluation.command_geometry import known_set
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.published_obstacles import ObstacleSet
@@ -22,8 +22,9 @@ from diffusion_control.evaluation.truth_checks import (
     torque_onsets,
     velocity_onsets,
 )
-from diffusion_control.evaluation.truth_file import _truth as truth_of
+from diffusion_control.evaluation.truth_file import Truth, truth_of
 from diffusion_control.robots.arm import Arm
+from diffusion_control.robots.base import Base
 from diffusion_control.trajectory.trajectory import Trajectory
 
 
@@ -66,18 +67,36 @@ def judge_episode(
     """
     truth = truth_of(arrays, robot.joint_names, Path('closed loop'))
     contacts = contact_counts(truth)
-    nearest = float(truth.distance_min_m.min(initial=np.inf))
     violations: dict[str, int | None] = {
         'position': position_onsets(truth, robot.limits),
         'velocity': velocity_onsets(truth, robot.limits),
         'torque': torque_onsets(truth, robot.limits), 'self_or_wall': contacts['self_or_wall']}
-    unverified: dict[str, int] = {}
+    verdicts = None
     if commands is not None:
         verdicts = judge_trajectories(
             commands, truth, robot.limits, np.zeros(len(commands), dtype=bool),
-            _touching(robot, commands, seen))
-        violations |= {'acceleration': onsets(verdicts.flags['acceleration']),
-                       'unverified_command': onsets(verdicts.unverified)}
+            touching(robot, commands, seen))
+    return judged(truth, violations, contacts, verdicts)
+
+
+def judged(
+    truth: Truth, violations: dict[str, int | None], contacts: dict[str, int],
+    verdicts: CommandVerdicts | None,
+) -> Judged:
+    """Return the judgement of an episode.
+
+    Args:
+        truth: The simulator's.
+        violations: What the truth alone says, by name.
+        contacts: Counts by kind.
+        verdicts: On the commands; None where nothing was verified.
+    """
+    nearest = float(truth.distance_min_m.min(initial=np.inf))
+    unverified: dict[str, int] = {}
+    if verdicts is not None:
+        violations = violations | {
+            'acceleration': onsets(verdicts.flags['acceleration']),
+            'unverified_command': onsets(verdicts.unverified)}
         unverified = {
             reason: int(flags.sum()) for reason, flags in verdicts.flags.items() if flags.any()}
     return Judged(
@@ -85,8 +104,8 @@ def judge_episode(
         nearest if np.isfinite(nearest) else None, unverified)
 
 
-def _touching(
-    robot: Arm, commands: list[Command], seen: Sequence[ObstacleSet]
+def touching(
+    robot: Arm | Base, commands: list[Command], seen: Sequence[ObstacleSet]
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Say which commands touch an obstacle as it was observed when they were sent."""
     result = np.zeros(len(commands), dtype=bool)

@@ -125,10 +125,11 @@ def read_truth(path: str | Path, joint_names: tuple[str, ...]) -> Truth:
         raise ConfigurationError(
             'the ground truth of the run is not complete', where=str(path),
             value=missing or 'no sample', allowed=', '.join(KEYS))
-    return _truth(values, joint_names, path)
+    return truth_of(values, joint_names, path)
 
 
-def _truth(values: Mapping[str, Any], joint_names: tuple[str, ...], path: Path) -> Truth:
+def truth_of(values: Mapping[str, Any], joint_names: tuple[str, ...], path: Path) -> Truth:
+    """Return the truth of its arrays, joints in the robot's order; `path` is for messages."""
     names = [str(name) for name in values['joint_names']]
     if sorted(names) != sorted(joint_names):
         raise ConfigurationError(

@@ -12,8 +12,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.nodes.convert import order_of
 from diffusion_control.nodes.frames import Frames
+from diffusion_control.nodes.inputs import goal_joints
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
 from diffusion_control.robots.base import Base
@@ -81,12 +81,7 @@ class BaseGoalInput:
 
     def _receive_joints(self, message: JointState, arrival: Arrival) -> None:
         try:
-            order = order_of(message.name, self._robot.joint_names, 'goal_joints')
-            if len(message.position) != len(message.name):
-                raise ConfigurationError(
-                    'goal_joints needs a position for each name', where='goal_joints.position',
-                    value=len(message.position), allowed=str(len(message.name)))
-            pose = np.asarray(message.position, dtype=float)[order]
+            pose = goal_joints(message, self._robot)
             self._accept(message.header.frame_id, pose, Goal(joints_rad=pose))
         except ConfigurationError as error:
             self._refuse(error)

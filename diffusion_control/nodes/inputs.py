@@ -186,12 +186,7 @@ class GoalInput:
 
     def _receive_joints(self, message: JointState, arrival: Arrival) -> None:
         try:
-            order = order_of(message.name, self._robot.joint_names, 'goal_joints')
-            if len(message.position) != len(message.name):
-                raise ConfigurationError(
-                    'goal_joints needs a position for each name', where='goal_joints.position',
-                    value=len(message.position), allowed=str(len(message.name)))
-            self._accept(Goal(joints_rad=np.asarray(message.position, dtype=float)[order]))
+            self._accept(Goal(joints_rad=goal_joints(message, self._robot)))
         except ConfigurationError as error:
             self._refuse(error)
 
@@ -202,6 +197,20 @@ class GoalInput:
     def _refuse(self, error: ConfigurationError) -> None:
         self.rejected += 1
         self._node.get_logger().error(f'goal refused, the old one stays: {error}')
+
+
+def goal_joints(message: JointState, robot: Robot) -> Array:
+    """Return the positions of a `goal_joints` message in the robot's order, shape [n].
+
+    Raises:
+        ConfigurationError: Other names than the robot's, or not a position for each.
+    """
+    order = order_of(message.name, robot.joint_names, 'goal_joints')
+    if len(message.position) != len(message.name):
+        raise ConfigurationError(
+            'goal_joints needs a position for each name', where='goal_joints.position',
+            value=len(message.position), allowed=str(len(message.name)))
+    return np.asarray(message.position, dtype=float)[order]
 
 
 def same_goal(one: Goal | None, other: Goal | None) -> bool:

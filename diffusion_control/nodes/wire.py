@@ -11,6 +11,7 @@ with accelerations, other lengths) is left to rclpy.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ Array = NDArray[np.float64]
 ENCAPSULATION = b'\x00\x01\x00\x00'
 NANO = 1_000_000_000
 WORD = struct.Struct('<I')
+MOST_NAMES = 64
 STAMP = struct.Struct('<iI')
 
 
@@ -84,7 +86,29 @@ def decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Arra
         return None
 
 
-def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Array] | None:
+@dataclass(frozen=True)
+class Head:
+    """What stands before the points of a trajectory message.
+
+    Attributes:
+        view: The message without its encapsulation.
+        stamp_s: Of the header [s].
+        frame_id: Of the header.
+        names: Of the joints.
+        points: How many follow.
+        place: Where they begin in `view`.
+    """
+
+    view: memoryview
+    stamp_s: float
+    frame_id: str
+    names: tuple[str, ...]
+    points: int
+    place: int
+
+
+def read_head(data: bytes, most_names: int) -> Head | None:
+    """Return header, joint names and number of points; None if rclpy has to decode it."""
     if data[:4] != ENCAPSULATION:
         return None
     view = memoryview(data)[4:]
@@ -93,19 +117,24 @@ def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Arr
     place += -place % 4
     (count,) = WORD.unpack_from(view, place)
     place += 4
-    if count > 64:
+    if count > most_names:
         return None
     names = []
     for _ in range(count):
         name, place = read_string(view, place + -place % 4)
         names.append(name)
     place += -place % 4
-    (points_n,) = WORD.unpack_from(view, place)
-    place += 4
-    layout = point_type(count)
-    if not points_n or not count:
+    (points,) = WORD.unpack_from(view, place)
+    return Head(view, sec + nanosec * 1e-9, frame_id, tuple(names), points, place + 4)
+
+
+def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Array] | None:
+    head = read_head(data, MOST_NAMES)
+    if head is None or not head.points or not head.names:
         return None
-    raw = bytes(view[place:])
+    count, points_n, place = len(head.names), head.points, head.place
+    layout = point_type(count)
+    raw = bytes(head.view[place:])
     if place % 8:
         raw = raw[:4] + b'\x00\x00\x00\x00' + raw[4:]
     if len(raw) < points_n * layout.itemsize:
@@ -117,7 +146,7 @@ def _decode(data: bytes) -> tuple[float, str, tuple[str, ...], Array, Array, Arr
         return None
     times = points['sec'] + points['nanosec'] * 1e-9
     return (
-        sec + nanosec * 1e-9, frame_id, tuple(names), times, points['positions'].copy(),
+        head.stamp_s, head.frame_id, head.names, times, points['positions'].copy(),
         points['velocities'].copy())
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble, read_string
+from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble, read_head
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -108,29 +108,13 @@ def continuous(yaw: Array, rate: Array, times_s: Array) -> Array:
 
 
 def _decode(data: bytes) -> PlanarMotion | None:
-    if data[:4] != ENCAPSULATION:
-        return None
-    view = memoryview(data)[4:]
-    sec, nanosec = STAMP.unpack_from(view, 0)
-    frame_id, place = read_string(view, STAMP.size)
-    place += -place % 4
-    (count,) = WORD.unpack_from(view, place)
-    place += 4
-    if count > MOST_JOINTS:
-        return None
-    joints = []
-    for _ in range(count):
-        name, place = read_string(view, place + -place % 4)
-        joints.append(name)
-    place += -place % 4
-    (points_n,) = WORD.unpack_from(view, place)
-    place += 4
-    points = _points(view, place, points_n)
-    if points is None:
+    head = read_head(data, MOST_JOINTS)
+    points = None if head is None else _points(head.view, head.place, head.points)
+    if head is None or points is None:
         return None
     times = points['sec'] + points['nanosec'] * 1e-9
     return planar(
-        sec + nanosec * 1e-9, frame_id, tuple(joints), times, points['place'], points['turn'],
+        head.stamp_s, head.frame_id, head.names, times, points['place'], points['turn'],
         points['linear'], points['angular'])
 
 

@@ -7,6 +7,7 @@ All begin on the committed trajectory C at the tick and end at rest. Stops are t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from diffusion_control.safety.committed import (
     thin,
 )
 from diffusion_control.safety.parameters import SafetyParameters
+from diffusion_control.safety.verify import moving_until
 from diffusion_control.trajectory.stop import Ramp, Stopper
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -33,6 +35,7 @@ STOP_PERIOD_S = 0.1
 SLOWER = (0.5, 0.2)
 PATH_STEP_S = 0.015
 BLEND = 0.1
+LONGER_S = 0.02
 HARDEST = 0.995
 """Share of the limits of the hardest stop: times are rounded to 1 us, which bends the cubics."""
 
@@ -69,6 +72,25 @@ class Candidates:
     def ahead_s(self, motion: Trajectory, now_s: float) -> float:
         """Return the time from now until the stop begins: the duration of a step [s]."""
         return max(motion.start_s - now_s, 0.0) + self._lead_s
+
+    def asked(self, motion: Trajectory, time_s: float) -> Array:
+        """Return the velocity of a motion at a ROS time, shape [n] [rad/s]."""
+        return at(motion, time_s)[1]
+
+    def stops(
+        self, committed: Trajectory, motion: Trajectory | None, now_s: float
+    ) -> Iterable[Trajectory]:
+        """Return stops that begin now, the one to be preferred first.
+
+        That is a stop along the tracker's path, unless it takes 20 ms longer than the one from C:
+        after a step that was filtered the path goes on faster than C does.
+        """
+        found = [self.brake(committed, now_s)]
+        along = self.brake_along(committed, motion, now_s) if motion else 'no_motion'
+        if not isinstance(along, str):
+            longer = moving_until(along) > moving_until(found[0]) + LONGER_S
+            found.insert(1 if longer else 0, along)
+        return found
 
     def towards(
         self, committed: Trajectory, velocity: Array, now_s: float, ahead_s: float, *,

@@ -10,31 +10,25 @@ hardest stop and with a retreat, and what stays farthest away is sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.safety.candidates import SLOWER, Candidates
-from diffusion_control.safety.committed import at, rest_of
+from diffusion_control.safety.candidates import SLOWER
+from diffusion_control.safety.committed import rest_of
 from diffusion_control.safety.decision import BRAKE, FILTERED, FOLLOWED, SLOWED, STAND, TAIL
 from diffusion_control.safety.filter import Filtered, unfiltered
-from diffusion_control.safety.step_filter import StepFilter
-from diffusion_control.safety.verify import (
-    Surroundings,
-    Verification,
-    Verifier,
-    moving_until,
-)
+from diffusion_control.safety.verify import Surroundings, Verification
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
 BARRIER = 'barrier'
 RETREAT_S = 0.06
-LONGER_S = 0.02
-AT_WORST_NEAR = ('', 'obstacle', 'self_or_floor', 'workspace', 'tool_speed')
+AT_WORST_NEAR = ('', 'obstacle', 'self_or_floor', 'walls', 'workspace', 'tool_speed')
 
 
 @dataclass(frozen=True)
@@ -60,17 +54,79 @@ class Choice:
     slack: float = 0.0
 
 
+class AnyCandidates(Protocol):
+    """What builds the motions of one kind of robot; see `candidates.Candidates`."""
+
+    def refusal(self, committed: Trajectory, motion: Trajectory, now_s: float) -> str:
+        """Return why a motion cannot follow C."""
+        ...
+
+    def ahead_s(self, motion: Trajectory, now_s: float) -> float:
+        """Return the duration of a step [s]."""
+        ...
+
+    def asked(self, motion: Trajectory, time_s: float) -> Array:
+        """Return the velocity that a motion asks for, as the filter takes it [n]."""
+        ...
+
+    def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory:
+        """Return a step of the motion, and a stop."""
+        ...
+
+    def towards(
+        self, committed: Trajectory, velocity: Array, now_s: float, ahead_s: float, *,
+        gently: bool = False,
+    ) -> Trajectory:
+        """Return a change to a velocity [n], and a stop."""
+        ...
+
+    def brake(self, committed: Trajectory, now_s: float, *, hardest: bool = False) -> Trajectory:
+        """Return a stop that begins now."""
+        ...
+
+    def stops(
+        self, committed: Trajectory, motion: Trajectory | None, now_s: float
+    ) -> Iterable[Trajectory]:
+        """Return stops that begin now, the one to be preferred first."""
+        ...
+
+    def approach(self, committed: Trajectory, target: Array, now_s: float) -> Trajectory:
+        """Return the motion of the set-point to a position."""
+        ...
+
+
+class AnyVerifier(Protocol):
+    """What checks motions; see `verify.Verifier`."""
+
+    def verify(
+        self, motion: Trajectory, around: Surroundings, *, complete: bool = True
+    ) -> Verification:
+        """Return whether a motion may be sent."""
+        ...
+
+
+class AnyFilter(Protocol):
+    """What filters a velocity; see `step_filter.StepFilter`."""
+
+    def filter(
+        self, committed: Trajectory, now_s: float, ahead_s: float, asked: Array,
+        around: Surroundings,
+    ) -> Filtered:
+        """Return the velocity that the barriers admit."""
+        ...
+
+
 class Chooser:
     """Choose among candidates by verification.
 
     Args:
-        candidates: Builds motions.
+        candidates: Builds motions: `Candidates`, or those of a base.
         verifier: Checks them.
         barriers: Filters the step; None leaves it to the verification.
     """
 
     def __init__(
-        self, candidates: Candidates, verifier: Verifier, barriers: StepFilter | None
+        self, candidates: AnyCandidates, verifier: AnyVerifier, barriers: AnyFilter | None
     ) -> None:
         """Take over all three."""
         self._candidates, self._verifier, self._barriers = candidates, verifier, barriers
@@ -120,7 +176,7 @@ class Chooser:
         if refusal:
             return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False)
         ahead_s = self._candidates.ahead_s(motion, now_s)
-        asked = at(motion, now_s + ahead_s)[1]
+        asked = self._candidates.asked(motion, now_s + ahead_s)
         filtered = unfiltered(asked)
         if self._barriers is not None:
             filtered = self._barriers.filter(committed, now_s, ahead_s, asked, around)
@@ -156,17 +212,8 @@ class Chooser:
     def stop(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
     ) -> Choice:
-        """Return a verified stop that begins now, else the stored motion.
-
-        A stop along the tracker's path is preferred, unless it takes 20 ms longer than the one
-        from C: after a step that was filtered the path goes on faster than C does.
-        """
-        stops = [self._candidates.brake(committed, now_s)]
-        along = self._candidates.brake_along(committed, motion, now_s) if motion else 'no_motion'
-        if not isinstance(along, str):
-            longer = moving_until(along) > moving_until(stops[0]) + LONGER_S
-            stops.insert(1 if longer else 0, along)
-        for stop in stops:
+        """Return the first verified stop that begins now, else the stored motion."""
+        for stop in self._candidates.stops(committed, motion, now_s):
             check = self._verifier.verify(stop, around, complete=False)
             if check.ok:
                 return Choice(stop, check, BRAKE)

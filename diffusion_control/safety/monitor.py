@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.protocol import Robot
-from diffusion_control.safety.choice import Choice
+from diffusion_control.safety.choice import Choice, Chooser
 from diffusion_control.safety.committed import at, rest_of, stand
 from diffusion_control.safety.counting import counted
 from diffusion_control.safety.decision import (
@@ -31,7 +31,7 @@ from diffusion_control.safety.follow import STAND_RAD_S, Following
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.inputs import InputFilter, Inputs
 from diffusion_control.safety.parameters import SafetyParameters
-from diffusion_control.safety.parts import AnyChooser, Parts
+from diffusion_control.safety.parts import Parts
 from diffusion_control.safety.rules import UNVERIFIED
 from diffusion_control.safety.state_machine import (
     EMERGENCY,
@@ -96,7 +96,7 @@ class SafetyMonitor:
         self._parts, self._verifier = Parts(robot), verifier
         self._output = self._parts.output(parameters)
         self._chooser = self._make_chooser(parameters)
-        self._tighter: tuple[SafetyParameters, AnyChooser] | None = None
+        self._tighter: tuple[SafetyParameters, Chooser] | None = None
         self._machine = Machine()
         self._counters = Counters()
         self.disarm()
@@ -124,7 +124,7 @@ class SafetyMonitor:
         parameters = tightened(latest, changes)
         self._tighter = parameters, self._make_chooser(parameters)
 
-    def _make_chooser(self, parameters: SafetyParameters) -> AnyChooser:
+    def _make_chooser(self, parameters: SafetyParameters) -> Chooser:
         return self._parts.chooser(parameters, self._verifier)
 
     def disarm(self) -> None:

@@ -13,55 +13,22 @@ from diffusion_control.robots.base import Base
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.base.candidates import BaseCandidates
-from diffusion_control.safety.base.choice import BaseChooser
 from diffusion_control.safety.base.filter import BaseStepFilter
 from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.safety.base.output import TwistOutput
 from diffusion_control.safety.base.trust import BaseTrust
 from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.candidates import Candidates
-from diffusion_control.safety.choice import Choice, Chooser
+from diffusion_control.safety.choice import Chooser
 from diffusion_control.safety.follow import Follower, Following
 from diffusion_control.safety.outputs import Output, make_output
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.trust import Trust
-from diffusion_control.safety.verify import Surroundings, Verifier
+from diffusion_control.safety.verify import Verifier
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-
-
-class AnyChooser(Protocol):
-    """What chooses a motion; see `choice.Chooser`."""
-
-    def keep(self, committed: Trajectory, now_s: float, around: Surroundings) -> Choice:
-        """Return the stored motion, or what stays farthest away."""
-        ...
-
-    def follow(
-        self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
-    ) -> Choice:
-        """Return the tracker's motion, or the next slower one."""
-        ...
-
-    def can_step(
-        self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
-    ) -> tuple[bool | None, str]:
-        """Return whether the tracker's motion would verify, and why not."""
-        ...
-
-    def stop(
-        self, committed: Trajectory, motion: Trajectory | None, now_s: float, around: Surroundings
-    ) -> Choice:
-        """Return a stop that begins now."""
-        ...
-
-    def approach(
-        self, committed: Trajectory, target: Array, now_s: float, around: Surroundings
-    ) -> Choice:
-        """Return the way of the set-point to where the robot is."""
-        ...
 
 
 class AnyFollower(Protocol):
@@ -112,11 +79,11 @@ class Parts:
 
     robot: Robot
 
-    def chooser(self, parameters: SafetyParameters, verifier: Any = None) -> AnyChooser:
+    def chooser(self, parameters: SafetyParameters, verifier: Any = None) -> Chooser:
         """Return what chooses motions; another verifier stands in for the real one."""
         robot = self.robot
         if isinstance(robot, Base):
-            return BaseChooser(
+            return Chooser(
                 BaseCandidates(robot, parameters), verifier or BaseVerifier(robot, parameters),
                 BaseStepFilter(robot, parameters) if parameters.filter else None)
         return Chooser(

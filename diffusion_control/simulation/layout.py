@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.occupancy_map import OccupancyMap, layout_walls
 
 if TYPE_CHECKING:
@@ -117,12 +118,12 @@ def check_layout(scene: Scene, robot: Robot, where: str) -> None:
     """
     if not scene.layout:
         return
-    if robot.kind != 'base':
+    if not isinstance(robot, Base):
         raise ConfigurationError(
             'a layout is for a base', where=f'{where}: layout', value=robot.name,
             allowed='a scene without layout for an arm')
-    discs = robot.collision.discs  # type: ignore[attr-defined]
-    centres = robot.collision.centres(np.asarray(scene.start_rad))  # type: ignore[attr-defined]
+    discs = robot.collision.discs
+    centres = robot.collision.centres(np.asarray(scene.start_rad))
     if (wall_distance(scene, centres[:, :2]) <= discs[:, 2]).any():
         raise ConfigurationError(
             'the start touches a wall', where=f'{where}: start_rad',

@@ -14,14 +14,11 @@ from diffusion_control.evaluation.base.silence import Silence
 from diffusion_control.evaluation.base.truth import velocity_onsets
 from diffusion_control.evaluation.base.twists import judge_twists, twist_commands
 from diffusion_control.evaluation.base.walls import WallCheck
-from diffusion_control.evaluation.command_geometry import known_set
 from diffusion_control.evaluation.commands import Command
-from diffusion_control.evaluation.loop_truth import Judged
+from diffusion_control.evaluation.loop_truth import Judged, judged, touching
 from diffusion_control.evaluation.published_obstacles import ObstacleSet
-from diffusion_control.evaluation.rates import onsets
-from diffusion_control.evaluation.scenery import SceneryCache
 from diffusion_control.evaluation.truth_checks import contact_counts
-from diffusion_control.evaluation.truth_file import _truth as truth_of
+from diffusion_control.evaluation.truth_file import truth_of
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
@@ -46,11 +43,10 @@ def judge_base(
     """
     truth = truth_of(arrays, robot.joint_names, Path('closed loop'))
     contacts = contact_counts(truth)
-    nearest = float(truth.distance_min_m.min(initial=np.inf))
     violations: dict[str, int | None] = {
         'position': None, 'velocity': velocity_onsets(truth, robot), 'torque': None,
         'self_or_wall': contacts['self_or_wall']}
-    unverified: dict[str, int] = {}
+    verdicts = None
     if sent is not None:
         times = np.array([time for time, _ in sent])
         twists = np.array([twist for _, twist in sent]).reshape(-1, 3)
@@ -59,29 +55,9 @@ def judge_base(
         none = np.zeros(len(commands), dtype=bool)
         verdicts = judge_twists(
             times, twists, robot.drive, foreign=none,
-            touching=_touching(robot, commands, seen), walls=_walls(robot, commands, known),
+            touching=touching(robot, commands, seen), walls=_walls(robot, commands, known),
             exempt=np.array([truth.exempt_near(float(time)) for time in times], dtype=bool))
-        violations |= {'acceleration': onsets(verdicts.flags['acceleration']),
-                       'unverified_command': onsets(verdicts.unverified)}
-        unverified = {
-            reason: int(flags.sum()) for reason, flags in verdicts.flags.items() if flags.any()}
-    return Judged(
-        contacts['contact_moving'], contacts['contacts_at_rest'], violations,
-        nearest if np.isfinite(nearest) else None, unverified)
-
-
-def _touching(robot: Base, commands: list[Command], seen: Sequence[ObstacleSet]) -> Flags:
-    """Say which twists would touch an obstacle as it was observed when they were sent."""
-    result = np.zeros(len(commands), dtype=bool)
-    if not seen or not seen[0].obstacles:
-        return result
-    geometry = SceneryCache(robot).geometry(seen[0].obstacles)
-    times = np.array([item.stamp_s for item in seen])
-    for index, command in enumerate(commands):
-        last = known_set(times, command.sent_s)
-        if last >= 0:
-            result[index] = geometry.touches(command, seen[last])
-    return result
+    return judged(truth, violations, contacts, verdicts)
 
 
 def _walls(robot: Base, commands: list[Command], known: OccupancyMap | None) -> Flags:

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Short ways through a plane: A* on a grid, shortened along lines of sight, then smoothed.
-
-A*: P. Hart, N. Nilsson, B. Raphael, IEEE Trans. SSC 4, 1968.
-"""
+"""Short ways through a plane: A* on a grid, shortened along lines of sight, then smoothed."""
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.base.astar import search
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.surround import Surround
 
@@ -20,7 +17,6 @@ Cell = tuple[int, int]
 CELL_M = 0.1
 SPACING_M = 0.02
 SMOOTHINGS = 300
-STEPS = [(i, j, float(np.hypot(i, j))) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
 
 @dataclass(frozen=True)
@@ -89,13 +85,10 @@ def _search(ground: Ground, start: Array, goal: Array) -> Array | None:
     first, last = (_nearest_free(free, places, point) for point in (start, goal))
     if first is None or last is None:
         return None
-    came = _astar(free, first, last)
-    if came is None:
+    cells = search(np.where(free, 1.0, np.inf), *first, *last)
+    if len(cells) == 0:
         return None
-    found = [last]
-    while found[-1] != first:
-        found.append(came[found[-1]])
-    inner = np.array([places[cell] for cell in reversed(found)])
+    inner = places[cells[:, 0], cells[:, 1]]
     return np.concatenate([start[None], inner, goal[None]])
 
 
@@ -103,33 +96,6 @@ def _nearest_free(free: NDArray[np.bool_], places: Array, point: Array) -> Cell 
     apart = np.where(free, np.linalg.norm(places - point, axis=-1), np.inf)
     best = np.unravel_index(int(np.argmin(apart)), free.shape)
     return (int(best[0]), int(best[1])) if np.isfinite(apart[best]) else None
-
-
-def _astar(free: NDArray[np.bool_], first: Cell, last: Cell) -> dict[Cell, Cell] | None:
-    """Return where each cell was come from, once the last one is reached."""
-    came: dict[Cell, Cell] = {}
-    cost = {first: 0.0}
-    queue = [(0.0, first)]
-    done = np.zeros(free.shape, dtype=bool)
-    while queue:
-        _, cell = heapq.heappop(queue)
-        if cell == last:
-            return came
-        if done[cell]:
-            continue
-        done[cell] = True
-        for di, dj, length in STEPS:
-            other = cell[0] + di, cell[1] + dj
-            if not (0 <= other[0] < free.shape[0] and 0 <= other[1] < free.shape[1]):
-                continue
-            if not free[other] or done[other]:
-                continue
-            total = cost[cell] + length
-            if total < cost.get(other, np.inf) - 1e-12:
-                cost[other], came[other] = total, cell
-                left = float(np.hypot(other[0] - last[0], other[1] - last[1]))
-                heapq.heappush(queue, (total + left, other))
-    return None
 
 
 def _shortened(ground: Ground, corners: Array) -> Array:

@@ -19,15 +19,19 @@ from diffusion_control.planners.problem import PlanningError
 from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
+Cell = tuple[int, int]
 SIGHT_M = 0.04
 SHORTCUT_PRICE = 1.05
 
 
-class BaseAstar(BasePlanner):
-    """Finds the cheapest way among what stands, away from where movers will be."""
+class GridPlanner(BasePlanner):
+    """Proposes the shortened way over a grid's cells; which cells, each planner says."""
 
-    name = 'astar'
     source = 'classical'
+
+    def cells(self, grid: Grid, first: Cell, last: Cell) -> Any:
+        """Return the cells [K, 2] from the first to the last; K = 0 where there is no way."""
+        raise NotImplementedError(f'{type(self).__name__}.cells')
 
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
         """Return the way found.
@@ -37,8 +41,7 @@ class BaseAstar(BasePlanner):
         """
         del until
         grid = Grid.of(request)
-        first, last = grid.cell_of(request.start[:2]), grid.cell_of(request.place)
-        cells = search(grid.price, first[0], first[1], last[0], last[1])
+        cells = self.cells(grid, grid.cell_of(request.start[:2]), grid.cell_of(request.place))
         if len(cells) == 0:
             if kept is not None:
                 return []
@@ -47,6 +50,16 @@ class BaseAstar(BasePlanner):
         corners = np.concatenate(
             [request.start[None, :2], grid.place_of(cells), request.place[None]])
         return [shortened(corners, grid)]
+
+
+class BaseAstar(GridPlanner):
+    """Finds the cheapest way among what stands, away from where movers will be."""
+
+    name = 'astar'
+
+    def cells(self, grid: Grid, first: Cell, last: Cell) -> Any:
+        """Return the cells of the cheapest way."""
+        return search(grid.price, first[0], first[1], last[0], last[1])
 
 
 def shortened(corners: Array, grid: Grid) -> Array:

@@ -11,40 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.planners.base.astar import shortened
-from diffusion_control.planners.base.base_planner import Array, BasePlanner, BaseRequest
+from diffusion_control.planners.base.astar import Cell, GridPlanner
 from diffusion_control.planners.base.grid import Grid
-from diffusion_control.planners.problem import PlanningError
 from diffusion_control.robots.jit import kernel
 
 MOST_SWEEPS = 400
 
 
-class BaseValueIteration(BasePlanner):
+class BaseValueIteration(GridPlanner):
     """Knows the cost to go from every cell; follows it down."""
 
     name = 'value_iteration'
-    source = 'classical'
 
-    def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
-        """Return the way that the policy takes.
-
-        Raises:
-            PlanningError: There is none.
-        """
-        del until
-        grid = Grid.of(request)
-        first, last = grid.cell_of(request.start[:2]), grid.cell_of(request.place)
+    def cells(self, grid: Grid, first: Cell, last: Cell) -> Any:
+        """Return the cells that the policy visits."""
         value = iterate(grid.price, last[0], last[1], MOST_SWEEPS)
-        cells = descend(value, grid.price, first[0], first[1])
-        if len(cells) == 0:
-            if kept is not None:
-                return []
-            raise PlanningError('no_path', 'no way leads to the goal', where='goal',
-                                value=request.place.tolist())
-        corners = np.concatenate(
-            [request.start[None, :2], grid.place_of(cells), request.place[None]])
-        return [shortened(corners, grid)]
+        return descend(value, grid.price, first[0], first[1])
 
 
 @kernel()

@@ -9,6 +9,8 @@ matter to the tracker alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,11 +71,27 @@ class BaseCandidates:
                            self.omni)[1] for t in times]
         return self._stopped(times, np.array(twists), committed, now_s)
 
-    def towards(self, committed: Trajectory, twist: Array, now_s: float, ahead_s: float
-                ) -> Trajectory:
+    def asked(self, motion: Trajectory, time_s: float) -> Array:
+        """Return the body's twist of a motion at a ROS time, shape [3]."""
+        return twist_at(motion, time_s, self.omni)[1]
+
+    def stops(
+        self, committed: Trajectory, motion: Trajectory | None, now_s: float
+    ) -> Iterable[Trajectory]:
+        """Return the stop along C's own arc."""
+        return [self.brake(committed, now_s)]
+
+    def approach(self, committed: Trajectory, target: Array, now_s: float) -> Trajectory:
+        """Return a stop: a base is always where it was measured."""
+        return self.brake(committed, now_s)
+
+    def towards(
+        self, committed: Trajectory, velocity: Array, now_s: float, ahead_s: float, *,
+        gently: bool = False,
+    ) -> Trajectory:
         """Return a change of C's twist to another one [3] until `ahead_s`, then a stop."""
         start = twist_at(committed, now_s, self.omni)[1]
-        wanted = self._reachable(start, twist, ahead_s)
+        wanted = self._reachable(start, velocity, ahead_s)
         return self._stopped(
             np.array([0.0, ahead_s]), np.stack([start, wanted]), committed, now_s)
 
