@@ -28,6 +28,7 @@ from diffusion_control.evaluation.adversarial_episode import (
 from diffusion_control.safety.delay import DelayMeter
 
 BLIND = 'blind'
+THIN = {'margin_m': 0.001, 'own_margin_m': 0.001}
 CASES: dict[str, dict[str, float]] = {
     'as shipped': {},
     f'command_delay_s 0, {BLIND}': {'command_delay_s': 0.0},
@@ -36,6 +37,10 @@ CASES: dict[str, dict[str, float]] = {
     'command_delay_s 0': {'command_delay_s': 0.0},
     'braking_fraction 0.5': {'braking_fraction': 0.5},
     'braking_fraction 0.95': {'braking_fraction': 0.95},
+    'margins 1 mm': THIN,
+    f'margins 1 mm, command_delay_s 0, {BLIND}': {**THIN, 'command_delay_s': 0.0},
+    'margins 1 mm, braking_fraction 0.5': {**THIN, 'braking_fraction': 0.5},
+    'margins 1 mm, braking_fraction 0.95': {**THIN, 'braking_fraction': 0.95},
 }
 
 

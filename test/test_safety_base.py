@@ -15,13 +15,16 @@ pytest.importorskip('mujoco', reason='needs MuJoCo (extra sim)')
 
 from diffusion_control import robots, safety, simulation, tracking
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.base.twists import judge_twists
+from diffusion_control.evaluation.command_checks import CommandVerdicts
 from diffusion_control.robots import load_arm, load_base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.planar import inverse
 from diffusion_control.robots.scan import Scan
-from diffusion_control.safety.base.arc import motion_of, roll, slow_down
+from diffusion_control.safety.base.arc import motion_of, roll, slow_down, twist_at
 from diffusion_control.safety.base.candidates import BaseCandidates
 from diffusion_control.safety.base.follow import BaseFollower
+from diffusion_control.safety.base.output import TwistOutput
 from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.parameters import SafetyParameters
@@ -38,6 +41,22 @@ GOOD = Health(
     state_age_s=0.0, motion_age_s=0.0, obstacles_age_s=0.0, scan_age_s=0.0, map_age_s=0.0,
     accepted_plan_age_s=0.0, confidence=1.0, planner_alive=True, fallback_alive=True,
     own_gap_s=0.01)
+
+
+LIKE = Trajectory(0.0, np.array([0.0, 1.0]), *np.zeros((3, 2, 3)), BASE.joint_names, 'odom')
+TWISTS = SafetyParameters(rate_hz=100.0, receiver_timeout_s=0.5, command_out_type='twist_stamped')
+
+
+def sent(motions: list[Trajectory], ticks: np.ndarray, *, moving: bool = False) -> CommandVerdicts:
+    """Return what check-run says of the twists of committed motions, one a tick."""
+    output = TwistOutput(BASE, TWISTS)
+    samples = [output.sample(motion, float(t), np.zeros(3))
+               for motion, t in zip(motions, ticks, strict=True)]
+    none = np.zeros(len(ticks), dtype=bool)
+    begins = (ticks < 0.08) if moving else none
+    return judge_twists(
+        ticks, np.array([s.velocity for s in samples if s is not None]), BASE.drive,
+        foreign=none, touching=none, walls=none, exempt=begins)
 
 
 def ahead(start: np.ndarray, way_m: float, stamp_s: float) -> Trajectory:
@@ -193,6 +212,33 @@ def test_a_stop_stays_on_its_arc_and_keeps_the_limits() -> None:
     np.testing.assert_allclose(away, 0.4, atol=2e-4)
     assert np.abs(np.diff(falling[:, 0]) / np.diff(times)).max() < 0.76 * 1.5
     assert np.abs(falling[-1]).max() == 0.0
+
+
+@pytest.mark.parametrize('slope', [[1.0, 0.0, 0.0], [0.4, 0.0, 3.9], [0.0, 0.0, -4.0]])
+@pytest.mark.parametrize('early_s', [0.0, 0.004, 0.008])
+def test_the_hardest_brake_in_an_early_tick_stays_in_the_limits(
+    slope: list[float], early_s: float
+) -> None:
+    times = np.array([0.0, 0.4])
+    accelerating = motion_of(times, np.outer(times, slope), np.zeros(3), LIKE, 0.0)
+    ticks = 0.01 * np.arange(60)
+    ticks[30:] -= early_s
+    ticks[31:] -= 1e-3
+    stop = BaseCandidates(BASE, TWISTS).brake(accelerating, float(ticks[30]), hardest=True)
+    assert not sent([accelerating] * 30 + [stop] * 30, ticks).unverified.any()
+
+
+def test_a_motion_that_begins_with_another_speed_is_reached_within_the_limits() -> None:
+    candidates = BaseCandidates(BASE, TWISTS)
+    times, ticks = np.array([0.0, 0.3, 0.8]), 0.01 * np.arange(20)
+    slow, fast = (motion_of(times, np.outer(speeds, [1.0, 0, 0]), np.zeros(3), LIKE, 0.0)
+                  for speeds in ([0.3, 0.3, 0.0], [0.255, 0.555, 0.0]))
+    motions = [slow] * 10
+    for now_s in ticks[10:]:
+        assert candidates.refusal(motions[-1], fast, float(now_s)) == ''
+        motions.append(candidates.full(motions[-1], fast, float(now_s)))
+    assert not sent(motions, ticks, moving=True).unverified.any()
+    assert twist_at(motions[-1], 0.2, False)[1][0] > 0.38
 
 
 def test_silence_holds_the_twist_and_then_brakes() -> None:

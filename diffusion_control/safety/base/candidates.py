@@ -5,6 +5,10 @@ All begin on the committed motion C at the tick. A motion is: C until the tracke
 begins, the twist of M until `ahead`, and a stop along the arc with `braking_fraction` of the
 limits. Only twists of M are taken: where the robot is, is measured (`follow`), and M's own poses
 matter to the tracker alone.
+
+From knot to knot a twist changes by what the limits allow. The hardest stop uses 0.85 of them: a
+brake may come in a tick 1 ms after one that still accelerated, both send the twist of a period
+ahead, and what the receiver sees within 50 ms must stay within the limits all the same.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ Array = NDArray[np.float64]
 GRID_S = 0.02
 STOP_STEP_S = 0.05
 JUMP_M, JUMP_RAD = 0.05, 0.1
-HARDEST = 0.995
+HARDEST = 0.85
 
 
 class BaseCandidates:
@@ -69,6 +73,8 @@ class BaseCandidates:
         times = np.linspace(0.0, ahead_s, count + 1)
         twists = [twist_at(committed if t < start_s or t == 0.0 else motion, now_s + t,
                            self.omni)[1] for t in times]
+        for k in range(1, len(times)):
+            twists[k] = self._reachable(twists[k - 1], twists[k], float(times[k] - times[k - 1]))
         return self._stopped(times, np.array(twists), committed, now_s)
 
     def asked(self, motion: Trajectory, time_s: float) -> Array:
