@@ -57,12 +57,15 @@ class PlanTimes:
     """When plans are made, in steps of the simulation.
 
     Attributes:
-        every: From one question to the next; 0 = only when something has changed.
+        every: From one question to the next, when all goes well; 0 = only when something has
+            changed.
+        again: From a question without a plan to the next.
         latency: From a question to the plan's arrival; the first plan is there at once.
         total: Length of the episode.
     """
 
     every: int
+    again: int
     latency: int
     total: int
 
@@ -146,6 +149,8 @@ class PlanningAgent:
             horizon_s=period * max(self._times.total - arrival, 1), previous=self._plan,
             condition={'specification': scene.specification} if scene.specification else None))
         self._waiting = (arrival, found)
+        if found is None:
+            self._ask = step + self._times.again
         self._ask = max(self._ask, arrival + 1)
 
     def _answer(self, problem: PlanningProblem) -> Trajectory | None:

@@ -124,10 +124,10 @@ def _agent(
     planner = _planner(options, folder, task, name)
     planner.reset(task.seed)
     once = options.open_loop or name in SCRIPTED
-    period = ROBOT.period_s
+    period = max(round(options.replan_s / ROBOT.period_s), 1)
     agent = PlanningAgent(planner, ROBOT, PlanTimes(
-        0 if once else max(round(options.replan_s / period), 1),
-        max(round(options.latency_s / period), 0), task.steps), ideal=options.ideal)
+        0 if once else period, period, round(options.latency_s / ROBOT.period_s), task.steps),
+        ideal=options.ideal)
     return agent, agent.log
 
 

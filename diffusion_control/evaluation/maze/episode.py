@@ -144,6 +144,7 @@ def _changed(
     step: int, generator: np.random.Generator,
 ) -> tuple[Scene, Maze]:
     """Let happen what is due at a step, and return what there is now."""
+    before = scene
     if step == changes.move_goal_at:
         scene = replace(scene, goal=task.later_goal)
     if step == changes.block_cell_at:
@@ -152,7 +153,8 @@ def _changed(
             maze = maze.with_wall(cell)
             scene = replace(scene, known=maze.map)
             world.block(maze.map)
-    agent.told(scene)
+    if scene is not before:
+        agent.told(scene)
     return scene, maze
 
 
