@@ -28,9 +28,9 @@ logging.getLogger('toppra').setLevel(logging.ERROR)
 
 def time_path(
     waypoints: Array, limits: JointLimits, *, stamp_s: float, names: tuple[str, ...],
-    frame_id: str = '',
+    frame_id: str = '', speed: float = 0.0,
 ) -> Trajectory | None:
-    """Return the motion along a cubic spline through way-points, from rest to rest.
+    """Return the motion along a cubic spline through way-points, to rest.
 
     Args:
         waypoints: Shape [W, n]; repeated ones are left out.
@@ -39,6 +39,7 @@ def time_path(
         stamp_s: ROS time of the start [s].
         names: Joint names.
         frame_id: Frame of the positions.
+        speed: At the start, along the path; 0 is from rest.
 
     Returns:
         A motion with a knot every 5 ms, or None if the path cannot be timed.
@@ -50,12 +51,12 @@ def time_path(
         return rest(waypoints[0], stamp_s, names, frame_id)
     length = np.concatenate([[0.0], np.cumsum(step[keep[1:]])])
     path = toppra.SplineInterpolator(length, waypoints, bc_type='natural')
-    speed, force = MARGIN * limits.velocity_rad_s, MARGIN * limits.acceleration_rad_s2
+    most, force = MARGIN * limits.velocity_rad_s, MARGIN * limits.acceleration_rad_s2
     solver = toppra.algorithm.TOPPRA(
-        [toppra.constraint.JointVelocityConstraint(np.stack([-speed, speed], 1)),
+        [toppra.constraint.JointVelocityConstraint(np.stack([-most, most], 1)),
          toppra.constraint.JointAccelerationConstraint(np.stack([-force, force], 1))],
         path, parametrizer='ParametrizeConstAccel')
-    timed = solver.compute_trajectory(0.0, 0.0)
+    timed = solver.compute_trajectory(speed / float(np.linalg.norm(path(0.0, 1))), 0.0)
     if timed is None:
         return None
     times = np.linspace(0.0, timed.duration, max(int(timed.duration / PERIOD_S), 2) + 1)

@@ -37,6 +37,10 @@ BASE_PLANNERS: dict[str, str] = {
     'ilqr': f'{_HERE}.base.ilqr:BaseIlqr',
     'random': f'{_HERE}.base.random_shooting:BaseRandom',
 }
+POINT_PLANNERS: dict[str, str] = {
+    'straight_line': f'{_HERE}.point_mass.straight_line:PointStraightLine',
+    'astar': f'{_HERE}.point_mass.astar:PointAstar',
+}
 FALLBACKS: dict[str, str] = {
     'classical': f'{_HERE}.fallback.classical:ClassicalFallback',
     'retreat': f'{_HERE}.fallback.retreat:RetreatFallback',
@@ -49,14 +53,19 @@ BASE_FALLBACKS: dict[str, str] = {
     'hold': f'{_HERE}.base.hold:BaseHold',
     'training_free': f'{_HERE}.base.slow_training_free:BaseSlowTrainingFree',
 }
-OF_BASE = {PLANNER_GROUP: BASE_PLANNERS, FALLBACK_GROUP: BASE_FALLBACKS}
-"""What stands behind a name where the robot is a base; other names are for arms alone."""
+OTHERS: dict[str, dict[str, dict[str, str]]] = {
+    PLANNER_GROUP: {'base': BASE_PLANNERS, 'point_mass': POINT_PLANNERS},
+    FALLBACK_GROUP: {'base': BASE_FALLBACKS, 'point_mass': {}},
+}
+"""What stands behind a name where the robot is no arm, by its kind."""
 
 
 def table(group: str, built_in: dict[str, str]) -> dict[str, str]:
     """Return name -> `module:Class`: the built-in ones, and those of installed packages."""
     found = {point.name: point.value for point in entry_points(group=group)}
-    return {**found, **OF_BASE[group], **built_in}
+    for names in (*reversed(OTHERS[group].values()), built_in):
+        found |= names
+    return found
 
 
 def planner_class(
@@ -73,15 +82,13 @@ def planner_class(
         raise ConfigurationError(
             f'unknown {kind}', where=f'{kind}.type', value=name,
             allowed=', '.join(sorted(known)))
-    strange = {'base': set(built_in) - set(OF_BASE[group]),
-               'arm': set(OF_BASE[group]) - set(built_in)}.get(robot_kind, set())
+    own = {'arm': built_in, **OTHERS[group]}.get(robot_kind, known)
+    strange = set(built_in).union(*OTHERS[group].values()) - set(own)
     if name in strange:
         raise ConfigurationError(
             f'{kind} {name} is not for a robot of kind {robot_kind}', where=f'{kind}.type',
             value=name, allowed=', '.join(sorted(set(known) - strange)))
-    if robot_kind == 'base':
-        known |= OF_BASE[group]
-    module, _, attribute = known[name].partition(':')
+    module, _, attribute = {**known, **own}[name].partition(':')
     return getattr(import_module(module), attribute)
 
 
