@@ -10,9 +10,9 @@ a stop needs) >= 0 asks for
     T W + W^2 / (2 a_d) <= D,    n' J u >= n' v_o + a_d T - sqrt(a_d^2 T^2 + 2 a_d D),
 
 and besides W <= gamma D; D < 0 asks for a retreat of 2 D a second. Where a mover may be when the
-robot stands is `growth`, as in `barriers.link_obstacle`. Hard: speeds, what the accelerations
-reach in the step, and the wheels, |u -+ omega w / 2| <= wheel speed; the twist of the stored
-motion is always admitted.
+robot stands is `growth`, as in `barriers.link_obstacle`. Hard: 0.95 of the speeds (a base
+overshoots, and a retreat may ask for all), what the accelerations reach in the step, and the
+wheels, |u -+ omega w / 2| <= wheel speed; the twist of the stored motion is always admitted.
 
 Original: A. D. Ames, X. Xu, J. W. Grizzle, P. Tabuada, "Control Barrier Function Based Quadratic
 Programs for Safety Critical Systems", IEEE Transactions on Automatic Control 62(8), 2017.
@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.base_silence import LAG_S
 from diffusion_control.robots.nearest import OWN
 from diffusion_control.safety.barrier_set import EARLIER_M, MOVING, STANDING
 from diffusion_control.safety.barriers.step import RECOVERY_HZ, Bounds, Rows, Step
 from diffusion_control.safety.base.arc import twist_at
 from diffusion_control.safety.base.candidates import reach
-from diffusion_control.safety.base.verify import LAG_S, SPARE_M
+from diffusion_control.safety.base.verify import SPARE_M
 from diffusion_control.safety.filter import BarrierFilter, Filtered
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings
@@ -37,6 +38,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 NEAREST_ROWS = 24
+WITHIN = 0.95
 LEAST_M_S2 = 0.1
 
 
@@ -55,7 +57,7 @@ class BaseBarriers:
         self._braking = share * np.array([
             drive.braking_max_m_s2, drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2])
         omni = drive.kind == 'omni'
-        scale = parameters.speed_scale
+        scale = WITHIN * parameters.speed_scale
         backward = drive.speed_max_m_s if omni else drive.reverse_max_m_s
         side = drive.speed_max_m_s if omni else 0.0
         self._high = scale * np.array([drive.speed_max_m_s, side, drive.yaw_rate_max_rad_s])

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.base_silence import Silence
 from diffusion_control.safety import cubic
 from diffusion_control.safety.base.arc import roll, slow_down, twist_at
 from diffusion_control.safety.committed import REST_RAD_S
@@ -40,7 +41,6 @@ Array = NDArray[np.float64]
 GRID_S = 0.02
 SILENT_GRID_S = 0.04
 SPARE_M = 0.02
-LAG_S, OWN_BRAKES = 0.07, 0.9
 TOLERANCE = 0.01
 STANDS = 1e-4
 
@@ -101,10 +101,10 @@ class BaseVerifier:
         if np.abs(twist).max() < STANDS:
             return np.zeros(1), motion.position[:1]
         start = twist_at(motion, motion.stamp_s, self._omni)[1]
-        hold_s = self._parameters.receiver_timeout_s + LAG_S
+        rule = Silence.of(self._drive, self._parameters.receiver_timeout_s)
+        hold_s = rule.hold_s
         later, falling = slow_down(
-            twist, OWN_BRAKES * self._drive.braking_max_m_s2,
-            OWN_BRAKES * self._drive.yaw_acceleration_max_rad_s2, SILENT_GRID_S)
+            twist, rule.braking_m_s2, rule.yaw_braking_rad_s2, SILENT_GRID_S)
         held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
         times = np.concatenate([[0.0], held, hold_s + later[1:]])
         twists = np.concatenate([[start], np.repeat(twist[None], len(held), axis=0), falling[1:]])
