@@ -33,7 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
     'unverified_s': (0.0, 1.0),
     'position_jump_rad': (1e-6, 1e-3), 'rejected_limit': (1, 100),
     'obstacles_max_speed_m_s': (0.0, 5.0), 'obstacles_max_acceleration_m_s2': (0.0, 50.0),
-    'obstacles_velocity_error_m_s': (0.0, 5.0), 
+    'obstacles_velocity_error_m_s': (0.0, 5.0),
     'silence_obstacles_max_acceleration_m_s2': (0.0, 50.0), 'obstacles_stale_s': (0.02, 1.0),
     'state_stale_s': (0.005, 0.2), 'motion_stale_s': (0.01, 0.2)}
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -4,8 +4,9 @@
 With d the distance of a disc to an obstacle, the walls or a point of the scan, n' J(yaw) its
 slope in the twist, and v_o the obstacle's velocity, the base approaches at W = n' v_o - n' J u.
 The twist may be held for T before anything brakes: T = lead while the monitor lives, and
-lead + `receiver_timeout_s` + the motors' lag if it dies now; then with a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what
-a stop needs) >= 0 asks for
+lead + `receiver_timeout_s` + the motors' lag if it dies now; then the base brakes with
+a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what a stop needs) >= 0
+asks for
 
     T W + W^2 / (2 a_d) <= D,    n' J u >= n' v_o + a_d T - sqrt(a_d^2 T^2 + 2 a_d D),
 
