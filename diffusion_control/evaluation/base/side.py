@@ -2,8 +2,8 @@
 """The base's side of a closed loop: odometry, map and scan in, twists out.
 
 It plans in `odom`. Obstacles, map and goals are given in `map`, which is the simulator's world;
-they are brought to `odom` by where the simulator's localisation says that it lies. The scan comes
-every 50 ms.
+they are brought to `odom` by where the simulator's localisation says that it lies, obstacles after
+they were observed: in the drifting `odom` everything seems to move. The scan comes every 50 ms.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class BaseSide:
             self._kept.obstacles(true, now_s)
         if self._scan is None or now_s - self._scan.stamp_s >= SCAN_S - 1e-9:
             self._scan = self.simulation.scan()
-        seen = tuple(moved(item, inverse(place)) for item in true)
-        return Sight(self._observer.update(seen, now_s), self._map, self._scan)
+        seen = self._observer.update(true, now_s)
+        return Sight(
+            tuple(moved(item, inverse(place)) for item in seen), self._map, self._scan)
 
     def _placed(self, now_s: float) -> Array:
         """Return where `odom` lies in `map`; bring the map there where that has changed."""

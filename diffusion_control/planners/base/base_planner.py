@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
 from diffusion_control.planners.base.world import BaseWorld
 from diffusion_control.planners.deadline import Clock
@@ -42,7 +43,9 @@ class BaseParameters:
 
     num_candidates: int = parameter(6, 1, 64, 'candidates that are checked and returned')
     margin_m: float = parameter(0.04, 0.0, 0.5, 'least clearance to obstacles and walls [m]')
-    speed_scale: float = parameter(0.88, 0.05, 0.95, 'share of the limits to plan with')
+    speed_scale: float = parameter(0.9, 0.05, 0.95, 'share of the limits to plan with')
+    mover_speed_m_s: float = parameter(
+        0.5, 0.0, 5.0, 'bound on the speed of movers, as safety.obstacles.max_speed_m_s [m/s]')
     keep_ratio: float = parameter(
         0.95, 0.1, 1.0, 'a new plan must be shorter than this share of the kept one')
 
@@ -69,6 +72,7 @@ class BaseRequest:
         self.yaw = np.nan if wanted is None else wanted
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
+        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s)
         self.evaluations = 0
 
     @property
@@ -78,11 +82,15 @@ class BaseRequest:
             return self.start[None, :2].copy()
         return np.stack([self.start[:2], self.place])
 
-    def roll(self, corners: Array, widths: Array, limits: Array) -> tuple[Array, float]:
+    def roll(
+        self, corners: Array, widths: Array, limits: Array, *, forgets: bool
+    ) -> tuple[Array, float]:
         """Return the states of a roll-out along a way [K, 5], and the way that is left [m]."""
         way, states = np.empty((LONGEST, 2)), np.empty((len(widths) + 1, 5))
         count, spacing = dense(np.ascontiguousarray(corners), SPACING_M, way)
-        used, left = pursue(self.start, way[:count], spacing, self.yaw, widths, limits, states)
+        used, left = pursue(
+            self.start, way[:count], spacing, self.yaw, widths, limits,
+            self.room.arrays(forgets=forgets), states)
         self.evaluations += 1
         return states[:used + 1], float(left)
 
@@ -92,13 +100,13 @@ class BaseRequest:
         poses, used = np.empty((count, len(WHOLE_S) + 1, 3)), np.empty(count, dtype=np.int64)
         left = np.empty(count)
         pursue_all(self.start, np.ascontiguousarray(corners), self.yaw, WHOLE_S, self.limits,
-                   poses, used, left)
+                   self.room.arrays(forgets=True), poses, used, left)
         self.evaluations += count
         return poses, WHOLE_S[0] * used, left
 
     def rated(self, corners: Array, handicap: float = 1.0) -> Way:
         """Return a way with its time, far longer where what stands blocks it."""
-        states, left = self.roll(corners, WHOLE_S, self.limits)
+        states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
         lasting = WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0])
@@ -111,7 +119,7 @@ class BaseRequest:
         """Return the head of the roll-out along a way, at a share of the speed."""
         limits = self.limits.copy()
         limits[:2] *= speed
-        states, _ = self.roll(corners, HEAD_S, limits)
+        states, _ = self.roll(corners, HEAD_S, limits, forgets=False)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:
