@@ -80,6 +80,17 @@ def limited(state: Any, v: float, w: float, left_s: float, limits: Any, h: float
 
 
 @kernel()
+def nearest_ahead(way: Any, first: int, x: float, y: float) -> int:
+    """Return the index of the nearest of the next twelve points of a way."""
+    best, found = 1e18, first
+    for j in range(first, min(first + 12, len(way))):
+        away = (way[j, 0] - x)**2 + (way[j, 1] - y)**2
+        if away < best:
+            best, found = away, j
+    return found
+
+
+@kernel()
 def pursue(
     start: Any, way: Any, spacing: float, yaw: float, widths: Any, limits: Any, room: Any,
     out: Any,
@@ -107,12 +118,7 @@ def pursue(
         h = widths[k]
         left_s = max(left_s - h, 0.0)
         x, y, heading, v, w = out[k, 0], out[k, 1], out[k, 2], out[k, 3], out[k, 4]
-        best = 1e18
-        first = at
-        for j in range(first, min(first + 12, count)):
-            away = (way[j, 0] - x)**2 + (way[j, 1] - y)**2
-            if away < best:
-                best, at = away, j
+        at = nearest_ahead(way, at, x, y)
         left = (count - 1 - at) * spacing
         end_x, end_y = way[count - 1, 0] - x, way[count - 1, 1] - y
         if left < 0.3:
