@@ -46,9 +46,9 @@ class HostileArm:
         robot: The nominal robot.
     """
 
-    kinds = KINDS
+    kinds: tuple[str, ...] = KINDS
     timeouts_s: tuple[float | None, ...] = (None,)
-    timings = ('8', '8 paced', '2', '32')
+    timings: tuple[str, ...] = ('8', '8 paced', '2', '32')
     timed: Mapping[str, Timed] = {
         'tick_filter_p99_s': Timed('8', 'filter_p99_s', 0.3e-3),
         'tick_full_p99_s': Timed('8', 'full_p99_s', 0.7e-3),

@@ -14,6 +14,7 @@ from diffusion_control.evaluation.loop_parts import pusher_of
 from diffusion_control.evaluation.side import Side, Sight
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -43,7 +44,7 @@ class MonitorLoop:
         self.rate_hz, self.now_s = rate_hz, start_s
         self._every = max(1, round(OBSERVE_S * rate_hz))
         self._pusher = pusher_of(robot, LEAD_TICKS / rate_hz)
-        self.state = self.simulation.reset(time_s=start_s, obstacles_move=False)
+        self.state: RobotState = self.simulation.reset(time_s=start_s, obstacles_move=False)
         self.sight = Sight()
         self._seen_s = start_s
         self.committed: Trajectory | None = None

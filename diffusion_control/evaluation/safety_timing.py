@@ -58,6 +58,7 @@ class Clocked:
         self._call, self.spent_s = call, list[float]()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call, and note the time."""
         begin = time.thread_time_ns()
         result = self._call(*args, **kwargs)
         self.spent_s.append((time.thread_time_ns() - begin) * 1e-9)

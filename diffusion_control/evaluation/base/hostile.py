@@ -19,7 +19,14 @@ import numpy as np
 from diffusion_control.evaluation.base.adversary import KINDS, BaseAdversary
 from diffusion_control.evaluation.base.free_space import FreeSpace, footprint_radius
 from diffusion_control.evaluation.base.side import BaseSide
-from diffusion_control.evaluation.base_worlds import demo_world, generate_world
+from diffusion_control.evaluation.base_worlds import (
+    CELL_M,
+    WORLD_TIERS,
+    demo_world,
+    generate_world,
+    room_rows,
+    standing_things,
+)
 from diffusion_control.evaluation.closed_loop import ClosedLoop, LoopOptions
 from diffusion_control.evaluation.hostile import Timed, Timing
 from diffusion_control.evaluation.safety_timing import Clocked
@@ -59,9 +66,9 @@ class HostileBase:
         robot: The nominal robot.
     """
 
-    kinds = KINDS
+    kinds: tuple[str, ...] = KINDS
     timeouts_s: tuple[float | None, ...] = (0.2, 0.5)
-    timings = ('loop',)
+    timings: tuple[str, ...] = ('loop',)
     timed: Mapping[str, Timed] = {
         'tick_filter_p99_s': Timed('loop', 'filter_p99_s', None),
         'tick_full_p99_s': Timed('loop', 'full_p99_s', None),
@@ -80,11 +87,14 @@ class HostileBase:
         return Base(replace(self._robot.config, receiver_timeout_s=timeout_s))
 
     def scene(self, seed: int, random: np.random.Generator) -> Scene:
-        """Return a world, easy or hard, with a start near something and three movers about it."""
+        """Return a room, easy or hard, with a start near something and three movers about it."""
         robot = self._robot
-        world = generate_world(robot, 700_000 + seed, 'hard' if seed % 3 == 0 else 'easy')
-        standing = tuple(o for o in world.obstacles if not o.velocity_m_s.any())
-        floor, radius = FreeSpace.of(world, standing), footprint_radius(robot)
+        tier = WORLD_TIERS['hard' if seed % 3 == 0 else 'easy']
+        world = Scene(
+            seed, (), np.zeros(3), (), tier.name, room_rows(tier, random), CELL_M)
+        bare, radius = FreeSpace.of(world), footprint_radius(robot)
+        standing = tuple(standing_things(bare, tier, random))
+        floor = bare.with_standing(standing)
         room = floor.clearance_m - radius
         near = floor.points[(room > ROOM_M[0]) & (room < ROOM_M[1])]
         start = np.array([*near[random.integers(len(near))], random.uniform(-np.pi, np.pi)])
@@ -95,8 +105,7 @@ class HostileBase:
             mover = _mover(about[random.integers(len(about))], len(movers), random)
             if robot.collision.clearance(start, ObstacleArrays.pack((mover,)))[0] >= FIRST_M:
                 movers.append(mover)
-        return replace(
-            world, seed=seed, start_rad=start, obstacles=(*standing, *movers), goals=())
+        return replace(world, start_rad=start, obstacles=(*standing, *movers))
 
     def goal_scene(self, seed: int) -> Scene:
         """Return an easy world."""

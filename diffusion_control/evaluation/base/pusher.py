@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for the tracker of a base that goes wherever it is pushed: motions towards a twist."""
+"""A stand-in for the tracker of a base that goes wherever it is pushed: towards a twist."""
 
 from __future__ import annotations
 
