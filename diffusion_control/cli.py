@@ -125,7 +125,9 @@ def bench(
     what: Annotated[str, typer.Argument(
         metavar='WHAT', help='inference, safety, tracking or all')],
     robot: Robot = 'arm',
-    robot_config: RobotConfig = 'panda',
+    robot_config: Annotated[str, typer.Option(
+        '--robot-config', metavar='NAME|FILE',
+        help='A name from config/robots, or a file; default panda, or base.')] = '',
     quick: Annotated[
         bool, typer.Option('--quick', help='Less of everything, under three minutes.')] = False,
     resume: Resume = False,
@@ -147,10 +149,10 @@ def bench(
         raise ConfigurationError(
             f'bench {what} takes no model', where='--model', value=model, allowed='none')
     with console.output(json):
-        from diffusion_control.evaluation.benches import run_bench
+        from diffusion_control.evaluation.benches import robot_to_bench, run_bench
         result = run_bench(
-            what, model, robot_config=robot_config, quick=quick, resume=resume, jobs=jobs,
-            episodes=episodes, seed=seed, out=out)
+            what, model, robot_config=robot_to_bench(what, robot, robot_config), quick=quick,
+            resume=resume, jobs=jobs, episodes=episodes, seed=seed, out=out)
     return console.finish(result, json)
 
 

@@ -32,6 +32,7 @@ from diffusion_control.robots.planar import inverse, turned
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import SafetyDecision
+from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.receivers import TwistMessage
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -46,17 +47,21 @@ class BaseSide:
     Args:
         robot: The nominal robot.
         scene: Scene, its layout in `extra`.
-        plant: `default`, `nominal` or a file.
+        plant: `default`, `nominal`, a file, or a plant.
         ideal: The robot is where the motion says.
+        wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
 
-    def __init__(self, robot: Base, scene: Scene, plant: str, *, ideal: bool) -> None:
+    def __init__(
+        self, robot: Base, scene: Scene, plant: str | Plant, *, ideal: bool = False,
+        wander_seed: int | None = None,
+    ) -> None:
         """Make the simulator."""
         self._robot, self._scene = robot, scene
         self.simulation: Any = (
             IdealBase(robot, scene) if ideal else simulation.make(
                 robot, scene=scene, plant=plant, seed=scene.seed, profile='diff_drive',
-                record=True))
+                record=True, wander_seed=wander_seed))
         self._observer = ObstacleObserver()
         self._scan: Scan | None = None
         self._map: OccupancyMap | None = None

@@ -15,7 +15,9 @@ second a mover turns against the base are two faults at once. Both are checked o
 with the bound between its knots (`robots.base_reach`), and the limits of speed, of yaw rate and
 of the wheels. The 2 cm are how far a braking base was seen beside its arc. In a world that stands
 the monitor's stop is always verified after a verified tick: with the twist k u, k <= 1, the held
-arc is a shorter piece of the one of u.
+arc is a shorter piece of the one of u. Where something may move, that arc is shorter but later,
+so silence is checked from four further instants of the motion on, too: what is sent while braking
+may as well be the last twist.
 
 Where the start already violates a margin, the demand is `not worse than now`. Standing is always
 allowed.
@@ -46,6 +48,8 @@ SILENT_GRID_S = 0.04
 SPARE_M = 0.02
 TOLERANCE = 0.01
 STANDS = 1e-4
+LATER = (0.25, 0.5, 0.75, 0.95)
+"""Shares of the motion's time after which silence is checked as well."""
 
 
 class BaseVerifier:
@@ -88,24 +92,31 @@ class BaseVerifier:
             reason = 'stands_in_contact' if clearance < 0.0 else ''
             return Verification(True, reason, least, 0, clearance, 0.0)
         reason = self.limits(motion) or _too_near(obstacle - keep[0], own - keep[1])
-        if complete or not reason:
-            rest, rows = self.silence(motion)
+        for share in (0.0, *LATER) if _moves(around) else (0.0,):
+            if reason and not complete:
+                break
+            rest, rows = self.silence(motion, share * moving_s)
             if len(rest) > 1:
                 obstacle, own = self._distances(rest, rows, around, complete, self._silent_m_s2)
                 reason = reason or _too_near(obstacle - keep[0], own - keep[1])
                 least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
         return Verification(not reason, reason, least, 0, clearance, moving_s)
 
-    def sent(self, motion: Trajectory) -> Array:
-        """Return the twist [3] that is sent for a motion: the one a period ahead."""
-        return twist_at(motion, motion.stamp_s + self._period_s, self._omni)[1]
+    def sent(self, motion: Trajectory, after_s: float = 0.0) -> Array:
+        """Return the twist [3] that is sent some time after a motion's stamp: a period ahead."""
+        return twist_at(motion, motion.stamp_s + after_s + self._period_s, self._omni)[1]
 
-    def silence(self, motion: Trajectory) -> tuple[Array, Array]:
-        """Return times [L] and poses [L, 3] if the command of now is the last one."""
-        twist = self.sent(motion)
+    def silence(self, motion: Trajectory, after_s: float = 0.0) -> tuple[Array, Array]:
+        """Return times [L] and poses [L, 3] if a command is the last one.
+
+        Args:
+            motion: The motion.
+            after_s: The command is sent so long after the motion's stamp [s].
+        """
+        twist = self.sent(motion, after_s)
+        pose, start = twist_at(motion, motion.stamp_s + after_s, self._omni)
         if np.abs(twist).max() < STANDS:
-            return np.zeros(1), motion.position[:1]
-        start = twist_at(motion, motion.stamp_s, self._omni)[1]
+            return np.zeros(1), pose[None]
         rule = Silence.of(self._drive, self._parameters.receiver_timeout_s)
         hold_s = rule.hold_s
         later, falling = slow_down(
@@ -113,7 +124,7 @@ class BaseVerifier:
         held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
         times = np.concatenate([[0.0], held, hold_s + later[1:]])
         twists = np.concatenate([[start], np.repeat(twist[None], len(held), axis=0), falling[1:]])
-        return times, roll(times, twists, motion.position[0])[0]
+        return after_s + times, roll(times, twists, pose)[0]
 
     def limits(self, motion: Trajectory) -> str:
         """Return the code of a broken limit, or ''."""
@@ -144,6 +155,12 @@ class BaseVerifier:
             rows, grid + late_s, around.obstacles, speed_m_s=bounds.obstacles_max_speed_m_s,
             acceleration_m_s2=turning_m_s2,
             velocity_error_m_s=bounds.obstacles_velocity_error_m_s, give_up_m=give_up)
+
+
+def _moves(around: Surroundings) -> bool:
+    """Say whether anything around may move."""
+    found = around.obstacles
+    return bool(found.may_move.any() or getattr(found, 'points_may_move', np.zeros(0)).any())
 
 
 def _too_near(obstacle: Array, own: Array) -> str:
