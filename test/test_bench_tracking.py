@@ -18,6 +18,7 @@ from diffusion_control.evaluation import bench_tracking as bench
 from diffusion_control.evaluation import bench_tracking_quality as quality
 from diffusion_control.evaluation import benches
 from diffusion_control.evaluation.bench_tracking_checks import REQUIRED, of_part, result_of
+from diffusion_control.evaluation.bench_tracking_modes import FORGOTTEN, KEPT, modes_row
 from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_switch import KINDS, switching
 from diffusion_control.evaluation.bench_tracking_ticks import time_ticks
@@ -58,6 +59,16 @@ def test_a_switch_never_jumps_and_no_command_breaks_a_limit(
 def test_naive_switching_does_jump() -> None:
     row = switching(ARM, 'mpc', 'flips', 0.4, ticks=150, seed=0)
     assert row['naive_jump_rad'] > 0.05 and row['naive_velocity_jump_rad_s'] > 0.5
+
+
+def test_a_planner_that_knows_its_plan_does_not_flip_between_modes() -> None:
+    kept, forgotten = (
+        modes_row('panda', 'mpc', kind, ticks=330, seed=2) for kind in (KEPT, FORGOTTEN))
+    assert kept['flips'] / kept['goals'] < 0.3 * forgotten['flips'] / forgotten['goals']
+    assert kept['goals'] > forgotten['goals'], 'flips cost time'
+    for row in (kept, forgotten):
+        assert row['switches'] > 15 and row['jump_rad'] <= 1e-3
+        assert row['velocity_step_share'] <= 1.0 and not any(row['violations'].values())
 
 
 def test_a_plan_reaches_its_goal_and_uses_the_asked_share_of_the_limits() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from diffusion_control import parameters
 from diffusion_control.evaluation import statistics
+from diffusion_control.evaluation.bench_tracking_modes import FORGOTTEN, KEPT
 from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.statistics import Check
 
@@ -117,10 +118,13 @@ def _switches(rows: Sequence[Row]) -> Iterator[Check]:
     value = max(worst['velocity_step_rad_s'], *(row['velocity_jump_rad_s'] for row in found))
     bound = worst['velocity_step_bound_rad_s']
     yield Check('switch_velocity_jump_max', value, bound, value <= bound * (1 + 1e-9), count, None)
-    naive = [max(row[key] for row in found) for key in (
+    naive = [max((row[key] for row in found if row[key] is not None), default=None) for key in (
         'naive_jump_rad', 'naive_velocity_jump_rad_s')]
     yield Check('naive_switch_jump_max', naive[0], None, None, count, None)
     yield Check('naive_switch_velocity_jump_max', naive[1], None, None, count, None)
+    flips = {row['kind']: row['flips'] / row['goals'] for row in found if 'flips' in row}
+    yield Check('mode_flips_per_goal', flips.get(f'modes {KEPT}'),
+                flips.get(f'modes {FORGOTTEN}'), None, count, None)
 
 
 def _warm(rows: Sequence[Row], *, judge: bool) -> Iterator[Check]:

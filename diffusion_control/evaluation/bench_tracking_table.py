@@ -90,14 +90,15 @@ def _peers(rows: list[Row]) -> Table:
 def _switch(rows: list[Row]) -> Table:
     table = _table(
         'jump of the command at a change of plan', 'plans', 'latency', 'mrad', 'mrad/s',
-        'velocity step / a T', 'naive mrad', 'naive mrad/s', 'switches', 'beyond limits')
+        'velocity step / a T', 'naive mrad', 'naive mrad/s', 'switches', 'flips', 'goals',
+        'beyond limits')
     for row in of_part(rows, 'switch'):
         table.add_row(
             row['kind'], f'{row["latency_ms"]} ms', number(row['jump_rad'], '', 3, 1e3),
             number(row['velocity_jump_rad_s'], '', 3, 1e3), f'{row["velocity_step_share"]:.3f}',
             number(row['naive_jump_rad'], '', 0, 1e3),
             number(row['naive_velocity_jump_rad_s'], '', 0, 1e3), str(row['switches']),
-            _violations(row))
+            str(row.get('flips', NOTHING)), str(row.get('goals', NOTHING)), _violations(row))
     return table
 
 
