@@ -143,11 +143,9 @@ def _tasks(options: BenchTrackingOptions) -> list[Task]:
               for kind in switch.KINDS for latency in switch.LATENCIES_MS]
     tasks += [Task(SWITCH, (('tracker', 'mpc'), ('modes', kind)), amount.switch, seed)
               for kind in CASES]
-    plants = quality.PLANTS[:2] if options.quick else quality.PLANTS
     return tasks + [
         Task(QUALITY, (('tracker', name), ('plant', plant), ('plans', plans)), amount.quality,
-             seed)
-        for plans in quality.PLANS for plant in plants for name in quality.TRACKERS]
+             seed) for name, plant, plans in quality.cases(quick=options.quick)]
 
 
 def run_task(robot_config: str, task: Task) -> dict[str, Any]:

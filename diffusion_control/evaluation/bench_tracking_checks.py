@@ -9,6 +9,12 @@ from typing import Any
 from diffusion_control import parameters
 from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.bench_tracking_modes import FORGOTTEN, KEPT
+from diffusion_control.evaluation.bench_tracking_quality import (
+    DIRECT,
+    PEERS,
+    SOFT_PAYLOAD,
+    WITHOUT,
+)
 from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.statistics import Check
 
@@ -22,6 +28,8 @@ TICK_S = {'tick_p99_s': ('cpu_p99_s', 1e-3), 'tick_p999_s': ('cpu_p99.9_s', 2e-3
 TORQUE_P99_S, LEAST_ACTIVE = 3e-3, 0.6
 MOST_JUMP_RAD, LEAST_SOLVED = 1e-3, 0.99
 NOMINAL, MOST_NOMINAL, LEAST_FEWER = 'nominal', 1.05, 0.3
+NOT_OURS = (DIRECT, *PEERS)
+LEAST_ERROR_M = 5e-3
 Row = dict[str, Any]
 
 
@@ -37,7 +45,7 @@ def result_of(
         quick: Times of a short run are shown and judge nothing.
     """
     checks = [*_ticks(rows, judge=not quick), *_commands(rows), *_switches(rows),
-              *_warm(rows, judge=not quick)]
+              *_warm(rows, judge=not quick), *_observer(rows, judge=not quick)]
     return {
         'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
         'host': host_information(), 'rows': list(rows),
@@ -91,9 +99,9 @@ def _worst(name: str, rows: list[Row], key: str, bound: float, judge: bool) -> C
 
 
 def _commands(rows: Sequence[Row]) -> Iterator[Check]:
-    """Yield the onsets of commands beyond the robot's limits, of all trackers but `direct`."""
+    """Yield the onsets of commands beyond the robot's limits, of all our trackers."""
     found = [row for part in ('ticks', 'switch', 'quality') for row in of_part(rows, part)
-             if row['tracker'] != 'direct' and row.get('load') != 'heavy']
+             if row['tracker'] not in NOT_OURS and row.get('load') != 'heavy']
     count = sum(sum(row['violations'].values()) for row in found if row['tracker'] == DEFAULT)
     ticks = sum(row['ticks'] for row in found if row['tracker'] == DEFAULT)
     yield Check('command_violations', float(count), 0.0, count == 0 if ticks else None, ticks,
@@ -125,6 +133,19 @@ def _switches(rows: Sequence[Row]) -> Iterator[Check]:
     flips = {row['kind']: row['flips'] / row['goals'] for row in found if 'flips' in row}
     yield Check('mode_flips_per_goal', flips.get(f'modes {KEPT}'),
                 flips.get(f'modes {FORGOTTEN}'), None, count, None)
+
+
+def _observer(rows: Sequence[Row], *, judge: bool) -> Iterator[Check]:
+    """Yield soft drives' error with 1 kg and no observer [m], and the share that it takes away."""
+    found = {row['tracker']: row for row in of_part(rows, 'quality')
+             if row['plant'] == SOFT_PAYLOAD}
+    if DEFAULT not in found or DEFAULT + WITHOUT not in found:
+        return
+    kept, lost = found[DEFAULT], found[DEFAULT + WITHOUT]
+    error, ticks = lost['time_rms_m'], lost['ticks']
+    yield Check('payload_error_without_observer_m', error, LEAST_ERROR_M,
+                error >= LEAST_ERROR_M if judge else None, ticks, None)
+    yield Check('observer_share', 1.0 - kept['time_rms_m'] / error, None, None, ticks, None)
 
 
 def _warm(rows: Sequence[Row], *, judge: bool) -> Iterator[Check]:
