@@ -61,6 +61,7 @@ OURS, EMPTY = 'tracker', 'empty'
 LIMITS_S = (0.001, 0.002, 0.005, 0.010)
 MOST_RATIO = 1.2
 PAUSE_S, NOTICE_S = 0.1, 0.05
+SLACK, SPARE_S = 1.5, 20.0
 COPIED = 1 << 23
 
 
@@ -155,31 +156,38 @@ def measure(
     return [found[name].row(load, name) for name in works]
 
 
-def busy(role: str) -> None:
-    """Keep a core busy until the parent is gone: plan, copy memory, or count.
+def busy(role: str, seconds: float) -> None:
+    """Keep a core busy until the time is up or the parent is gone: plan, copy memory, or count.
 
-    At the normal priority, whatever the parent has: a child inherits SCHED_FIFO.
+    At the normal priority, whatever the parent has: a child inherits SCHED_FIFO, and one that
+    never sleeps at such a priority takes its core away from everybody.
     """
-    parent = os.getppid()
+    parent, end_s = os.getppid(), time.monotonic() + seconds
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.setpriority(os.PRIO_PROCESS, 0, 0)
+
+    def wanted() -> bool:
+        return os.getppid() == parent and time.monotonic() < end_s
+
     if role == 'planner':
-        plan_for_ever(parent)
+        plan_on(wanted)
     source = np.zeros(COPIED)
-    while os.getppid() == parent:
+    while wanted():
         if role == 'copy':
             source[:] = source[::-1].copy()
         else:
             sum(range(100_000))
 
 
-def plan_for_ever(parent: int) -> None:
+def plan_on(wanted: Callable[[], bool]) -> None:
     """Plan on hard scenes, one after the other, without a pause."""
     robot = robots.load('panda')
     planner = planners.make('training_free', robot=robot, seed=0)
     scenes = [generate_scene(robot, seed, 'hard') for seed in range(9000, 9005)]
-    while os.getppid() == parent:
+    while wanted():
         for scene in scenes:
+            if not wanted():
+                return
             try:
                 planner.plan(PlanningProblem(
                     RobotState(scene.start_rad, np.zeros(robot.dof)), scene.goals[0],
@@ -188,9 +196,10 @@ def plan_for_ever(parent: int) -> None:
                 continue
 
 
-def started(roles: Sequence[str]) -> list[subprocess.Popen[bytes]]:
-    """Start busy processes."""
-    return [subprocess.Popen([sys.executable, __file__, '--role', role]) for role in roles]
+def started(roles: Sequence[str], seconds: float) -> list[subprocess.Popen[bytes]]:
+    """Start busy processes that end by themselves after `seconds`."""
+    return [subprocess.Popen([
+        sys.executable, __file__, '--role', role, '--seconds', str(seconds)]) for role in roles]
 
 
 def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
@@ -216,21 +225,27 @@ def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
             time.sleep(asked.settle_s)
             rows.extend(measure(work, asked.minutes, 'planner', options))
             if asked.stress_minutes > 0.0:
-                helpers.extend(started(stress))
+                helpers.extend(started(stress, limit_s))
                 time.sleep(1.0)
                 rows.extend(measure(work, asked.stress_minutes, 'stress', options))
         finally:
-            for process in helpers:
-                process.kill()
-                process.wait()
             over.set()
 
-    helpers = started(['planner'])
-    thread = threading.Thread(target=measured)
+    limit_s = SLACK * (asked.settle_s + 120.0 * (asked.minutes + asked.stress_minutes)) + SPARE_S
+    end_s = time.monotonic() + limit_s
+    helpers = started(['planner'], limit_s)
+    # started before this process is raised: threads and children inherit its priority
+    thread = threading.Thread(target=measured, daemon=True)
     thread.start()
     apply_to_process(options, print)
-    while not over.is_set():
-        executor.spin_once(timeout_sec=0.1)
+    try:
+        while not over.is_set() and time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        for process in helpers:
+            process.kill()
+    if not over.is_set():
+        raise SystemExit(f'not done after {limit_s:.0f} s: the machine is too busy')
     thread.join()
     node.destroy_node()
     rclpy.try_shutdown()
@@ -275,9 +290,10 @@ def main() -> int:
     parser.add_argument('--settle-s', type=float, default=8.0, help='for the planner to load')
     parser.add_argument('--json', action='store_true')
     parser.add_argument('--role', choices=('planner', 'copy', 'count'), help=argparse.SUPPRESS)
+    parser.add_argument('--seconds', type=float, default=60.0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.role:
-        busy(asked.role)
+        busy(asked.role, asked.seconds)
         return 0
     rows = run(asked)
     found = checks(rows)
