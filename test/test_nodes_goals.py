@@ -64,6 +64,8 @@ def test_a_pose_of_the_tool_becomes_the_nearest_free_configuration() -> None:
     inside = Obstacle('sphere', (0.2,), goals.goal.position_m, key='in the way')
     assert found(target, robot.home_rad, (inside,)) is None
     assert 'in collision' in said[0]
+    goals.goal = Goal(position_m=goals.goal.position_m)
+    assert found(target, robot.home_rad) is not None, 'sent again, and nothing is in the way now'
 
 
 def test_a_goal_of_a_base_may_leave_its_yaw_free() -> None:

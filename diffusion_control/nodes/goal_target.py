@@ -28,7 +28,8 @@ class GoalTarget:
 
     A pose of the tool becomes the nearest configuration that touches nothing that stands, by
     inverse kinematics in a thread of its own: that takes longer than a tick. Until it is found,
-    or where there is none, there is no target and the robot holds.
+    or where there is none, there is no target and the robot holds; the same goal sent again is
+    then tried again.
 
     Args:
         goals: The goals.
@@ -55,9 +56,10 @@ class GoalTarget:
         if goal is None:
             return None
         if goal is not self._asked:
-            known, self._asked = same_goal(goal, self._found[0]), goal
-            if known:
-                self._found = (goal, self._found[1])
+            before, target = self._found
+            self._asked = goal
+            if target is not None and same_goal(goal, before):
+                self._found = (goal, target)
         if self._found[0] is not goal and not self._thread.is_alive():
             self._find(goal, position, obstacles)
         return self._found[1] if self._found[0] is goal else None
