@@ -170,7 +170,8 @@ class SplinePlanner:
         found = [] if request.kept is None else [
             dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
-        for number in range(1, self.rounds + 1):
+        rounds = self.rounds if self.weights.usual else 1  # what a lesser cost finds is shown
+        for number in range(1, rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
                 count=self.values.num_candidates, sources=self.sources, due=self.due)
