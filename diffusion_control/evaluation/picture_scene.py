@@ -165,7 +165,9 @@ def _goals(run: RunData) -> list[Array]:
     return places
 
 
-def add_faces(faces: list[Array], colours: list[Any], new: Array, colour: str, alpha: float) -> None:
+def add_faces(
+    faces: list[Array], colours: list[Any], new: Array, colour: str, alpha: float
+) -> None:
     """Append quadrilaterals [m, 4, 3], shaded by the angle of their normals to the light."""
     normal = np.cross(new[:, 2] - new[:, 0], new[:, 3] - new[:, 1])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)

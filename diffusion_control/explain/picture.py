@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.picture_style import QUIET, style
@@ -81,6 +82,7 @@ def _norms(axes: Any, trace: Trace | None) -> None:
                   ha='center', color=QUIET, fontsize=8)
         return
     norms = trace.score_norms()
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     image = axes.imshow(
         norms, aspect='auto', cmap='magma', interpolation='nearest',
         extent=(0.5, norms.shape[1] + 0.5, len(norms) + 0.5, 0.5))
@@ -96,7 +98,8 @@ def _terms(axes: Any, terms: Mapping[str, Sequence[float]]) -> None:
                  width=0.7)
         bottom += np.asarray(values)
     axes.set_xticks(places)
-    axes.legend(fontsize=7, frameon=False, ncols=3)
+    axes.set_ylim(top=1.15 * max(float(bottom.max(initial=0.0)), 1e-9))
+    axes.legend(fontsize=7, frameon=False, ncols=3, loc='upper left')
 
 
 def _constraints(axes: Any, active: Active) -> None:

@@ -54,7 +54,8 @@ class Request:
         end = None if previous is None else previous.position[-1]
         self.goals = goals.find(problem.goal, self.start.position, self.world, end)
         limits = robot.limits.scaled(values.speed_scale)
-        self.splines = SplineProblem(self.world, self.start, limits, guidance=guidance, weights=weights)
+        self.splines = SplineProblem(
+            self.world, self.start, limits, guidance=guidance, weights=weights)
         self.kept: Candidate | None = None
         if previous is not None and np.abs(
                 self.goals - previous.position[-1]).max(1).min() < 1e-2:

@@ -182,7 +182,7 @@ class SplineProblem:
         no point by more than 0.25 rad. `push` multiplies the weight of collisions. A step
         that would end after `until_s` on the clock, if as long as the longest one, is not begun.
         """
-        matrices, at = smoothness(), basis(self.samples)
+        matrices, at, weights = smoothness(), basis(self.samples), self.weights
         inner = at.position[:, FREE].T
         done, longest_s, now_s = 0, 0.0, clock()
         while done < steps and now_s + longest_s <= until_s:
@@ -191,9 +191,9 @@ class SplineProblem:
             _, _, slope = self.world.cost(positions, times, extra_m=extra_m, gradient=True)
             assert slope is not None
             slope = slope.reshape(len(points), self.samples, -1)
-            total = push * self.weights.collision * self.guidance * COLLISION_WEIGHT * 48 / self.samples * (
-                inner @ slope)
-            total = total + self.weights.smoothness * smooth * (matrices.metric @ points)[:, FREE]
+            total = push * weights.collision * self.guidance * COLLISION_WEIGHT * 48 / (
+                self.samples) * (inner @ slope)
+            total = total + weights.smoothness * smooth * (matrices.metric @ points)[:, FREE]
             step = rate * (matrices.inverse @ total)
             longest = np.abs(step).max((1, 2), keepdims=True)
             free = self.clip(free - step * np.minimum(1.0, 0.25 / np.maximum(longest, 1e-9)))

