@@ -48,20 +48,19 @@ def measures(question: Question, answer: PlanSet, base: Trajectory | None = None
              ) -> dict[str, Any]:
     """Return duration, clearance and score of an answer's best plan, and its way from `base`."""
     motion = chosen(answer)
-    judged = question.judge(motion)
+    clearance_m, judged = _clearance_m(question, motion), question.judge(motion)
     numbers: dict[str, Any] = {
         'free': judged.free, 'duration_s': float(motion.end_s - motion.start_s),
-        'score': float(answer.scores[answer.best or 0]), 'clearance_m': judged.clearance_m,
+        'score': float(answer.scores[answer.best or 0]), 'clearance_m': clearance_m,
         'own_clearance_m': judged.own_clearance_m, 'evaluations': answer.evaluations,
         'source': answer.source}
     if base is None:
         return numbers
-    before = question.judge(base)
     return numbers | {
         'moved_max': _moved(base, motion),
         'path_moved_max_m': _hausdorff(question.path(base), question.path(motion)),
         'duration_change_s': numbers['duration_s'] - float(base.end_s - base.start_s),
-        'clearance_change_m': judged.clearance_m - before.clearance_m}
+        'clearance_change_m': clearance_m - _clearance_m(question, base)}
 
 
 def sweep(question: Question, scales: tuple[float, ...], base: Trajectory) -> list[Variant]:
@@ -115,6 +114,14 @@ def _sentence(name: str, numbers: dict[str, Any]) -> str:
         f'{"longer" if numbers["duration_change_s"] > 0 else "shorter"}, its clearance '
         f'{numbers["clearance_m"]:.3f} m ({numbers["clearance_change_m"]:+.3f} m)')
     return text if numbers['free'] else f'{text}: not free in this scene'
+
+
+def _clearance_m(question: Question, motion: Trajectory) -> float:
+    """Return the least distance to obstacles, and of a base to walls [m]."""
+    judged = question.judge(motion)
+    if question.robot.kind == 'base':
+        return min(judged.clearance_m, judged.own_clearance_m)
+    return judged.clearance_m
 
 
 def _moved(a: Trajectory, b: Trajectory) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.explain.animation import draw_animation, draw_strip
+from diffusion_control.explain.attention import attention_maps, draw_attention
 from diffusion_control.explain.compare import Variant, counterfactuals, measures, sweep
 from diffusion_control.explain.constraints import active_constraints
 from diffusion_control.explain.denoising import Trace, traced
@@ -27,8 +28,9 @@ from diffusion_control.whole_file import written_whole
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
 REPORT, PICTURE, STRIP, ANIMATION = 'explain.json', 'explain.png', 'denoising.png', 'denoising.gif'
+BLOCKED_SCORE = -1e3
 NO_TRACE = 'this planner shows no reverse steps'
-NO_ATTENTION = 'the network has no attention'
+ATTENTION = 'attention.png'
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def explain(options: ExplainOptions) -> Explanation:
     without = counterfactuals(question, plan)
     trace = traced(question, options.steps)
     active = active_constraints(question, plan)
-    terms = cost_terms(question, answer)
+    terms, maps = cost_terms(question, answer), attention_maps(question, options.steps)
     numbers = {
         'schema_version': SCHEMA_VERSION, 'commit': options.commit, 'command': options.command,
         'host': host_information(), 'robot': question.robot.name, 'seed': options.seed,
@@ -76,10 +78,13 @@ def explain(options: ExplainOptions) -> Explanation:
         'guidance': [variant.numbers for variant in swept],
         'counterfactuals': [variant.numbers for variant in without],
         'denoising': NO_TRACE if trace is None else trace.as_list(),
+        'attention': maps if isinstance(maps, str) else [step.tolist() for step in maps],
         'constraints': active.as_dict()}
     folder = RunFolder.create(options.out)
     places = {v.name: question.path(v.motion) for v in (*swept, *without)}
     draw(question, answer, places, swept, without, trace, terms, active, folder.path)
+    if not isinstance(maps, str):
+        draw_attention(maps, folder.path / ATTENTION)
     with written_whole(folder.path / REPORT) as waiting:
         waiting.write_text(json.dumps(_finite(numbers), indent=1, allow_nan=False),
                            encoding='utf-8')
@@ -97,9 +102,8 @@ def draw(
     plan = question.path(chosen(answer))
     ends = plan[[0]], plan[[-1]]
     stage = Stage(question, np.concatenate([ends[0], plan, *places.values(), ends[1]]))
-    shown = terms or {
-        name: [float(x) for x in answer.costs[name]] for name in ('duration_s',)
-        if name in answer.costs}
+    shown = terms or {'minus score [s], free ones': [
+        -float(score) if score > BLOCKED_SCORE else 0.0 for score in answer.scores]}
     draw_explanation(
         stage, plan, places, swept, without, trace, shown, active, folder / PICTURE)
     if trace is not None:

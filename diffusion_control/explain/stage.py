@@ -14,6 +14,7 @@ from diffusion_control.evaluation.base.picture import draw_walls, outline_of
 from diffusion_control.evaluation.picture_scene import add_faces, frame, shape_faces
 from diffusion_control.evaluation.picture_style import MOVING, STANDING, style
 from diffusion_control.explain.question import Question
+from diffusion_control.planners.base.base_planner import target_of
 
 Array = NDArray[np.float64]
 ROOM_M = 0.4
@@ -24,12 +25,16 @@ class Stage:
 
     Args:
         question: The question.
-        around: Points that are to be in view, [K, 3] [m].
+        around: Points that are to be in view, from the start to the end, [K, 3] [m].
     """
 
     def __init__(self, question: Question, around: Array) -> None:
-        self.question, self.around = question, around
+        self.question = question
         self.flat = question.robot.kind == 'base'
+        start, self.goal = around[:1], around[-1:]
+        if self.flat:
+            self.goal = np.append(target_of(question.problem.goal)[0], 0.0)[None]
+        self.start, self.around = start, np.concatenate([around, self.goal])
 
     @property
     def projection(self) -> str | None:
@@ -43,9 +48,8 @@ class Stage:
         else:
             self._solid(axes)
             axes.set_title(title, loc='left', fontsize=9.5, fontweight='bold')
-        ends = self.around[[0, -1]]
-        self.points(axes, ends[:1], color='#333333', s=24, zorder=12)
-        self.points(axes, ends[1:], color='#f4b400', marker='*', s=110, zorder=12)
+        self.points(axes, self.start, color='#333333', s=24, zorder=12)
+        self.points(axes, self.goal, color='#f4b400', marker='*', s=110, zorder=12)
 
     def path(self, axes: Any, places: Array, **look: Any) -> Any:
         """Draw a path [K, 3] and return the line."""

@@ -65,7 +65,7 @@ class MotionSampler:
         folder = model_directory(model, planner, robot)
         sampler = inference.load(folder, backend, require_gpu=require_gpu)
         require_robot(sampler.card, robot, folder)
-        self.chain = DenoisingChain(sampler, clock=clock)
+        self.folder, self.chain = folder, DenoisingChain(sampler, clock=clock)
         self.code = MotionCode.of_card(sampler.card.normaliser, FREE_POINTS, robot.dof)
         self.features = ArmFeatures(robot)
 
