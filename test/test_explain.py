@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`explain`: the numbers are those of the plan, the pictures show it, and asking changes nothing."""
+"""`explain`: the numbers are those of the plan, the pictures show it, asking changes nothing."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from learning_world import MISSING, model
 from PIL import Image
 
 from diffusion_control import cli
 from diffusion_control.explain import ExplainOptions, Explanation, explain
+from diffusion_control.explain.attention import attention_maps
 from diffusion_control.explain.compare import counterfactuals
 from diffusion_control.explain.constraints import active_constraints
 from diffusion_control.explain.question import Question, chosen
@@ -26,7 +29,6 @@ BASE = ExplainOptions('base', 'training_free', seed=1, scales=(0.1, 1.0), steps=
 def explanation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Explanation:
-    from dataclasses import replace
     return explain(replace(request.param, out=tmp_path_factory.mktemp('runs')))
 
 
@@ -129,6 +131,19 @@ def test_a_planner_without_guidance_is_explained_by_what_it_has(tmp_path: Path) 
     assert found.numbers['guidance'] == [] and isinstance(found.numbers['denoising'], str)
     assert not (found.folder / 'denoising.gif').exists()
     assert (found.folder / 'explain.png').exists()
+
+
+def test_attention_maps_of_a_transformer_are_shares(tmp_path: Path) -> None:
+    if MISSING:
+        pytest.skip(f'{", ".join(MISSING)}: not installed')
+    folder = model(tmp_path, denoiser='transformer', collision_weight=0.0)
+    asked = Question(replace(ARM, planner='diffuser', model=str(folder)))
+    maps = attention_maps(asked, 3)
+    assert not isinstance(maps, str) and len(maps) == 3
+    layers, _, tokens, width = maps[0].shape
+    assert (layers, tokens, width) == (1, 9, 9)  # the condition and eight knots
+    np.testing.assert_allclose(maps[0].sum(3), 1.0, atol=1e-5)
+    assert isinstance(attention_maps(Question(ARM), 3), str)
 
 
 @pytest.mark.parametrize(('arguments', 'hint'), [

@@ -36,7 +36,8 @@ def draw_strip(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     for column, step in enumerate([*shown.tolist(), None]):
         axes = figure.add_axes(
-            ((column + 0.12) / (count + 0.25), 0.1, 0.8 / (count + 0.25), 0.74), projection=stage.projection)
+            ((column + 0.12) / (count + 0.25), 0.1, 0.8 / (count + 0.25), 0.74),
+            projection=stage.projection)
         stage.draw(axes, 'the plan' if step is None else _title(trace, step))
         if step is None:
             stage.path(axes, plan, color=PLAN, linewidth=2.2, zorder=11)
