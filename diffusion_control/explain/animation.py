@@ -46,7 +46,7 @@ def draw_strip(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
             stage.path(axes, places, color=NOISED, linewidth=0.5, alpha=0.8, zorder=9)
         for places in trace.clean[step][:MOST_DRAWN]:
             stage.path(axes, places, color=CLEAN, linewidth=0.9, alpha=0.8, zorder=10)
-    canvas.print_png(str(path))
+    canvas.figure.savefig(path)
 
 
 def draw_animation(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:

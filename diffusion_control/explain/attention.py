@@ -78,4 +78,4 @@ def draw_attention(maps: list[Array], path: Path) -> None:
             axes.grid(False)
             axes.imshow(maps[step][layer].mean(0), cmap='magma', vmin=0.0)
     figure.tight_layout()
-    canvas.print_png(str(path))
+    canvas.figure.savefig(path)

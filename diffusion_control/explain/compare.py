@@ -90,7 +90,8 @@ def counterfactuals(question: Question, base: Trajectory) -> list[Variant]:
     refinement = next(
         (name for name in ('polish_count', 'polish_steps') if name in question.values), None)
     if refinement is not None:
-        found.append(_without(question, 'refinement', question.plan(**{refinement: 0}), base))
+        off: dict[str, Any] = {refinement: 0}
+        found.append(_without(question, 'refinement', question.plan(**off), base))
     for index in _nearest(question, base):
         obstacles = question.problem.obstacles
         problem = replace(question.problem, obstacles=obstacles[:index] + obstacles[index + 1:])

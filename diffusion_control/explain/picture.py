@@ -59,7 +59,7 @@ def draw_explanation(
     _norms(figure.add_subplot(grid[0]), trace)
     _terms(figure.add_subplot(grid[1]), terms)
     _constraints(figure.add_subplot(grid[2]), active)
-    canvas.print_png(str(path))
+    canvas.figure.savefig(path)
 
 
 def _paths(

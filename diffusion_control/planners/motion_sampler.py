@@ -123,7 +123,8 @@ class MotionSampler:
             noised, found = (splines.shown(
                 splines.clip(self.code.decode(code, line)), goals[:len(x)], durations[:len(x)])
                 for code in (x, clean))
-            observer(Denoised(sigma, noised, found, knot_norms(alpha * clean - x, sigma)))
+            step = (alpha * clean - x).astype(float)
+            observer(Denoised(sigma, noised, found, knot_norms(step, sigma)))
 
         run = self.chain.run(
             self._conditions(splines, goal, duration_s), noise, how.evaluations,
