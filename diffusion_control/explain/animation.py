@@ -80,8 +80,8 @@ def draw_animation(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
 
 def _frame(canvas: FigureCanvasAgg) -> Image.Image:
     """Return what is drawn now, in 64 colours."""
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     return Image.fromarray(np.ascontiguousarray(pixels)).quantize(64)
 
 

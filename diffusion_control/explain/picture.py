@@ -49,7 +49,7 @@ def draw_explanation(
     right = figure.add_axes((0.54, 0.42, 0.42, 0.50), projection=stage.projection)
     stage.draw(left, 'Guidance: weak (dark) to strong (bright)')
     shades = matplotlib.colormaps['plasma'](np.linspace(0.0, 0.9, max(len(swept), 1)))
-    _paths(left, stage, swept, paths, shades)
+    _paths(left, stage, swept, paths, list(shades))
     stage.draw(right, 'Without ...')
     _paths(right, stage, without, paths, COLOURS)
     for axes in (left, right):
