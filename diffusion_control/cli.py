@@ -12,6 +12,7 @@ import typer
 
 from diffusion_control import console
 from diffusion_control.cli_evaluate import check_fallback, check_planner, evaluate
+from diffusion_control.cli_explain import explain
 from diffusion_control.cli_learning import data, export, train
 from diffusion_control.cli_options import (
     Inject,
@@ -53,6 +54,7 @@ for verb, example in (
     (train, 'train config/training/arm_panda.yaml'),
     (export, 'export --checkpoint runs/train/last.safetensors'),
     (evaluate, 'evaluate arm --planner training_free --episodes 100'),
+    (explain, 'explain --planner training_free --seed 3'),
 ):
     app.command(epilog=f'Example: diffusion_control {example}')(verb)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.diffusion import sampling
 from diffusion_control.diffusion.anytime import affordable
+from diffusion_control.diffusion.table import ALPHA
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.protocol import Sampler
 from diffusion_control.inference.stepwise import Clock, run_stepwise
@@ -22,6 +23,8 @@ from diffusion_control.inference.tensor import Array
 Array32 = NDArray[np.float32]
 Improve = Callable[[Array32], Array32]
 """From clean estimates [B, H, D] to better ones."""
+Watch = Callable[[Array32, Array32, float, float], None]
+"""Is shown x [B, H, D] and its clean estimate at (alpha, sigma) of every evaluation."""
 UNBOUNDED, FORGET = 1e6, 0.9
 MOTION = ('x', 'base', 'clean')
 
@@ -60,7 +63,7 @@ class DenoisingChain:
     def run(
         self, conditions: Mapping[str, Array], noise: Array32, evaluations: int, *,
         start: float = 1.0, plan: Array32 | None = None, improve: Improve | None = None,
-        until_s: float = math.inf,
+        until_s: float = math.inf, watch: Watch | None = None,
     ) -> Run:
         """Return motions after at most so many evaluations, at least one.
 
@@ -75,6 +78,7 @@ class DenoisingChain:
             plan: Motions to start from, shape [B, H, D]; None = pure noise.
             improve: Applied to the clean estimates between the evaluations, not after the last.
             until_s: When the motions are needed, a reading of the clock [s].
+            watch: Is shown every evaluation, which is then a call of its own.
         """
         if math.isfinite(until_s) and self.longest_s > 0.0:
             evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
@@ -83,11 +87,21 @@ class DenoisingChain:
         inputs = {**conditions, **self._inputs(table.alpha, table.sigma, noise, plan),
                   'table': rows,
                   'fresh_noise': np.zeros((evaluations, *noise.shape), np.float32)}
-        if improve is None and math.isinf(until_s):
+        if improve is None and watch is None and math.isinf(until_s):
             outputs = self.sampler.run(inputs, evaluations)
             return Run(outputs['clean_out'], evaluations)
 
+        seen = inputs['x']
+
         def amend(outputs: dict[str, Array], row: int) -> dict[str, Array]:
+            nonlocal seen
+            if watch is not None:
+                watch(seen, outputs['clean_out'], *rows[row, ALPHA:].tolist())
+            amended = better(outputs, row)
+            seen = amended['x_out']
+            return amended
+
+        def better(outputs: dict[str, Array], row: int) -> dict[str, Array]:
             if improve is None or row == evaluations - 1:
                 return outputs
             after = sampling.amended(

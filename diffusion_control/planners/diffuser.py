@@ -191,7 +191,8 @@ class DiffuserPlanner(SplinePlanner):
             most = int(DRAWN_SHARE * (how.until_s - began) / each_s)
             count = min(count, max(most, LEAST_DRAWN))
         free, evaluations = self.network.draw(
-            request.splines, goal, duration_s, self.generator, max(count, 1), how, plan)
+            request.splines, goal, duration_s, self.generator, max(count, 1), how, plan,
+            self.observer)
         self.due.note(DRAW, self.clock() - began, len(free) * evaluations)
         return request.timed(free, np.repeat(goal[None], len(free), 0))
 

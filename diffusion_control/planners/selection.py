@@ -69,6 +69,11 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
     short, near = splines.clearance(points, duration, 48)
     key = duration + 200.0 * np.sqrt(short) + 1000.0 * (near < 0)
+    weights = splines.weights
+    if not weights.usual:
+        key = weights.duration * duration + weights.collision * (key - duration)
+        if not weights.duration:  # among equally clear ones the rest of the cost decides
+            key = key + 1e-3 * splines.cost(points, duration)
     order = np.argsort(key, kind='stable')
     ranked = Pool(points[order][:, FREE], pool.goal[order], duration[order], pool.origin[order])
     return ranked, key[order]

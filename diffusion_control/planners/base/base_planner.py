@@ -23,6 +23,7 @@ from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, plan_set
+from diffusion_control.planners.trace import USUAL, CostWeights, Observer
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.planar import yaw_of
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -62,8 +63,11 @@ class Way:
 class BaseRequest:
     """One question, made ready: world, goal, start, and roll-outs from it."""
 
-    def __init__(self, robot: Any, problem: PlanningProblem, values: BaseParameters) -> None:
-        self.robot, self.problem, self.values = robot, problem, values
+    def __init__(
+        self, robot: Any, problem: PlanningProblem, values: BaseParameters,
+        weights: CostWeights = USUAL,
+    ) -> None:
+        self.robot, self.problem, self.values, self.weights = robot, problem, values, weights
         begin = problem.start
         x, y, yaw = begin.position
         speed = begin.velocity[0] * np.cos(yaw) + begin.velocity[1] * np.sin(yaw)
@@ -109,10 +113,12 @@ class BaseRequest:
         states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
-        lasting = WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0])
+        lasting = self.weights.duration * (
+            WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0]))
         blocked = np.maximum(min(0.0, first) - 0.01 - near, 0.0)
         if (blocked > 0).any():
-            lasting += BLOCKED_S + 5.0 * float(np.linalg.norm(states[-1, :2] - self.place))
+            far_m = float(np.linalg.norm(states[-1, :2] - self.place))
+            lasting += self.weights.collision * (BLOCKED_S + 5.0 * far_m)
         return Way(corners, lasting, handicap)
 
     def motion(self, corners: Array, speed: float = 1.0) -> Trajectory:
@@ -151,6 +157,9 @@ class BaseRequest:
 class BasePlanner:
     """Base of the planners whose plans pursue ways.
 
+    `observer` and `weights` serve explanations, see `planners.trace`; a plan whose cost lacks a
+    term is what that cost chose, not a slower one or a stop in its place.
+
     Args:
         robot: The base.
         model: Not used: these planners have no trained model.
@@ -161,6 +170,8 @@ class BasePlanner:
 
     name = ''
     source = ''
+    observer: Observer | None = None
+    weights: CostWeights = USUAL
     parameters_type: type[BaseParameters] = BaseParameters
 
     def __init__(
@@ -189,7 +200,7 @@ class BasePlanner:
         """Return candidate motions, the best first; see `Planner.plan`."""
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
-        request = BaseRequest(self.robot, problem, self.values)
+        request = BaseRequest(self.robot, problem, self.values, self.weights)
         request.check_goal()
         kept = self.kept_way(request)
         ways = [] if kept is None else [request.rated(kept, self.values.keep_ratio)]
@@ -198,7 +209,7 @@ class BasePlanner:
         ways.sort(key=lambda way: way.time_s * way.handicap)
         ways = ways[:self.values.num_candidates]
         found = [request.candidate(way) for way in ways]
-        if not any(c.judgement.free for c in found):
+        if self.weights.usual and not any(c.judgement.free for c in found):
             found += [request.candidate(way, SLOW) for way in ways[:2]]
             found.append(request.waiting())
         best = max(range(len(found)), key=lambda k: found[k].score)

@@ -65,8 +65,10 @@ class WaySamples:
         hinge, near, _ = self.request.world.cost(rows, EXTRA_M)
         hinge = hinge.reshape(len(free), -1).sum(axis=1)
         inside = (near.reshape(len(free), -1) < 0).sum(axis=1)
-        total: Array = (times + left / (0.5 * self.request.limits[0])
-                        + self.guidance * HINGE_WEIGHT * hinge + INSIDE_S * inside)
+        weights = self.request.weights
+        total: Array = (
+            weights.duration * (times + left / (0.5 * self.request.limits[0]))
+            + weights.collision * (self.guidance * HINGE_WEIGHT * hinge + INSIDE_S * inside))
         return total
 
     def from_way(self, corners: Array) -> Array:

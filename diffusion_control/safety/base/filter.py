@@ -138,7 +138,7 @@ class BaseStepFilter:
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Prepare the programme."""
-        self._filter = BarrierFilter(robot, parameters, BaseBarriers(robot, parameters))
+        self.programme = BarrierFilter(robot, parameters, BaseBarriers(robot, parameters))
         self._parameters, self._limits = parameters, robot.limits
         self._omni = robot.drive.kind == 'omni'
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
@@ -148,10 +148,15 @@ class BaseStepFilter:
         around: Surroundings,
     ) -> Filtered:
         """Return the twist at now + ahead that is nearest to the asked one [3]."""
+        return self.programme.filter(self.step(committed, now_s, ahead_s, around), asked)
+
+    def step(
+        self, committed: Trajectory, now_s: float, ahead_s: float, around: Surroundings
+    ) -> Step:
+        """Return the step that the barriers see; arguments as for `filter`."""
         pose, twist = twist_at(committed, now_s, self._omni)
         stopping = twist_at(committed, now_s + ahead_s, self._omni)[1]
-        step = Step(
+        return Step(
             pose, twist, np.zeros(3), stopping, ahead_s, self._limits,
             self._parameters.class_k_gain, around.obstacles, around.age_s + self._delay_s,
             around.deviation_m)
-        return self._filter.filter(step, asked)
