@@ -22,7 +22,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 STEP_RAD = 1e-6
 LEVER_M = 0.25
-TAUGHT_TILT_RAD = np.radians(7.0)
+MOST_TILT_RAD, TAUGHT_TILT_RAD = np.radians(15.0), np.radians(7.0)
 TAUGHT_LEFT_M, HALF_SLAB_M = 0.05, 0.08
 FAR_M = 9.0
 UP = np.array([0.0, 0.0, 1.0])

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.scene_geometry import (
+    LINE_POINTS,
     OWN_CLEARANCE_M,
     TOOL_AXIS_DISTANCE_M,
     TOOL_HEIGHT_M,
     SceneGeometry,
 )
 from diffusion_control.evaluation.scene_tiers import CLEARANCE_M, TIERS, draw_far
-from diffusion_control.learning.habit_rules import UP, Side, tilt
+from diffusion_control.learning.habit_rules import MOST_TILT_RAD, UP, Side, tilt
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
@@ -52,12 +53,19 @@ class _Source:
 
 
 def upright_scene(robot: Arm, seed: int) -> Scene:
-    """Return a scene whose start and goal hold the tool upright among 1 to 5 obstacles."""
+    """Return a scene whose start and goal hold the tool upright among 1 to 5 obstacles.
+
+    The straight line between them in joint space tilts the tool by more than 15 degrees: where it
+    does not, whoever takes a short way has the habit.
+    """
     source = _source(robot, 'upright', seed)
     while True:
         postures = [_upright_posture(source), _upright_posture(source)]
         tools = robot.tool_positions(np.array(postures))
-        if np.linalg.norm(tools[1] - tools[0]) < LEAST_WAY_M:
+        line = postures[0] + np.linspace(0.0, 1.0, LINE_POINTS)[:, None] * (
+            postures[1] - postures[0])
+        if np.linalg.norm(tools[1] - tools[0]) < LEAST_WAY_M or (
+                tilt(robot, line).max() <= MOST_TILT_RAD):
             continue
         obstacles: list[Obstacle] = []
         wanted = int(source.rng.integers(UPRIGHT_OBSTACLES[0], UPRIGHT_OBSTACLES[1] + 1))

@@ -21,14 +21,22 @@ from numpy.typing import NDArray
 from diffusion_control.errors import require_known
 from diffusion_control.learning.arm_expert import demonstrate
 from diffusion_control.learning.demonstration import Demonstration, Question
-from diffusion_control.learning.habit_rules import LeftRule, Rule, Side, UprightRule, tilt
+from diffusion_control.learning.habit_rules import (
+    MOST_TILT_RAD,
+    LeftRule,
+    Rule,
+    Side,
+    UprightRule,
+    tilt,
+)
 from diffusion_control.learning.habit_scenes import largest, left_scene, upright_scene
+from diffusion_control.planners.world import JUDGED_POINTS
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.simulation.scene import Scene
+from diffusion_control.trajectory.spline import FIXED, basis
 
 Array = NDArray[np.float64]
-MOST_TILT_RAD = np.radians(15.0)
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,14 @@ def demonstrate_habit(robot: Arm, name: str, seed: int, *, count: int) -> list[D
         seed, scene.tier, scene.start_rad, _goal(scene), ObstacleArrays.pack(scene.obstacles))
     return demonstrate(
         robot, question, scene.obstacles, count=count, seed=seed, rule=habit.rule(robot, scene))
+
+
+def motion_of(shown: Demonstration) -> Array:
+    """Return the configurations of a demonstration at even times, shape [L, n] [rad]."""
+    asked = shown.question
+    ends = [np.repeat(end[None], FIXED, 0) for end in (asked.start, asked.goal)]
+    points = np.concatenate([ends[0], shown.free, ends[1]])
+    return np.asarray(basis(JUDGED_POINTS).position @ points)
 
 
 def _goal(scene: Scene) -> Array:
