@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from diffusion_control.evaluation.statistics import wilson_interval
+from diffusion_control.evaluation.statistics import rate_interval
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.learning.habit_rules import at_even_times
@@ -74,7 +74,8 @@ def measure(robot: Any, habit_name: str, seed: int, made: dict[str, Any]) -> lis
     scene = habit.scene(robot, seed)
     shown = demonstrate_habit(robot, habit_name, seed, count=1)
     kept = bool(shown) and habit.kept(robot, scene, motion_of(shown[0]))
-    rows: list[dict[str, Any]] = [{'name': EXPERT, 'seed': seed, 'free': bool(shown), 'kept': kept}]
+    rows: list[dict[str, Any]] = [
+        {'name': EXPERT, 'seed': seed, 'free': bool(shown), 'kept': kept}]
     if not kept:
         return rows
     question = PlanningProblem(
@@ -101,7 +102,10 @@ def line(rows: list[dict[str, Any]], name: str) -> list[str]:
     """Return a line of the table; clearance and time of the free plans."""
     found = [row for row in rows if row['name'] == name]
     good = sum(row['free'] and row['kept'] for row in found)
-    low, high = wilson_interval(good, len(found))
+    interval = rate_interval(good, len(found))
+    if interval is None:
+        return [name, *('-' for _ in COLUMNS)]
+    low, high = interval
     free = [row for row in found if row['free'] and 'time_ratio' in row]
     means = [f'{np.mean([row[key] for row in free]):.3f}' if free else '-'
              for key in ('clearance_m', 'time_ratio')]
