@@ -67,7 +67,8 @@ def demonstrate_habit(robot: Arm, name: str, seed: int, *, count: int) -> list[D
     habit = habit_named(name)
     scene = habit.scene(robot, seed)
     question = Question(
-        seed, scene.tier or '', scene.start_rad, _goal(scene), ObstacleArrays.pack(scene.obstacles))
+        seed, scene.tier or '', scene.start_rad, _goal(scene),
+        ObstacleArrays.pack(scene.obstacles))
     return demonstrate(
         robot, question, scene.obstacles, count=count, seed=seed, rule=habit.rule(robot, scene))
 
