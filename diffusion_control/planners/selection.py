@@ -80,23 +80,24 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
 
 
 def polish(
-    splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None
+    splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None,
+    shorten: bool = True,
 ) -> Pool:
     """Return the best motions of a pool after gradient descent, unsorted.
 
     The best `count` descend `steps` times with the common weights. The best `SHORTENED` of all so
     far are pushed out of what they touch, and then descend with a growing weight of smoothness,
     which shortens them. Every stage is returned; where the answer is due, those that there was
-    time for.
+    time for. Without `shorten` the best `count` are pushed out of what they touch, that is all.
     """
     due = due or Deadline()
     kept = min(count, len(pool.free))
     if not due.allows(len(pool.free) + 3 * kept):
         return pool
     first = _best(splines, pool, count, due)
-    result = first.join(
-        _descended(splines, first, steps, (SMOOTH_WEIGHT, 1.0, 0.02), 2 * kept, due))
-    if not due.allows(2 * len(result.free) + 2 * SHORTENED):
+    smooth = SMOOTH_WEIGHT if shorten else 0.0
+    result = first.join(_descended(splines, first, steps, (smooth, 1.0, 0.02), 2 * kept, due))
+    if not shorten or not due.allows(2 * len(result.free) + 2 * SHORTENED):
         return result
     best = _best(splines, result, SHORTENED, due)
     for stage in STAGES:
