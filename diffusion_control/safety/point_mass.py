@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command filter of a point mass: the nearest control that keeps barriers h(p) >= 0.
 
-With p'' = (F u - d v) / m a barrier has relative degree two; the filter asks for
+With the gradient g and the Hessian H of h, n = g / |g|, the mass closes in at w = -n'v, and for
+convex h the distance is at least D = h / |g|. Braking by A stops in time while w <= sqrt(2 A D),
+so that after a time T, with p'' = (F u - d v) / m, the filter asks for
 
-    h'' + 2 k h' + k^2 (h - h0) >= 0,   h' = g'v,   h'' = v'H v + g'p'',
+    n'v + T (n'p'' + v'H v / |g|) >= -sqrt(2 A max(D + T n'v, 0)):
 
-with the gradient g and the Hessian H of h: a linear inequality c'u >= b in the control. Barriers
-are that of a specification and the distances to the walls around, because a wall that is touched
-pushes with a force that no control undoes. Where the programme has no solution the mass brakes.
-W. Xiao, C. Belta, "High-Order Control Barrier Functions", IEEE TAC 67, 2022.
+a linear inequality in the control. Barriers are that of a specification and the distances to the
+walls around, because a wall that is touched pushes with a force that no control undoes. Where the
+programme has no solution the mass brakes. After A. D. Ames, X. Xu, J. W. Grizzle, P. Tabuada,
+"Control Barrier Function Based Quadratic Programs for Safety Critical Systems", IEEE TAC 62, 2017.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ from diffusion_control.solvers.daqp import DaqpSolver
 from diffusion_control.solvers.protocol import QuadraticProgram
 
 Array = NDArray[np.float64]
-GAIN_1_S = 4.0
-"""k: a mass at its largest speed along an axis, 5 m/s, brakes with 20 of the 22.7 m/s^2 it has."""
+BRAKING_M_S2 = 15.0
+"""A, of the 22.7 m/s^2 that the force can do along an axis at the largest speed."""
+AHEAD_S = 0.02
+"""T, two steps."""
 LEAST_H = 0.02
-"""h0: kept as a reserve for what happens between two steps."""
+"""What of h is kept as a reserve for what happens between two steps."""
 LEAST_WALL_M = 0.004
 AROUND = 2
 """Walls count in the 5 x 5 cells around the mass."""
@@ -75,12 +79,14 @@ class PointFilter:
         return found.x if found.accepted else self._braking(velocity)
 
     def _row(self, barrier: Barrier, velocity: Array) -> tuple[Array, float]:
-        """Return c and b of the inequality of a barrier."""
-        robot, speed = self._robot, float(barrier.gradient @ velocity)
-        free = (float(velocity @ barrier.hessian @ velocity)
-                - robot.damping_n_s_m / robot.mass_kg * speed)
-        return (robot.force_max_n / robot.mass_kg * barrier.gradient,
-                -free - 2.0 * GAIN_1_S * speed - GAIN_1_S**2 * barrier.h)
+        """Return the row c and its bound b, c'u >= b, of a barrier."""
+        robot, steep = self._robot, float(np.linalg.norm(barrier.gradient))
+        normal = barrier.gradient / steep
+        speed, bend = float(normal @ velocity), float(velocity @ barrier.hessian @ velocity)
+        far = max(barrier.h / steep + AHEAD_S * speed, 0.0)
+        least = (-np.sqrt(2.0 * BRAKING_M_S2 * far) - speed) / AHEAD_S - bend / steep
+        return (robot.force_max_n / robot.mass_kg * normal,
+                float(least) + robot.damping_n_s_m / robot.mass_kg * speed)
 
     def _walls(self, state: Array) -> list[Barrier]:
         """Return the barriers of the occupied cells around."""
