@@ -11,32 +11,22 @@ from typing import Annotated
 import typer
 
 from diffusion_control import console
+from diffusion_control.cli_evaluate import check_fallback, check_planner, evaluate
 from diffusion_control.cli_learning import data, export, train
 from diffusion_control.cli_options import (
-    Episodes,
-    EvaluationFallback,
     Inject,
     Jobs,
     Json,
-    KeepRuns,
-    LatencyMs,
     Layout,
-    Model,
     OneSeed,
     Out,
-    Peer,
     Planner,
     Plant,
     Resume,
     Robot,
     RobotConfig,
-    Safety,
-    Scenes,
     Seed,
     Seeds,
-    Tier,
-    Tracker,
-    Untrained,
 )
 from diffusion_control.demo.options import (
     ROBOTS,
@@ -55,7 +45,6 @@ app = typer.Typer(
     help='Let a diffusion planner drive a robot in real time, safely.')
 
 RUNS = Path('runs')
-TASKS = ('arm', 'base')
 AUTO = 'auto'
 BENCHES = ('inference', 'safety', 'tracking', 'all')
 
@@ -63,6 +52,7 @@ for verb, example in (
     (data, 'data generate --scenes 8000 --out data/arm_panda'),
     (train, 'train config/training/arm_panda.yaml'),
     (export, 'export --checkpoint runs/train/last.safetensors'),
+    (evaluate, 'evaluate arm --planner training_free --episodes 100'),
 ):
     app.command(epilog=f'Example: diffusion_control {example}')(verb)
 
@@ -113,8 +103,8 @@ def demo(
     json: Json = False,
 ) -> int:
     """Drive a simulated robot among obstacles with all nodes, and judge the run."""
-    _check_planner(planner)
-    _check_fallback(fallback)
+    check_planner(planner)
+    check_fallback(fallback)
     options = DemoOptions(
         robot=robot, robot_config=robot_config, duration_s=duration_s, planner=planner,
         fallback=fallback, inject=tuple(Injection.parse(text) for text in inject or ()),
@@ -128,55 +118,6 @@ def demo(
     if json:
         console.print_json(result.summary or unjudged(result.exit_code))
     return result.exit_code
-
-
-@app.command(
-    epilog='Example: diffusion_control evaluate arm --planner training_free --episodes 100')
-def evaluate(
-    task: Annotated[str, typer.Argument(metavar='TASK', help='arm or base')],
-    robot_config: RobotConfig = '',
-    planner: Planner = AUTO,
-    peer: Peer = None,
-    fallback: EvaluationFallback = 'hold',
-    episodes: Episodes = None,
-    jobs: Jobs = 1,
-    resume: Resume = False,
-    scenes: Scenes = None,
-    layout: Layout = None,
-    tier: Tier = 'easy',
-    plant: Plant = 'default',
-    tracker: Tracker = '',
-    safety: Safety = 'on',
-    latency_ms: LatencyMs = None,
-    keep_runs: KeepRuns = 0,
-    model: Model = '',
-    untrained: Untrained = False,
-    seed: Seed = 0,
-    out: Out = RUNS,
-    json: Json = False,
-) -> int:
-    """Judge a planner over many scenes, in process and on a simulated clock."""
-    check_choice('TASK', task, TASKS)
-    check_choice('--tier', tier, ('easy', 'hard', 'both'))
-    check_choice('--safety', safety, ('on', 'off'))
-    _check_planner(planner)
-    _check_fallback(fallback)
-    with console.output(json):
-        from diffusion_control.evaluation.evaluate import (
-            EvaluateOptions,
-            evaluate_robot,
-            judged_planner,
-            peers,
-        )
-        from diffusion_control.evaluation.host import commit_of_code
-        result = evaluate_robot(EvaluateOptions(
-            task=task, robot_config=robot_config,
-            planner=judged_planner(task, robot_config, planner, model),
-            peers=peers(peer), fallback=fallback, episodes=episodes, jobs=jobs, resume=resume,
-            scenes=scenes, layout=layout, tier=tier, plant=plant, tracker=tracker,
-            safety=safety == 'on', latency_ms=latency_ms, keep_runs=keep_runs, model=model,
-            untrained=untrained, seed=seed, out=out, commit=commit_of_code()))
-    return console.finish(result, json)
 
 
 @app.command(epilog='Example: diffusion_control bench inference --quick')
@@ -233,7 +174,7 @@ def faults(
 ) -> int:
     """Inject every fault into real processes, and check how each run ends."""
     span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
-    _check_planner(planner)
+    check_planner(planner)
     options = FaultsOptions(
         robot=robot, robot_config=robot_config, planner=planner, faults=tuple(fault or ()),
         seeds=span, level=level, resume=resume, out=out, json=json)
@@ -356,18 +297,6 @@ def verbs() -> list[str]:
     return [
         str(info.name or getattr(info.callback, '__name__', ''))
         for info in app.registered_commands]
-
-
-def _check_planner(name: str) -> None:
-    """Raise a ConfigurationError unless there is a planner of that name."""
-    from diffusion_control.planners import available
-    check_choice('--planner', name, (AUTO, *available()))
-
-
-def _check_fallback(name: str) -> None:
-    """Raise a ConfigurationError unless there is a fallback of that name."""
-    from diffusion_control import parameters
-    check_choice('--fallback', name, parameters.find('fallback', 'type').choices)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

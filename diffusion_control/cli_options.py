@@ -32,12 +32,37 @@ EvaluationFallback = Annotated[
     str, typer.Option('--fallback', metavar='NAME', help='Fallback by name.')]
 Episodes = Annotated[int | None, typer.Option(
     '--episodes', metavar='N', min=1,
-    help='Number of scenes a tier; default 100 of an arm, 50 of a base.')]
+    help='Number of scenes a tier; default 100 of an arm, 50 of a base, 100 of each maze.')]
 Scenes = Annotated[
     Path | None, typer.Option('--scenes', metavar='FILE', help='YAML list of scenes.')]
 Layout = Annotated[Path | None, typer.Option(
     '--layout', metavar='FILE',
     help='Walls for a base: rows of # (wall), O (start), G (goals) and . (free).')]
+Layouts = Annotated[list[str] | None, typer.Option(
+    '--layout', metavar='FILE',
+    help='Of a base: a file of walls. Of mazes: umaze, medium, large, a file of rows of # O G, or '
+    'random:ROWSxCOLUMNS; may be repeated; default the three names.')]
+Goals = Annotated[Path | None, typer.Option(
+    '--goals', metavar='FILE', help='Goals of a maze: `row col` a line, one after the other.')]
+HorizonSteps = Annotated[int | None, typer.Option(
+    '--horizon-steps', metavar='N', min=1,
+    help="Length of an episode in a maze; default the named layout's, or 4 x the expert's mean.")]
+RefMin = Annotated[float | None, typer.Option(
+    '--ref-min', metavar='X', help='Return in a maze that scores 0.')]
+RefMax = Annotated[float | None, typer.Option(
+    '--ref-max', metavar='Y', help='Return in a maze that scores 100.')]
+Multi = Annotated[bool, typer.Option(
+    '--multi', help='Draw start and goal in a maze anew every episode.')]
+MoveGoalAt = Annotated[int | None, typer.Option(
+    '--move-goal-at', metavar='STEP', min=1, help='The goal in a maze moves at this step.')]
+BlockCellAt = Annotated[int | None, typer.Option(
+    '--block-cell-at', metavar='STEP', min=1,
+    help='A cell on the running plan is walled up at this step.')]
+OpenLoop = Annotated[bool, typer.Option(
+    '--open-loop', help='In a maze: plan once, at the beginning.')]
+Specified = Annotated[str, typer.Option(
+    '--specification', metavar='NAME',
+    help='In the large maze: keep out of circle, super_ellipse or half_plane.')]
 Inject = Annotated[list[str] | None, typer.Option(
     '--inject', metavar='NAME@TIMEs',
     help='A fault and its earliest time: it waits, at most 10 s, for a joint (or the base) at '

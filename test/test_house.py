@@ -46,7 +46,7 @@ MAY_IMPORT = {
     'middleware': {'share'},
     'launching': BASE,
 }
-FREE = {'nodes', 'demo', 'cli', 'cli_learning', 'cli_options'}
+FREE = {'nodes', 'demo', 'cli', 'cli_evaluate', 'cli_learning', 'cli_options'}
 ROS = {'rclpy', 'launch', 'launch_ros', 'ament_index_python', 'builtin_interfaces',
        'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'nav_msgs', 'rcl_interfaces',
        'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs', 'trajectory_msgs',

@@ -187,6 +187,38 @@ def ratio_check(
     return Check(name, ratio, at_most, ok, count, (float(low), float(high)))
 
 
+def mean_check(
+    name: str, groups: Sequence[Array], *, above: float | None = None, decisive: bool = False
+) -> Check:
+    """Return the check that the mean of the means of groups is above a bound.
+
+    value = mean_g(mean(x_g)); its interval is value +- z sqrt(sum_g var(x_g) / n_g) / G.
+
+    Args:
+        name: Name of the check.
+        groups: Samples of each of G groups, shapes [n_g].
+        above: The bound; None judges nothing.
+        decisive: As for `rate_check`.
+    """
+    count = sum(len(group) for group in groups)
+    if not groups or min(len(group) for group in groups) == 0:
+        return Check(name, None, above, None, 0, None)
+    value = float(np.mean([group.mean() for group in groups]))
+    interval = None
+    if min(len(group) for group in groups) > 1:
+        spread = float(stats.norm.ppf(0.5 + CONFIDENCE / 2.0)) * mean_error(groups)
+        interval = (value - spread, value + spread)
+    judged = value if decisive or interval is None else interval[1]
+    ok = None if above is None else bool(judged > above)
+    return Check(name, value, above, ok, count, interval)
+
+
+def mean_error(groups: Sequence[Array]) -> float:
+    """Return the standard error of the mean of the means of groups, shapes [n_g]; 0 for n = 1."""
+    parts = [group.var(ddof=1) / len(group) for group in groups if len(group) > 1]
+    return float(np.sqrt(sum(parts))) / max(len(groups), 1)
+
+
 def failed_names(checks: Sequence[Check], required: Sequence[str]) -> list[str]:
     """Return the names of checks that are not ok, and of required checks that are missing."""
     present = {check.name for check in checks}

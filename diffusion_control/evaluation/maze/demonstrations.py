@@ -48,10 +48,15 @@ class Demonstration:
 def random_place(maze: Maze, generator: np.random.Generator) -> Array:
     """Return a place in a free cell, all equally likely, as at the start of a task, [2] [m].
 
-    Cell (row, column) stands for (row, column) +- 0.1 m, as in the tasks of D4RL.
+    A cell stands for its place (`Maze.place_of`) +- 0.1 m, as in the tasks of D4RL.
     """
     cell = maze.free[int(generator.integers(len(maze.free)))]
-    return np.asarray(cell + generator.uniform(-PLACE_NOISE_M, PLACE_NOISE_M, 2))
+    return noisy_place(maze, cell, generator)
+
+
+def noisy_place(maze: Maze, cell: NDArray[np.int64], generator: np.random.Generator) -> Array:
+    """Return the place of a cell (row, column) +- 0.1 m, shape [2] [m]."""
+    return maze.place_of(cell) + generator.uniform(-PLACE_NOISE_M, PLACE_NOISE_M, 2)
 
 
 def random_start(maze: Maze, generator: np.random.Generator) -> Array:
@@ -82,10 +87,7 @@ def demonstration(
     """
     require_known('unknown expert', 'demonstration', kind, tuple(EXPERTS))
     robot = PointMass()
-    problem = PlanningProblem(
-        RobotState(start[:2].copy(), start[2:].copy()), Goal(position_m=np.append(goal, 0.0)),
-        map=maze.map)
-    plan = EXPERTS[kind](robot).plan(problem).candidates[0]
+    plan = _plan(maze, start, goal, kind)
     count = int((plan.times_s[-1] + REST_S) / robot.period_s) if steps is None else steps
     wanted = np.concatenate(plan.sample_many(
         np.arange(count, dtype=float) * robot.period_s), axis=1)
@@ -96,6 +98,18 @@ def demonstration(
         begin.copy(), wanted, maze.map.occupied, frame_of(maze.map), robot.constants)
     before = np.concatenate([begin[None], states[:-1]])
     return Demonstration(before[:, :2].copy(), before[:, 2:].copy(), controls, gaps, plan)
+
+
+def solved(maze: Maze, start: Array, goal: Array, kind: str = 'expert') -> float:
+    """Return the duration of an expert's plan from a start to a goal [s]."""
+    return float(_plan(maze, start, goal, kind).times_s[-1])
+
+
+def _plan(maze: Maze, start: Array, goal: Array, kind: str) -> Trajectory:
+    problem = PlanningProblem(
+        RobotState(start[:2].copy(), start[2:].copy()), Goal(position_m=np.append(goal, 0.0)),
+        map=maze.map)
+    return EXPERTS[kind](PointMass()).plan(problem).candidates[0]
 
 
 def _wander(generator: np.random.Generator, noise: float, count: int) -> Array:

@@ -7,12 +7,13 @@ J. Fu et al., "D4RL: Datasets for Deep Data-Driven Reinforcement Learning", 2020
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.occupancy_map import WALL, OccupancyMap, layout_walls
@@ -27,7 +28,10 @@ SMALLEST = 4
 
 @dataclass(frozen=True)
 class Maze:
-    """Rows of `#`, `O`, `G` in which x is the row and y the column [m].
+    """Rows of `#`, `O`, `G`, with cells of 1 m.
+
+    In maze2d x is the row and y the column, and a place (row, column) lies 0.2 m off the middle of
+    its cell. In PointMaze (`upright`) x goes along a row, y up, and the origin is the middle.
 
     Attributes:
         name: For tables.
@@ -35,7 +39,7 @@ class Maze:
         steps: Length of an episode; None = not given.
         ref_min: Return that scores 0.
         ref_max: Return that scores 100.
-        offset_m: Where the middle of cell (row, column) lies beside (row, column).
+        upright: Axes as in PointMaze.
     """
 
     name: str
@@ -43,7 +47,7 @@ class Maze:
     steps: int | None = None
     ref_min: float | None = None
     ref_max: float | None = None
-    offset_m: float = WALL_OFFSET_M
+    upright: bool = False
 
     @cached_property
     def walls(self) -> NDArray[np.bool_]:
@@ -53,12 +57,43 @@ class Maze:
     @cached_property
     def map(self) -> OccupancyMap:
         """The map, with cells of 1 m."""
-        return map_of(self.walls, self.offset_m)
+        return map_of(self.walls, self.upright)
 
     @cached_property
     def free(self) -> NDArray[np.int64]:
         """Cells (row, column) that are free, shape [K, 2]."""
         return np.argwhere(~self.walls)
+
+    def place_of(self, cell: NDArray[np.int64]) -> Array:
+        """Return what the task calls the place of a cell (row, column), shape [2] [m]."""
+        row, column = float(cell[0]), float(cell[1])
+        if not self.upright:
+            return np.array([row, column])
+        rows, columns = self.walls.shape
+        return np.array([column + 0.5 - 0.5 * columns, 0.5 * rows - row - 0.5])
+
+    def cell_at(self, place: Array) -> tuple[int, int]:
+        """Return the cell (row, column) in which a place lies [2] [m]."""
+        j, i = (int(k) for k in self.map.cell_of(np.asarray(place, dtype=float)[None])[0])
+        return (len(self.rows) - 1 - j, i) if self.upright else (i, j)
+
+    def regions(self, closed: tuple[int, int] | None = None) -> NDArray[np.int32]:
+        """Number the connected free cells, shape [R, C]; walls are 0.
+
+        Args:
+            closed: A cell (row, column) that is taken for a wall.
+        """
+        free = ~self.walls
+        if closed is not None:
+            free[closed] = False
+        found: NDArray[np.int32] = ndimage.label(free)[0]
+        return found
+
+    def with_wall(self, cell: tuple[int, int]) -> Maze:
+        """Return the maze with one more wall, at (row, column)."""
+        rows = [list(row) for row in self.rows]
+        rows[cell[0]][cell[1]] = WALL
+        return replace(self, rows=tuple(''.join(row) for row in rows))
 
     @property
     def goal_cell(self) -> NDArray[np.int64] | None:
@@ -67,11 +102,13 @@ class Maze:
         return found[0] if len(found) else None
 
 
-def map_of(walls: NDArray[np.bool_], offset_m: float = WALL_OFFSET_M) -> OccupancyMap:
-    """Return the map of walls [R, C] in which x is the row and y the column."""
-    corner = offset_m - 0.5
-    cells = np.ascontiguousarray(walls.T).astype(np.int8) * np.int8(100)
-    return OccupancyMap(1.0, np.array([corner, corner, 0.0]), cells)
+def map_of(walls: NDArray[np.bool_], upright: bool = False) -> OccupancyMap:
+    """Return the map of walls [R, C]; see `Maze` for the axes."""
+    rows, columns = walls.shape
+    corner = WALL_OFFSET_M - 0.5
+    origin = [-0.5 * columns, -0.5 * rows, 0.0] if upright else [corner, corner, 0.0]
+    cells = np.ascontiguousarray(walls[::-1] if upright else walls.T).astype(np.int8)
+    return OccupancyMap(1.0, np.array(origin), cells * np.int8(100))
 
 
 MAZES: dict[str, Maze] = {maze.name: maze for maze in (

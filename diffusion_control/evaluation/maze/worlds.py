@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the mass is driven: the physics of maze2d, or a place where it is where the plan says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.evaluation.maze.drive import follow, push
+from diffusion_control.robots.occupancy_map import OccupancyMap
+from diffusion_control.robots.point_mass import PointMass, frame_of
+
+Array = NDArray[np.float64]
+MOST_GAP_M = 0.002
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What K steps did.
+
+    Attributes:
+        states: x, y, vx, vy after each step, shape [K, 4].
+        gaps: To the nearest wall at the beginning of each step, at most 2 mm, shape [K] [m].
+    """
+
+    states: Array
+    gaps: Array
+
+
+class World(Protocol):
+    """A point mass among walls.
+
+    Attributes:
+        state: x, y, vx, vy now, shape [4].
+    """
+
+    state: Array
+
+    def follow(self, wanted: Array) -> Steps:
+        """Track a reference for K steps.
+
+        Args:
+            wanted: Position, velocity, acceleration at the beginnings of the steps and at the end
+                of the last one, shape [K + 1, 6].
+        """
+        ...
+
+    def push(self, controls: Array) -> Steps:
+        """Apply controls in [-1, 1], shape [K, 2]."""
+        ...
+
+    def block(self, known: OccupancyMap) -> None:
+        """Put up walls: from now on the map is this one."""
+        ...
+
+
+class PhysicalWorld:
+    """The physics of maze2d, with the tracker of `tracking.point_mass`.
+
+    Args:
+        robot: The mass.
+        known: The walls.
+        start: x, y, vx, vy.
+    """
+
+    def __init__(self, robot: PointMass, known: OccupancyMap, start: Array) -> None:
+        self.robot, self.state = robot, np.array(start, dtype=float)
+        self.block(known)
+
+    def follow(self, wanted: Array) -> Steps:
+        """Track a reference, see `World.follow`."""
+        states, _, gaps = follow(
+            self.state, wanted[:-1], self._occupied, self._frame, self.robot.constants)
+        return Steps(states, gaps)
+
+    def push(self, controls: Array) -> Steps:
+        """Apply controls, see `World.push`."""
+        states, gaps = push(
+            self.state, controls, self._occupied, self._frame, self.robot.constants)
+        return Steps(states, gaps)
+
+    def block(self, known: OccupancyMap) -> None:
+        """Put up walls."""
+        self._occupied, self._frame = known.occupied, frame_of(known)
+
+
+class IdealWorld(PhysicalWorld):
+    """The mass is where its reference says, walls or not: a planner without tracker and plant."""
+
+    def block(self, known: OccupancyMap) -> None:
+        """Put up walls, which are only noticed."""
+        super().block(known)
+        self._known = known
+
+    def follow(self, wanted: Array) -> Steps:
+        """Be where the reference is after each step."""
+        before = np.concatenate([self.state[None, :2], wanted[1:-1, :2]])
+        states = wanted[1:, :4].copy()
+        self.state = states[-1].copy()
+        near = self.robot.clearance(before, self._known)
+        return Steps(states, np.minimum(near, MOST_GAP_M))

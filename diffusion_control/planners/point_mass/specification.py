@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Regions that a point mass is told to keep out of, beside the walls: h(p) >= 0 is allowed.
+
+Circle and quartic super-ellipse are those of W. Xiao et al., "SafeDiffuser: Safe Planning with
+Diffusion Probabilistic Models", ICLR 2025, in the coordinates of maze2d-large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A smooth barrier h.
+
+    Attributes:
+        name: Of the specification.
+        h: Values at points [K, 2], shape [K].
+        gradient: Of h at points [K, 2], shape [K, 2] [1/m].
+    """
+
+    name: str
+    h: Callable[[Array], Array]
+    gradient: Callable[[Array], Array]
+
+
+def rounded(name: str, centre: tuple[float, float], half: float, power: int) -> Specification:
+    """Return h = ((x - x0) / a)^n + ((y - y0) / a)^n - 1 with n even: a disc for n = 2.
+
+    Args:
+        name: Of the specification.
+        centre: x0, y0 [m].
+        half: Half-axis a [m].
+        power: n.
+    """
+    middle = np.array(centre)
+
+    def h(points: Array) -> Array:
+        return np.asarray((((points - middle) / half)**power).sum(axis=-1) - 1.0)
+
+    def gradient(points: Array) -> Array:
+        return np.asarray(power / half * ((points - middle) / half)**(power - 1))
+
+    return Specification(name, h, gradient)
+
+
+def half_plane(name: str, normal: tuple[float, float], offset_m: float) -> Specification:
+    """Return h = n'p - c with the unit normal n and the offset c [m]."""
+    unit = np.array(normal) / np.linalg.norm(normal)
+
+    def h(points: Array) -> Array:
+        return np.asarray(points @ unit - offset_m)
+
+    def gradient(points: Array) -> Array:
+        return np.broadcast_to(unit, points.shape).copy()
+
+    return Specification(name, h, gradient)
+
+
+SPECIFICATIONS: dict[str, Specification] = {item.name: item for item in (
+    rounded('circle', (4.5, 5.3), 1.0, 2),
+    rounded('super_ellipse', (1.5, 4.8), 1.0, 4),
+    half_plane('half_plane', (-1.0, 1.0), 0.5),
+)}
+SPECIFIED_START, SPECIFIED_GOAL = (0.9487, 2.9365), (7.0, 9.0)
+"""Where the specified task of maze2d-large begins and ends [m]."""
