@@ -36,6 +36,11 @@ BASE_PLANNERS: dict[str, str] = {
     'random': f'{_HERE}.base.random_shooting:BaseRandom',
 }
 POINT_PLANNERS: dict[str, str] = {
+    'diffuser': f'{_HERE}.point_mass.diffuser:PointDiffuser',
+    'safediffuser': f'{_HERE}.point_mass.safediffuser:PointSafeDiffuser',
+    'safediffuser_ros': f'{_HERE}.point_mass.safediffuser:PointRobust',
+    'safediffuser_res': f'{_HERE}.point_mass.safediffuser:PointRelaxed',
+    'safediffuser_tvs': f'{_HERE}.point_mass.safediffuser:PointTimeVarying',
     'straight_line': f'{_HERE}.point_mass.straight_line:PointStraightLine',
     'astar': f'{_HERE}.point_mass.astar:PointAstar',
 }
