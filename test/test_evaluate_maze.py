@@ -24,9 +24,10 @@ from diffusion_control.evaluation.maze.judgement import judge_plan, onsets, trap
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze
 from diffusion_control.evaluation.maze.options import EXPERT, RANDOM, STOP_AND_GO, MazeOptions
 from diffusion_control.evaluation.maze.tasks import draw_task, with_length
-from diffusion_control.evaluation.maze.worlds import IdealWorld, PhysicalWorld
+from diffusion_control.evaluation.maze.worlds import FilteredWorld, IdealWorld, PhysicalWorld
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
+from diffusion_control.safety.point_mass import nearest_in_box
 from diffusion_control.trajectory.trajectory import Trajectory
 
 ROBOT = PointMass()
@@ -293,3 +294,41 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_auto_is_a_planner_of_a_point_mass() -> None:
     assert judged_planner('auto') in ('astar', 'diffuser')
     assert judged_planner('straight_line') == 'straight_line'
+
+
+def test_the_filter_returns_the_nearest_admitted_control() -> None:
+    generator = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, 201)] * 2), axis=-1).reshape(-1, 2)
+    for _ in range(60):
+        control, normal = generator.uniform(-1.0, 1.0, 2), generator.normal(size=2)
+        least = generator.uniform(-2.0, 2.0)
+        found = nearest_in_box(control, normal, least)
+        assert np.abs(found).max() <= 1.0
+        fit = grid[grid @ normal >= least]
+        if len(fit) == 0:
+            assert normal @ found == pytest.approx(np.abs(normal).sum(), abs=0.05)
+            continue
+        assert normal @ found >= least - 1e-9
+        apart = np.linalg.norm(fit - control, axis=1).min()
+        assert np.linalg.norm(found - control) <= apart + 1e-9
+
+
+@pytest.mark.parametrize('name', sorted(SPECIFICATIONS))
+def test_the_filter_keeps_every_specification(name: str) -> None:
+    """A reference that goes straight through the region is held back; without the filter not."""
+    keep, far = SPECIFICATIONS[name], Maze('open', ('OOO',) * 3).map
+    middle = {'circle': (4.5, 5.3), 'super_ellipse': (1.5, 4.8), 'half_plane': (5.0, 3.0)}[name]
+    angles = np.linspace(0.0, 2.0 * np.pi, 12, endpoint=False)
+    ways = [np.array(middle) + 3.0 * np.array([np.cos(a), np.sin(a)]) for a in angles]
+    entered = 0
+    for begin in ways:
+        if keep.h(begin[None])[0] < 0.1:
+            continue
+        wanted = np.zeros((201, 6))
+        wanted[:, :2] = begin + np.linspace(0.0, 1.0, 201)[:, None] * (np.array(middle) - begin)
+        start = np.concatenate([begin, np.zeros(2)])
+        free = PhysicalWorld(ROBOT, far, start).follow(wanted)
+        held = FilteredWorld(ROBOT, far, start, keep).follow(wanted)
+        entered += keep.h(free.states[:, :2]).min() < 0.0
+        assert keep.h(held.states[:, :2]).min() >= 0.0
+    assert entered >= 3

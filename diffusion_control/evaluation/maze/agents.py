@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.maze.data_baselines import BehaviourClone
 from diffusion_control.evaluation.maze.drive import follow
 from diffusion_control.evaluation.maze.judgement import PlanReport, judge_plan
-from diffusion_control.evaluation.maze.worlds import Steps, World
+from diffusion_control.evaluation.maze.worlds import Steps, World, joined
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.protocol import Planner
@@ -231,7 +231,5 @@ class CloningAgent:
 
     def advance(self, world: World, step: int, until: int) -> Steps:
         """Ask the clone in every step."""
-        found = [world.push(self._clone.control(world.state, self._goal)[None])
-                 for _ in range(until - step)]
-        return Steps(np.concatenate([item.states for item in found]),
-                     np.concatenate([item.gaps for item in found]))
+        return joined([world.push(self._clone.control(world.state, self._goal)[None])
+                       for _ in range(until - step)])

@@ -34,11 +34,17 @@ from diffusion_control.evaluation.maze.options import (
     MazeOptions,
 )
 from diffusion_control.evaluation.maze.tasks import MazeTask
-from diffusion_control.evaluation.maze.worlds import IdealWorld, PhysicalWorld, World
+from diffusion_control.evaluation.maze.worlds import (
+    FilteredWorld,
+    IdealWorld,
+    PhysicalWorld,
+    World,
+)
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
 from diffusion_control.planners.models import TRAINED, model_directory
+from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.goal import Goal
@@ -109,8 +115,12 @@ def _world(options: MazeOptions, task: MazeTask) -> tuple[World, MazeTask]:
         if not options.ideal:
             return found, task
         found.close()
-    kind = IdealWorld if options.ideal else PhysicalWorld
-    return kind(ROBOT, task.maze.map, task.start), task
+    if options.ideal:
+        return IdealWorld(ROBOT, task.maze.map, task.start), task
+    if options.safety and options.specification:
+        return FilteredWorld(ROBOT, task.maze.map, task.start,
+                             SPECIFICATIONS[options.specification]), task
+    return PhysicalWorld(ROBOT, task.maze.map, task.start), task
 
 
 def _agent(
