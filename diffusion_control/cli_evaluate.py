@@ -47,7 +47,7 @@ ROBOT_TASKS, MAZE_TASKS = ('arm', 'base'), ('maze2d', 'pointmaze')
 TASKS = (*ROBOT_TASKS, *MAZE_TASKS)
 AUTO = 'auto'
 OF_ROBOTS = {'robot_config': '', 'fallback': 'hold', 'scenes': None, 'tier': 'easy',
-             'plant': 'default', 'safety': 'on', 'keep_runs': 0}
+             'plant': 'default', 'keep_runs': 0}
 OF_MAZES = {'goals': None, 'horizon_steps': None, 'ref_min': None, 'ref_max': None,
             'multi': False, 'move_goal_at': None, 'block_cell_at': None, 'open_loop': False,
             'specification': ''}
@@ -89,6 +89,7 @@ def evaluate(
     """Judge a planner over many scenes, in process and on a simulated clock."""
     given = dict(locals())
     check_choice('TASK', task, TASKS)
+    check_choice('--safety', safety, ('on', 'off'))
     _refuse_others(given)
     with console.output(json):
         result = _mazes(given) if task in MAZE_TASKS else _robots(given)
@@ -103,7 +104,6 @@ def _robots(given: dict[str, Any]) -> dict[str, Any]:
         judged_planner,
     )
     check_choice('--tier', given['tier'], ('easy', 'hard', 'both'))
-    check_choice('--safety', given['safety'], ('on', 'off'))
     check_planner(given['planner'])
     check_fallback(given['fallback'])
     layouts = given.pop('layout') or [None]
@@ -114,7 +114,7 @@ def _robots(given: dict[str, Any]) -> dict[str, Any]:
         given['task'], given['robot_config'], given.pop('planner'), given['model'])
     return evaluate_robot(EvaluateOptions(
         **{**_common(given), **{key: given[key] for key in OF_ROBOTS}}
-        | {'safety': given['safety'] == 'on', 'planner': planner,
+        | {'planner': planner,
            'layout': None if layouts[0] is None else Path(layouts[0])}))
 
 
@@ -136,7 +136,7 @@ def _common(given: dict[str, Any]) -> dict[str, Any]:
     names = ('task', 'episodes', 'jobs', 'resume', 'tracker', 'latency_ms', 'model', 'untrained',
              'seed', 'out')
     return {**{name: given[name] for name in names}, 'peers': peers(given['peer']),
-            'commit': commit_of_code()}
+            'safety': given['safety'] == 'on', 'commit': commit_of_code()}
 
 
 def _refuse_others(given: dict[str, Any]) -> None:

@@ -71,7 +71,9 @@ Tier = Annotated[
     str, typer.Option('--tier', metavar='easy|hard|both', help='Generated scenes.')]
 Tracker = Annotated[
     str, typer.Option('--tracker', metavar='ideal|NAME', help='Tracker by name.')]
-Safety = Annotated[str, typer.Option('--safety', metavar='on|off', help='The safety monitor.')]
+Safety = Annotated[str, typer.Option(
+    '--safety', metavar='on|off',
+    help='The safety monitor; in a maze the command filter of the specification.')]
 LatencyMs = Annotated[float | None, typer.Option(
     '--latency-ms', metavar='N', min=0.0,
     help='Time from observation to plan; default 1000 / planner.rate_hz.')]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from diffusion_control import cli, console, errors, parameters
+from diffusion_control import cli, cli_evaluate, console, errors, parameters
 from diffusion_control.demo import options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +145,7 @@ def test_pending_options_are_unknown(
 
 
 def test_tasks_robots_levels() -> None:
-    hold(CONTRACT['tasks'], cli.TASKS, 'tasks')
+    hold(CONTRACT['tasks'], cli_evaluate.TASKS, 'tasks')
     hold(CONTRACT['robots'], options.ROBOTS, 'robots')
     hold(CONTRACT['levels'], options.LEVELS, 'levels')
 

@@ -19,6 +19,7 @@ from diffusion_control.evaluation.maze.demonstrations import (
 )
 from diffusion_control.evaluation.maze.drive import push
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze, read_maze
+from diffusion_control.planners.point_mass.ways import corners_between
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.point_mass import PointMass, frame_of
@@ -159,3 +160,14 @@ def test_planners_by_name_judge_their_plans() -> None:
         map=maze.map)
     with pytest.raises(PlanningError):
         planners.make('astar', robot=ROBOT).plan(wall)
+
+
+@pytest.mark.parametrize('start', [[1.0, 2.0], [1.199, 1.0]])
+def test_a_way_turns_the_corner_even_from_a_wall(start: list[float]) -> None:
+    """A first leg that is blocked, or one that grazes a corner, must not price the others."""
+    maze = MAZES['umaze']
+    corners = corners_between(ROBOT, maze.map, np.array(start), np.array([3.0, 1.0]), 0.0)
+    for first, last in zip(corners[1:-1], corners[2:], strict=True):
+        between = first + np.linspace(0.0, 1.0, 50)[:, None] * (last - first)
+        assert ROBOT.clearance(between, maze.map).min() > -0.05
+    assert corners[:, 1].max() > 2.2

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.maze.data_baselines import BehaviourClone
 from diffusion_control.evaluation.maze.drive import follow
 from diffusion_control.evaluation.maze.judgement import PlanReport, judge_plan
-from diffusion_control.evaluation.maze.worlds import Steps, World
+from diffusion_control.evaluation.maze.worlds import Steps, World, joined
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.protocol import Planner
@@ -57,12 +57,15 @@ class PlanTimes:
     """When plans are made, in steps of the simulation.
 
     Attributes:
-        every: From one question to the next; 0 = only when something has changed.
+        every: From one question to the next, when all goes well; 0 = only when something has
+            changed.
+        again: From a question without a plan to the next.
         latency: From a question to the plan's arrival; the first plan is there at once.
         total: Length of the episode.
     """
 
     every: int
+    again: int
     latency: int
     total: int
 
@@ -146,6 +149,8 @@ class PlanningAgent:
             horizon_s=period * max(self._times.total - arrival, 1), previous=self._plan,
             condition={'specification': scene.specification} if scene.specification else None))
         self._waiting = (arrival, found)
+        if found is None:
+            self._ask = step + self._times.again
         self._ask = max(self._ask, arrival + 1)
 
     def _answer(self, problem: PlanningProblem) -> Trajectory | None:
@@ -226,7 +231,5 @@ class CloningAgent:
 
     def advance(self, world: World, step: int, until: int) -> Steps:
         """Ask the clone in every step."""
-        found = [world.push(self._clone.control(world.state, self._goal)[None])
-                 for _ in range(until - step)]
-        return Steps(np.concatenate([item.states for item in found]),
-                     np.concatenate([item.gaps for item in found]))
+        return joined([world.push(self._clone.control(world.state, self._goal)[None])
+                       for _ in range(until - step)])

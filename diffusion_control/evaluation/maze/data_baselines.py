@@ -104,9 +104,10 @@ class BehaviourClone:
     Args:
         inputs: x, y, vx, vy, goal x, y, shape [N, 6].
         targets: Controls, shape [N, 2].
+        rounds: Steps of training.
     """
 
-    def __init__(self, inputs: Array, targets: Array) -> None:
+    def __init__(self, inputs: Array, targets: Array, rounds: int = ROUNDS) -> None:
         place = inputs[:, [0, 1]]
         self._middle, self._scale = place.mean(axis=0), float(place.std())
         generator = np.random.default_rng(SEED)
@@ -116,7 +117,7 @@ class BehaviourClone:
             self._weights += [
                 generator.normal(0.0, rows**-0.5, (rows, columns)).astype(np.float32),
                 np.zeros(columns, dtype=np.float32)]
-        self._train(self._scaled(inputs), targets.astype(np.float32), generator)
+        self._train(self._scaled(inputs), targets.astype(np.float32), generator, rounds)
 
     def control(self, state: Array, goal: Array) -> Array:
         """Return the control [2] for x, y, vx, vy and a goal."""
@@ -138,13 +139,13 @@ class BehaviourClone:
 
     def _train(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float32],
-        generator: np.random.Generator,
+        generator: np.random.Generator, rounds: int,
     ) -> None:
         mean = [np.zeros_like(w) for w in self._weights]
         square = [np.zeros_like(w) for w in self._weights]
-        for step in range(1, ROUNDS + 1):
+        for step in range(1, rounds + 1):
             picked = generator.integers(0, len(inputs), BATCH)
-            rate = RATE * 0.5 * (1.0 + np.cos(np.pi * step / ROUNDS))
+            rate = RATE * 0.5 * (1.0 + np.cos(np.pi * step / rounds))
             for k, slope in enumerate(self._slopes(inputs[picked], targets[picked])):
                 mean[k] += 0.1 * (slope - mean[k])
                 square[k] += 0.001 * (slope**2 - square[k])

@@ -34,11 +34,17 @@ from diffusion_control.evaluation.maze.options import (
     MazeOptions,
 )
 from diffusion_control.evaluation.maze.tasks import MazeTask
-from diffusion_control.evaluation.maze.worlds import IdealWorld, PhysicalWorld, World
+from diffusion_control.evaluation.maze.worlds import (
+    FilteredWorld,
+    IdealWorld,
+    PhysicalWorld,
+    World,
+)
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
 from diffusion_control.planners.models import TRAINED, model_directory
+from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.goal import Goal
@@ -109,8 +115,12 @@ def _world(options: MazeOptions, task: MazeTask) -> tuple[World, MazeTask]:
         if not options.ideal:
             return found, task
         found.close()
-    kind = IdealWorld if options.ideal else PhysicalWorld
-    return kind(ROBOT, task.maze.map, task.start), task
+    if options.ideal:
+        return IdealWorld(ROBOT, task.maze.map, task.start), task
+    if options.safety and options.specification:
+        return FilteredWorld(ROBOT, task.maze.map, task.start,
+                             SPECIFICATIONS[options.specification]), task
+    return PhysicalWorld(ROBOT, task.maze.map, task.start), task
 
 
 def _agent(
@@ -124,10 +134,10 @@ def _agent(
     planner = _planner(options, folder, task, name)
     planner.reset(task.seed)
     once = options.open_loop or name in SCRIPTED
-    period = ROBOT.period_s
+    period = max(round(options.replan_s / ROBOT.period_s), 1)
     agent = PlanningAgent(planner, ROBOT, PlanTimes(
-        0 if once else max(round(options.replan_s / period), 1),
-        max(round(options.latency_s / period), 0), task.steps), ideal=options.ideal)
+        0 if once else period, period, round(options.latency_s / ROBOT.period_s), task.steps),
+        ideal=options.ideal)
     return agent, agent.log
 
 

@@ -14,7 +14,7 @@ from diffusion_control.evaluation.maze.agents import Agent, PlanLog, Scene
 from diffusion_control.evaluation.maze.judgement import TOUCH_M, onsets, trapped
 from diffusion_control.evaluation.maze.layouts import Maze
 from diffusion_control.evaluation.maze.tasks import MazeTask
-from diffusion_control.evaluation.maze.worlds import Steps, World
+from diffusion_control.evaluation.maze.worlds import Steps, World, joined
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
 
@@ -131,8 +131,7 @@ def run_maze_episode(
         away = np.linalg.norm(done.states[:, :2] - scene.goal, axis=1)
         inside.append(away <= task.radius_m)
         step += len(done.states)
-    whole = Steps(np.concatenate([item.states for item in found]),
-                  np.concatenate([item.gaps for item in found]))
+    whole = joined(found)
     since = max((s for s in (changes.move_goal_at, changes.block_cell_at) if s is not None),
                 default=0) if changed else 0
     row = _row(task, scene, whole, np.concatenate(inside), since, planner, log or PlanLog())
@@ -144,6 +143,7 @@ def _changed(
     step: int, generator: np.random.Generator,
 ) -> tuple[Scene, Maze]:
     """Let happen what is due at a step, and return what there is now."""
+    before = scene
     if step == changes.move_goal_at:
         scene = replace(scene, goal=task.later_goal)
     if step == changes.block_cell_at:
@@ -152,7 +152,8 @@ def _changed(
             maze = maze.with_wall(cell)
             scene = replace(scene, known=maze.map)
             world.block(maze.map)
-    agent.told(scene)
+    if scene is not before:
+        agent.told(scene)
     return scene, maze
 
 

@@ -47,6 +47,7 @@ class MazeOptions:
         move_goal_at: Step at which the goal moves; None = never.
         block_cell_at: Step at which a cell on the running plan is walled up; None = never.
         specification: Region that the planner is told to keep out of; '' = none.
+        safety: A command filter keeps the specification, too.
         untrained: Run the judged planner with random weights, too.
         model: Model of the judged planner; '' = the shipped one.
         seed: Seed of the first episode.
@@ -73,6 +74,7 @@ class MazeOptions:
     move_goal_at: int | None = None
     block_cell_at: int | None = None
     specification: str = ''
+    safety: bool = True
     untrained: bool = False
     model: str = ''
     seed: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +113,6 @@ def maze_named(options: MazeOptions, layout: str, generator: np.random.Generator
     return replace(known, ref_min=options.ref_min, ref_max=options.ref_max)
 
 
-@lru_cache(maxsize=4)
 def read_goals(path: Path) -> NDArray[np.int64]:
     """Return the cells of a file with `row col` a line, shape [K, 2].
 

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.maze.drive import follow, push
+from diffusion_control.planners.point_mass.specification import Specification
 from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.point_mass import PointMass, frame_of
+from diffusion_control.safety.point_mass import filtered
+from diffusion_control.tracking.point_mass import point_control
 
 Array = NDArray[np.float64]
 MOST_GAP_M = 0.002
@@ -102,3 +105,47 @@ class IdealWorld(PhysicalWorld):
         self.state = states[-1].copy()
         near = self.robot.clearance(before, self._known)
         return Steps(states, np.minimum(near, MOST_GAP_M))
+
+
+class FilteredWorld(PhysicalWorld):
+    """The physics of maze2d behind a command filter that keeps a specification.
+
+    Args:
+        robot: The mass.
+        known: The walls.
+        start: x, y, vx, vy.
+        specification: What is kept.
+    """
+
+    def __init__(
+        self, robot: PointMass, known: OccupancyMap, start: Array, specification: Specification
+    ) -> None:
+        super().__init__(robot, known, start)
+        self._specification = specification
+
+    def follow(self, wanted: Array) -> Steps:
+        """Track a reference through the filter."""
+        control, found = np.empty(2), []
+        for row in wanted[:-1]:
+            point_control(self.state, row, self.robot.constants, control)
+            found.append(self.push(control[None]))
+        return joined(found)
+
+    def push(self, controls: Array) -> Steps:
+        """Apply controls through the filter."""
+        return joined([super(FilteredWorld, self).push(self._admitted(control)[None])
+                       for control in controls])
+
+    def _admitted(self, control: Array) -> Array:
+        """Return the control that the filter lets through."""
+        keep, place, velocity = self._specification, self.state[None, :2], self.state[2:]
+        most = self.robot.speed_max_m_s
+        return filtered(
+            self.robot, control, np.clip(velocity, -most, most), float(keep.h(place)[0]),
+            keep.gradient(place)[0], keep.hessian(place)[0])
+
+
+def joined(parts: list[Steps]) -> Steps:
+    """Return steps in a row."""
+    return Steps(np.concatenate([item.states for item in parts]),
+                 np.concatenate([item.gaps for item in parts]))

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Cell = tuple[int, int]
 SIGHT_M = 0.04
 SHORTCUT_PRICE = 1.05
+BLOCKED_PRICE = 1e6
+"""Of a leg that is blocked: finite, so that the legs after it still have prices."""
 
 
 class GridPlanner(BasePlanner):
@@ -65,9 +67,9 @@ class BaseAstar(GridPlanner):
 def shortened(corners: Array, grid: Grid) -> Array:
     """Return corners that see one another at no higher price than the way between them."""
     kept, k = [corners[0]], 0
-    price = np.append(0.0, np.cumsum([
-        along(grid.price, grid.low, grid.cell_m, a, b)
-        for a, b in zip(corners[:-1], corners[1:], strict=True)]))
+    legs = [min(along(grid.price, grid.low, grid.cell_m, a, b), BLOCKED_PRICE)
+            for a, b in zip(corners[:-1], corners[1:], strict=True)]
+    price = np.append(0.0, np.cumsum(legs))
     while k < len(corners) - 1:
         ahead = len(corners) - 1
         while ahead > k + 1 and along(

@@ -24,11 +24,13 @@ class Specification:
         name: Of the specification.
         h: Values at points [K, 2], shape [K].
         gradient: Of h at points [K, 2], shape [K, 2] [1/m].
+        hessian: Of h at points [K, 2], shape [K, 2, 2] [1/m^2].
     """
 
     name: str
     h: Callable[[Array], Array]
     gradient: Callable[[Array], Array]
+    hessian: Callable[[Array], Array]
 
 
 def rounded(name: str, centre: tuple[float, float], half: float, power: int) -> Specification:
@@ -48,7 +50,11 @@ def rounded(name: str, centre: tuple[float, float], half: float, power: int) -> 
     def gradient(points: Array) -> Array:
         return np.asarray(power / half * ((points - middle) / half)**(power - 1))
 
-    return Specification(name, h, gradient)
+    def hessian(points: Array) -> Array:
+        bend = power * (power - 1) / half**2 * ((points - middle) / half)**(power - 2)
+        return np.asarray(bend[..., None] * np.eye(2))
+
+    return Specification(name, h, gradient, hessian)
 
 
 def half_plane(name: str, normal: tuple[float, float], offset_m: float) -> Specification:
@@ -61,7 +67,10 @@ def half_plane(name: str, normal: tuple[float, float], offset_m: float) -> Speci
     def gradient(points: Array) -> Array:
         return np.broadcast_to(unit, points.shape).copy()
 
-    return Specification(name, h, gradient)
+    def hessian(points: Array) -> Array:
+        return np.zeros((*points.shape, 2))
+
+    return Specification(name, h, gradient, hessian)
 
 
 SPECIFICATIONS: dict[str, Specification] = {item.name: item for item in (
