@@ -41,7 +41,8 @@ from diffusion_control.planners.point_mass import map_view
 Array32 = NDArray[np.float32]
 VALUE_RATE, FEWEST_ROUNDS, MOST_ROUNDS, SLOWER = 5e-3, 6, 40, 15
 VALUE_ROUNDS, AT_ONCE = 80, 512
-STEADY_WEIGHT, SHOWN = 0.05, 100
+STEADY_WEIGHT, WALL_WEIGHT, PENALTY_FLOOR, SHOWN = 0.05, 20.0, 0.1, 100
+KEEP_CELLS, TINY = 0.13, 1e-12
 
 
 class MazeNetwork(nn.Module):
@@ -210,11 +211,17 @@ def _run(training: MazeTraining, last: Path) -> None:
 
 
 def loss_of(network: MazeNetwork, batch: MazeBatch, generator: np.random.Generator) -> Tensor:
-    """Return the loss of a batch: denoising, and speeds that fit the places."""
+    """Return the loss of a batch: denoising, speeds that fit the places, and walls."""
     schedule = make_schedule(SCHEDULE, noise_share=NOISE_SHARE)
+    side = map_view.SIDE
+    walls = torch.as_tensor(batch.condition[:, :side**2].reshape(-1, side, side))
+
+    def penalty(code: Tensor) -> Tensor:
+        return STEADY_WEIGHT * unsteady(code) + WALL_WEIGHT * in_walls(code, walls)
+
     loss = DiffusionLoss(
-        schedule, Prediction(PREDICTION), weighting=WEIGHTING, clean_input=True, penalty=unsteady,
-        penalty_weight=STEADY_WEIGHT)
+        schedule, Prediction(PREDICTION), weighting=WEIGHTING, clean_input=True, penalty=penalty,
+        penalty_weight=1.0, penalty_floor=PENALTY_FLOOR)
     noise = generator.standard_normal(batch.code.shape, dtype=np.float32)
     time = schedule.training_times(generator, len(batch.code))
     condition = torch.as_tensor(batch.condition)
@@ -233,6 +240,31 @@ def unsteady(code: Tensor) -> Tensor:
     moved = (place[:, 1:] - place[:, :-1]) / KNOT_S
     error = (moved - 0.5 * (speed[:, 1:] + speed[:, :-1])) / map_view.SPEED_SCALE
     return error.square().mean(dim=(1, 2))
+
+
+def in_walls(code: Tensor, walls: Tensor) -> Tensor:
+    """Return the mean square of what knots and middles lack to `KEEP_CELLS` from walls, [B].
+
+    Args:
+        code: Clean motions, shape [B, H, 4].
+        walls: Around the start's cell, shape [B, K, K].
+    """
+    place, speed = map_view.PLACE_SCALE * code[..., :2], map_view.SPEED_SCALE * code[..., 2:]
+    middle = 0.5 * (place[:, 1:] + place[:, :-1]) - 0.125 * KNOT_S * (
+        speed[:, 1:] - speed[:, :-1])
+    points = torch.cat([place, middle], dim=1)
+    cell, side = torch.round(points.detach()), walls.shape[1]
+    lack = torch.zeros_like(points[..., 0])
+    for x in (-1, 0, 1):
+        for y in (-1, 0, 1):
+            at = cell + torch.tensor([x, y])
+            over = (points - at).abs() - 0.5
+            far = (over.clamp(min=0.0).square().sum(-1) + TINY).sqrt() + over.amax(-1).clamp(
+                max=0.0)
+            index = (at + side // 2).clamp(0, side - 1).long()
+            wall = walls.flatten(1).gather(1, index[..., 0] * side + index[..., 1])
+            lack = torch.maximum(lack, wall * (KEEP_CELLS - far))
+    return lack.square().mean(dim=1)
 
 
 def _save(training: MazeTraining, path: Path) -> None:
