@@ -29,6 +29,8 @@ class MazeSettings:
     warm_up_steps: int = setting(200, 0, 1_000_000, 'steps until the highest learning rate')
     gradient_norm: float = setting(1.0, 1e-3, 1e6, 'longest gradient')
     ema_decay: float = setting(0.998, 0.0, 0.999999, 'of the averaged weights, which are exported')
+    wall_weight: float = setting(20.0, 0.0, 1e6, 'of what clean estimates are in walls [1/cell^2]')
+    walls_from: int = setting(4000, 0, 10_000_000, 'step from which walls cost')
     regression: bool = setting(
         False, 0, 1, 'say the mean motion, whatever the noise: behaviour cloning')
     seed: int = setting(0, 0, 2**31 - 1, 'of data, weights, batches and noise')

@@ -41,7 +41,7 @@ from diffusion_control.planners.point_mass import map_view
 Array32 = NDArray[np.float32]
 VALUE_RATE, FEWEST_ROUNDS, MOST_ROUNDS, SLOWER = 5e-3, 6, 40, 15
 VALUE_ROUNDS, AT_ONCE = 80, 512
-STEADY_WEIGHT, WALL_WEIGHT, PENALTY_FLOOR, SHOWN = 0.05, 20.0, 0.1, 100
+STEADY_WEIGHT, SHOWN = 0.05, 100
 KEEP_CELLS, TINY = 0.13, 1e-12
 
 
@@ -195,7 +195,9 @@ def _run(training: MazeTraining, last: Path) -> None:
             for group in training.optimiser.param_groups:
                 group['lr'] = learning_rate(settings, step)
             batch, generator = batches.draw(step, settings.batch)
-            loss = loss_of(training.network, batch, generator)
+            loss = loss_of(
+                training.network, batch, generator,
+                settings.wall_weight if step >= settings.walls_from else 0.0)
             training.optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(
@@ -210,18 +212,21 @@ def _run(training: MazeTraining, last: Path) -> None:
                 _save(training, last)
 
 
-def loss_of(network: MazeNetwork, batch: MazeBatch, generator: np.random.Generator) -> Tensor:
+def loss_of(
+    network: MazeNetwork, batch: MazeBatch, generator: np.random.Generator, wall_weight: float
+) -> Tensor:
     """Return the loss of a batch: denoising, speeds that fit the places, and walls."""
     schedule = make_schedule(SCHEDULE, noise_share=NOISE_SHARE)
     side = map_view.SIDE
     walls = torch.as_tensor(batch.condition[:, :side**2].reshape(-1, side, side))
 
     def penalty(code: Tensor) -> Tensor:
-        return STEADY_WEIGHT * unsteady(code) + WALL_WEIGHT * in_walls(code, walls)
+        steady = STEADY_WEIGHT * unsteady(code)
+        return steady if wall_weight == 0.0 else steady + wall_weight * in_walls(code, walls)
 
     loss = DiffusionLoss(
         schedule, Prediction(PREDICTION), weighting=WEIGHTING, clean_input=True, penalty=penalty,
-        penalty_weight=1.0, penalty_floor=PENALTY_FLOOR)
+        penalty_weight=1.0)
     noise = generator.standard_normal(batch.code.shape, dtype=np.float32)
     time = schedule.training_times(generator, len(batch.code))
     condition = torch.as_tensor(batch.condition)
@@ -272,7 +277,7 @@ def _save(training: MazeTraining, path: Path) -> None:
         path, training.network, training.ema, training.optimiser, Scales(), training.settings,
         training.progress, {
             'seed': training.settings.seed, 'demonstrations': len(training.data.maze),
-            'mazes': len(training.data.walls), 'train_command': command_line()})
+            'mazes': len(training.data.walls), 'train_command': command_line().replace(' --resume', '')})
 
 
 def _bar(name: str, total: int, done: int) -> Any:

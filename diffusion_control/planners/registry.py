@@ -26,6 +26,8 @@ PLANNERS: dict[str, str] = {
     'rrt_connect': f'{_HERE}.rrt_connect:RrtConnectPlanner',
 }
 BASE_PLANNERS: dict[str, str] = {
+    'diffuser': f'{_HERE}.base.map_diffuser:BaseDiffuser',
+    'safediffuser': f'{_HERE}.base.map_diffuser:BaseSafeDiffuser',
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',

@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.point_mass.specification import Specification
-from diffusion_control.planners.point_mass.wall_push import shifted
+from diffusion_control.planners.point_mass.wall_push import shifted, smoothed
 
 Array = NDArray[np.float64]
-FARTHEST_M, HALVINGS, SMOOTHED_KNOTS = 3.0, 24, 2.0
+FARTHEST_M, HALVINGS = 3.0, 24
 NEWTON_STEPS = 12
 
 
 def led_round(knots: Array, region: Specification, margin: float, knot_s: float) -> Array:
     """Return knots [B, H, 4] whose places have h >= margin; the first ones stay as they are."""
-    by = np.stack([_smooth(_shift(motion[:, :2], region, margin)) for motion in knots])
+    by = np.stack([smoothed(_shift(motion[:, :2], region, margin)) for motion in knots])
     places = knots[..., :2] + by
     out = outside(places.reshape(-1, 2), region, margin).reshape(places.shape)
     return shifted(knots, out - knots[..., :2], knot_s)
@@ -85,14 +85,3 @@ def _reach(passage: Array, direction: Array, region: Specification, margin: floa
         out = region.h(passage + middle[:, None] * direction) >= margin
         low, high = np.where(out, low, middle), np.where(out, middle, high)
     return high
-
-
-def _smooth(by: Array) -> Array:
-    """Return shifts [H, 2] smoothed over neighbouring knots."""
-    if not by.any():
-        return by
-    reach = int(3 * SMOOTHED_KNOTS)
-    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHED_KNOTS)**2)
-    framed = np.pad(by, ((reach, reach), (0, 0)))
-    return np.stack([np.convolve(framed[:, i], weight / weight.sum(), 'valid') for i in (0, 1)],
-                    axis=1)

@@ -26,7 +26,7 @@ from diffusion_control.planners.models import TRAINED
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.point_mass.map_sampler import Draw, Ground, MapSampler
 from diffusion_control.planners.point_mass.planner import map_in, place_in
-from diffusion_control.planners.point_mass.wall_push import pushed
+from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 DIFFUSION = 'diffusion'
 NEAR_CELLS, SAME_GOAL_M = 0.7, 0.1
 ENDING_LEVEL = 0.5
-WALL_COST, UNREACHED_COST, BLOCKED_M = 20.0, 0.3, 0.02
+WALL_COST, UNREACHED_COST, BLOCKED_M, GOOD_COST = 20.0, 0.3, 0.02, 0.2
 MOST_WINDOWS = 12
 AT_REST_M_S = 0.02
 
@@ -49,8 +49,10 @@ class PointDiffuserParameters:
     num_warm_steps: int = parameter(2, 1, 500, 'network evaluations from the previous plan')
     warm_start_level: float = parameter(
         0.4, 0.05, 1.0, 'noise put on the previous plan: share of the schedule that is run')
+    num_rounds: int = parameter(
+        3, 1, 100, 'rounds of candidates, where none is free and reaches the goal')
     guidance_scale: float = parameter(
-        0.0, 0.0, 100.0, 'step along the slope of the value of clean estimates [cells]')
+        1.0, 0.0, 100.0, 'step along the slope of the value of clean estimates [cells]')
     margin_m: float = parameter(
         0.02, 0.0, 0.3, 'clearance to walls that clean estimates are pushed to [m]')
 
@@ -98,22 +100,39 @@ class PointDiffuser:
         del deadline_s
         begin = self.clock()
         ground = self.network.ground(map_in(problem), place_in(problem))
-        knots, evaluations = self.windows(problem, ground)
-        costs = self.rated(knots, ground)
-        order = np.argsort(sum(costs.values()), kind='stable')
-        costs = {name: values[order] for name, values in costs.items()}
-        stamp = problem.start.stamp_s
-        motions = tuple(self._motion(knots[k], stamp) for k in order)
+        previous, evaluations = self.kept(problem, ground), 0
+        motions: list[Trajectory] = []
+        rated: list[dict[str, Array]] = []
+        for _ in range(self.values.num_rounds):
+            knots, spent = self.windows(problem, ground, previous)
+            knots, knot_s = self.finished(knots, problem, ground)
+            evaluations, previous = evaluations + spent, None
+            motions += [
+                self._motion(motion, knot_s, problem.start.stamp_s) for motion in knots]
+            rated.append(self.rated(knots, knot_s, ground))
+            if (rated[-1]['walls'] + rated[-1]['unreached']).min() < GOOD_COST:
+                break
+        costs = {name: np.concatenate([part[name] for part in rated]) for name in rated[0]}
+        total = np.sum(list(costs.values()), axis=0)
+        order = np.argsort(total, kind='stable')
         return PlanSet(
-            motions, -np.asarray(sum(costs.values())), 0, costs, evaluations=evaluations,
+            tuple(motions[k] for k in order), -total[order], 0,
+            {name: values[order] for name, values in costs.items()}, evaluations=evaluations,
             latency_s=self.clock() - begin, source=DIFFUSION, seed=self.seed)
 
-    def windows(self, problem: PlanningProblem, ground: Ground) -> tuple[Array, int]:
-        """Return whole motions [B, K, 4] and the network evaluations of each."""
+    def windows(
+        self, problem: PlanningProblem, ground: Ground, previous: Trajectory | None = None
+    ) -> tuple[Array, int]:
+        """Return whole motions [B, K, 4] and the network evaluations of each.
+
+        Args:
+            problem: The question.
+            ground: Its map, with the goal.
+            previous: Plan to start from; None = from noise.
+        """
         count, evaluations = self.values.num_candidates, 0
         start = np.concatenate([problem.start.position, problem.start.velocity])
         whole = np.repeat(start[None, None], count, 0)
-        previous = self.kept(problem, ground)
         for index in range(MOST_WINDOWS):
             how = Draw(self.values.num_inference_steps, correct=self.corrected(problem, ground),
                        move=self.moved(problem, ground))
@@ -127,7 +146,7 @@ class PointDiffuser:
             whole = np.concatenate([whole, drawn[:, 1:]], axis=1)
             if self._arrived(whole[:, -1], ground).all():
                 break
-        return self.finished(whole, problem, ground), evaluations
+        return whole, evaluations
 
     def _window(self, ground: Ground, states: Array, how: Draw) -> tuple[Array, int]:
         """Return one window [B, H, 4]; with the goal at its end where it came near to it."""
@@ -148,7 +167,8 @@ class PointDiffuser:
         if previous is None or previous.end_s <= problem.start.stamp_s:
             return None
         away = np.linalg.norm(previous.position[-1] - ground.metres(ground.goal)[:2])
-        ahead = previous.position[previous.stamp_s + previous.times_s >= problem.start.stamp_s]
+        ahead, _, _ = previous.sample_many(np.arange(
+            problem.start.stamp_s, previous.end_s, 0.5 * self.network.knot_s))
         free = (self.robot.clearance(ahead, ground.known) >= -BLOCKED_M).all()
         return previous if away <= SAME_GOAL_M and free else None
 
@@ -199,32 +219,32 @@ class PointDiffuser:
         found: Array = (1.0 - share) * knots[:, low] + share * knots[:, low + 1]
         return found
 
-    def finished(self, whole: Array, problem: PlanningProblem, ground: Ground) -> Array:
-        """Return motions [B, K, 4] off the walls, at rest at the end."""
+    def finished(
+        self, whole: Array, problem: PlanningProblem, ground: Ground
+    ) -> tuple[Array, float]:
+        """Return motions [B, 2 K - 1, 4] off the walls, at rest at the end, and their spacing."""
         del problem
-        keep = self.robot.radius_m + self.values.margin_m
-        found = pushed(whole, ground.known, keep, self.network.knot_s)
+        keep, step = self.robot.radius_m + self.values.margin_m, 0.5 * self.network.knot_s
+        found = pushed(halved(whole, self.network.knot_s), ground.known, keep, step)
         found[:, -1, 2:] = 0.0
-        return found
+        return found, step
 
-    def rated(self, knots: Array, ground: Ground) -> dict[str, Array]:
+    def rated(self, knots: Array, knot_s: float, ground: Ground) -> dict[str, Array]:
         """Return the costs of motions [B, K, 4]: seconds to the goal, and metres in walls."""
         count, length, _ = knots.shape
         goal = ground.metres(ground.goal)[:2]
         near = np.linalg.norm(knots[..., :2] - goal, axis=2) < 0.5 * ground.known.resolution_m
         first = np.where(near.any(axis=1), near.argmax(axis=1), length)
         left = np.where(near.any(axis=1), 0.0, -ground.value_at(knots[:, -1, :2]))
-        middle = 0.5 * (knots[:, 1:, :2] + knots[:, :-1, :2]) - 0.125 * self.network.knot_s * (
-            knots[:, 1:, 2:] - knots[:, :-1, 2:])
-        points = np.concatenate([knots[..., :2], middle], axis=1).reshape(-1, 2)
+        points = halved(knots, knot_s)[..., :2].reshape(-1, 2)
         clear = self.robot.clearance(points, ground.known).reshape(count, -1)
-        return {'time': self.network.knot_s * first, 'unreached': UNREACHED_COST * left,
+        return {'time': knot_s * first, 'unreached': UNREACHED_COST * left,
                 'walls': WALL_COST * np.maximum(-clear, 0.0).sum(axis=1)}
 
-    def _motion(self, knots: Array, stamp_s: float) -> Trajectory:
+    def _motion(self, knots: Array, knot_s: float, stamp_s: float) -> Trajectory:
         """Return a motion as a trajectory."""
-        times = self.network.knot_s * np.arange(len(knots))
+        times = knot_s * np.arange(len(knots))
         return Trajectory(
             stamp_s, times, knots[:, :2].copy(), knots[:, 2:].copy(),
-            np.gradient(knots[:, 2:], self.network.knot_s, axis=0), self.robot.joint_names,
+            np.gradient(knots[:, 2:], knot_s, axis=0), self.robot.joint_names,
             self.robot.base_frame)

@@ -30,7 +30,7 @@ from diffusion_control.planners.point_mass.diffuser import (
 )
 from diffusion_control.planners.point_mass.map_sampler import Ground
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
-from diffusion_control.planners.point_mass.wall_push import pushed
+from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
@@ -83,19 +83,26 @@ class PointSafeDiffuser(PointDiffuser):
         margin, step = self.values.region_margin, self.network.knot_s
         return lambda knots: led_round(improve(knots), region, margin, step)
 
-    def finished(self, whole: Array, problem: PlanningProblem, ground: Ground) -> Array:
-        """Return motions [B, K, 4], at rest at the end, out of the region."""
-        region = region_in(problem)
+    def finished(
+        self, whole: Array, problem: PlanningProblem, ground: Ground
+    ) -> tuple[Array, float]:
+        """Return motions at rest at the end, out of the region, and the spacing of their knots.
+
+        The barriers' own knots stay as they came out of the denoising.
+        """
+        region, step = region_in(problem), self.network.knot_s
         if region is None:
             return super().finished(whole, problem, ground)
         if self.values.method == CORRECTED:
-            whole = self._led(whole, region, ground)
+            whole, step = self._led(halved(whole, step), region, ground, 0.5 * step), 0.5 * step
         whole[:, -1, 2:] = 0.0
-        return whole
+        return whole, step
 
-    def _led(self, whole: Array, region: Specification, ground: Ground) -> Array:
+    def _led(
+        self, whole: Array, region: Specification, ground: Ground, step: float
+    ) -> Array:
         """Return motions off the walls and out of the region, between knots, too."""
-        keep, step = self.robot.radius_m + self.values.margin_m, self.network.knot_s
+        keep = self.robot.radius_m + self.values.margin_m
         margin, found = self.values.region_margin, whole
         for _ in range(ROUNDS):
             found = pushed(whole, ground.known, keep, step)

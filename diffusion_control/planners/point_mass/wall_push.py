@@ -2,7 +2,8 @@
 """Points pushed off the walls of a map, in closed form, and the speeds that go with it.
 
 A point at distance d < m of the nearest cell moves by (m - d) n along the direction n away from
-it; in a corner between cells this is repeated.
+it; in a corner between cells this is repeated. What knots move is smoothed over time, what then
+still lacks is added, and the speeds follow.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from diffusion_control.robots.point_mass import frame_of, from_cell
 
 Array = NDArray[np.float64]
 ROUNDS = 3
+SMOOTHED_KNOTS = 2.0
 
 
 def pushed(knots: Array, known: OccupancyMap, keep_m: float, knot_s: float) -> Array:
     """Return knots [B, H, 4] whose places keep a distance to walls; the first stays as it is.
-
-    Speeds change by the central differences of what the places were moved.
 
     Args:
         knots: x, y, vx, vy [m], [m/s].
@@ -31,9 +31,17 @@ def pushed(knots: Array, known: OccupancyMap, keep_m: float, knot_s: float) -> A
         keep_m: Distance of the point to the walls [m].
         knot_s: Time between knots [s].
     """
-    places = np.ascontiguousarray(knots[..., :2].reshape(-1, 2))
-    moved = _push(places, known.occupied, frame_of(known), keep_m).reshape(knots[..., :2].shape)
-    return shifted(knots, moved - knots[..., :2], knot_s)
+    def off(places: Array) -> Array:
+        flat = np.ascontiguousarray(places.reshape(-1, 2))
+        found: Array = _push(flat, known.occupied, frame_of(known), keep_m)
+        return found.reshape(places.shape)
+
+    places = knots[..., :2]
+    by = off(places) - places
+    if not by.any():
+        return knots
+    by = np.stack([smoothed(motion) for motion in by])
+    return shifted(knots, off(places + by) - places, knot_s)
 
 
 def shifted(knots: Array, by: Array, knot_s: float) -> Array:
@@ -43,6 +51,29 @@ def shifted(knots: Array, by: Array, knot_s: float) -> Array:
     speed = np.gradient(by, knot_s, axis=1)
     speed[:, 0] = 0.0
     return knots + np.concatenate([by, speed], axis=2)
+
+
+def smoothed(by: Array) -> Array:
+    """Return shifts [H, 2] smoothed over neighbouring knots."""
+    if not by.any():
+        return by
+    reach = int(3 * SMOOTHED_KNOTS)
+    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHED_KNOTS)**2)
+    framed = np.pad(by, ((reach, reach), (0, 0)))
+    return np.stack([np.convolve(framed[:, i], weight / weight.sum(), 'valid') for i in (0, 1)],
+                    axis=1)
+
+
+def halved(knots: Array, knot_s: float) -> Array:
+    """Return knots [B, 2 H - 1, 4] with those of the cubics in the middle between them."""
+    before, after = knots[:, :-1], knots[:, 1:]
+    place = 0.5 * (before[..., :2] + after[..., :2]) - 0.125 * knot_s * (
+        after[..., 2:] - before[..., 2:])
+    speed = 1.5 * (after[..., :2] - before[..., :2]) / knot_s - 0.25 * (
+        after[..., 2:] + before[..., 2:])
+    found = np.empty((len(knots), 2 * knots.shape[1] - 1, 4))
+    found[:, ::2], found[:, 1::2] = knots, np.concatenate([place, speed], axis=2)
+    return found
 
 
 @kernel()
