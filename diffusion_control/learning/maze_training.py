@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`diffusion_control train config/training/maze.yaml`: drives, value network, denoiser, in a row."""
+"""`diffusion_control train config/training/maze.yaml`: drives, then both networks."""
 
 from __future__ import annotations
 
@@ -277,7 +277,8 @@ def _save(training: MazeTraining, path: Path) -> None:
         path, training.network, training.ema, training.optimiser, Scales(), training.settings,
         training.progress, {
             'seed': training.settings.seed, 'demonstrations': len(training.data.maze),
-            'mazes': len(training.data.walls), 'train_command': command_line().replace(' --resume', '')})
+            'mazes': len(training.data.walls),
+            'train_command': command_line().replace(' --resume', '')})
 
 
 def _bar(name: str, total: int, done: int) -> Any:

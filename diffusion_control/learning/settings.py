@@ -87,7 +87,7 @@ def check_settings(values: dict[str, Any], where: str) -> Any:
                 f'unknown setting {name}', where=where, value=value,
                 allowed=', '.join(sorted(known)))
         _check(known[name], value, where)
-    kinds = {name: type(known[name].default) for name in values}
+    kinds: dict[str, Any] = {name: type(known[name].default) for name in values}
     return kind(**{name: kinds[name](value) for name, value in values.items()})
 
 

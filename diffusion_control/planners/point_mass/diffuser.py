@@ -178,7 +178,7 @@ class PointDiffuser:
         """Return the previous plan at the knots of a window, shape [B, H, 4]."""
         first = problem.start.stamp_s + index * (self.network.horizon - 1) * self.network.knot_s
         position, velocity, _ = previous.sample_many(
-            first + self.network.knot_s * np.arange(self.network.horizon))
+            first + self.network.knot_s * np.arange(self.network.horizon, dtype=float))
         return np.repeat(np.concatenate([position, velocity], axis=1)[None], count, 0)
 
     def _arrived(self, states: Array, ground: Ground) -> NDArray[np.bool_]:
@@ -243,7 +243,7 @@ class PointDiffuser:
 
     def _motion(self, knots: Array, knot_s: float, stamp_s: float) -> Trajectory:
         """Return a motion as a trajectory."""
-        times = knot_s * np.arange(len(knots))
+        times = knot_s * np.arange(len(knots), dtype=float)
         return Trajectory(
             stamp_s, times, knots[:, :2].copy(), knots[:, 2:].copy(),
             np.gradient(knots[:, 2:], knot_s, axis=0), self.robot.joint_names,

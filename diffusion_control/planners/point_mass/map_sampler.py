@@ -108,7 +108,7 @@ class MapSampler:
         require_robot(sampler.card, robot, folder)
         self.chain = DenoisingChain(sampler, clock=clock)
         self.values = ValueNetwork.of(sampler.card.normaliser['value_network'])
-        _, self.horizon, self.channels = sampler.card.inputs['x'].shape
+        self.horizon = int(sampler.card.inputs['x'].shape[1])
         self.knot_s = 1.0 / sampler.card.rate_hz
         self._ground: tuple[bytes, Ground] | None = None
 

@@ -34,7 +34,9 @@ class View:
     picture: NDArray[np.float32]
 
 
-def view(walls: Array, value: Array, goal: Array, place: Array) -> View:
+def view(
+    walls: NDArray[np.floating], value: NDArray[np.floating], goal: Array, place: Array
+) -> View:
     """Return the view from places.
 
     Args:

@@ -52,7 +52,7 @@ class ValueNetwork:
         rewards = -STEEP * np.logaddexp(0.0, cost)
         value, move = np.zeros_like(walls), np.ascontiguousarray(self.move.T)
         for _ in range(ROUNDS_PER_CELL * sum(walls.shape)):
-            after = (1.0 - goal) * (rewards + _around(value, None) @ move).max(axis=-1)
+            after: Array = (1.0 - goal) * (rewards + _around(value, None) @ move).max(axis=-1)
             if np.abs(after - value).max() < SETTLED:
                 return after
             value = after

@@ -50,7 +50,8 @@ def shifted(knots: Array, by: Array, knot_s: float) -> Array:
     by[:, 0] = 0.0
     speed = np.gradient(by, knot_s, axis=1)
     speed[:, 0] = 0.0
-    return knots + np.concatenate([by, speed], axis=2)
+    found: Array = knots + np.concatenate([by, speed], axis=2)
+    return found
 
 
 def smoothed(by: Array) -> Array:
