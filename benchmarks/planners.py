@@ -21,7 +21,7 @@ from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.state import RobotState
 
-NAMES = ('straight_line', 'random', 'multi_start', 'training_free', 'rrt_connect')
+NAMES = ('straight_line', 'random', 'multi_start', 'mppi', 'cem', 'training_free', 'rrt_connect')
 COLUMNS = ('planner', 'tier', 'success', 'sem', 'p50_ms', 'p99_ms', 'time_s', 'evaluations')
 
 

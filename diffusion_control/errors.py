@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 
 
 class DiffusionControlError(Exception):
@@ -59,6 +60,25 @@ def require_known(what: str, where: str, value: str, known: Iterable[str]) -> No
     if value not in names:
         raise ConfigurationError(
             what, where=where, value=value, allowed=', '.join(names))
+
+
+def require_within(
+    where: str, value: object, low: float, high: float, *, unit: str = ''
+) -> None:
+    """Raise a ConfigurationError unless the value is a number with low <= value <= high.
+
+    Args:
+        where: Name of the value, with what it belongs to.
+        value: Anything; truth values and NaN are no numbers.
+        low: Least allowed value.
+        high: Largest allowed value.
+        unit: Of the range, for the message.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and low <= float(value) <= high):  # type: ignore[arg-type]
+        raise ConfigurationError(
+            f'{where} is out of range', where=where, value=value,
+            allowed=f'{low:g} to {high:g} {unit}'.rstrip())
 
 
 class MissingDependencyError(DiffusionControlError):

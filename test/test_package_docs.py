@@ -27,6 +27,18 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not [link for link in local if not (page.parent / link).exists()]
 
 
+@pytest.mark.parametrize('page', [p for p in PAGES if p.name != 'CHANGELOG.md'],
+                         ids=[i for i in IDS if i != 'CHANGELOG.md'])
+def test_no_heading_stands_twice(page: Path) -> None:
+    above: dict[int, str] = {}
+    seen: list[tuple[str, ...]] = []
+    for marks, title in re.findall(r'^(#+) (.+)$', re.sub(
+            r'^```.*?^```', '', text_of(page), flags=re.MULTILINE | re.DOTALL), re.MULTILINE):
+        above = {k: v for k, v in above.items() if k < len(marks)} | {len(marks): title}
+        seen.append(tuple(above.values()))
+    assert len(seen) == len(set(seen))
+
+
 @pytest.mark.parametrize('page', PAGES, ids=IDS)
 def test_commands_exist(page: Path) -> None:
     text = text_of(page)

@@ -17,7 +17,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.robots.state import RobotState
 
-NAMES = ('training_free', 'multi_start', 'straight_line', 'random', 'rrt_connect')
+NAMES = ('training_free', 'multi_start', 'mppi', 'cem', 'straight_line', 'random', 'rrt_connect')
 PILLAR = Obstacle('cylinder', (0.05, 0.9), np.array([0.36, 0.0, 0.45]), key='pillar')
 
 
@@ -74,7 +74,7 @@ def test_every_planner_reaches_a_goal_in_the_open(robot, name):
     assert all(len(values) == len(answer.scores) for values in answer.costs.values())
 
 
-@pytest.mark.parametrize('name', ['training_free', 'multi_start', 'rrt_connect'])
+@pytest.mark.parametrize('name', ['training_free', 'multi_start', 'mppi', 'cem', 'rrt_connect'])
 def test_goes_around_what_the_line_runs_into(robot, name):
     problem = problem_of(robot)
     blocked = planners.make('straight_line', robot=robot).plan(problem)
@@ -86,7 +86,7 @@ def test_goes_around_what_the_line_runs_into(robot, name):
     assert answer.evaluations > 0
 
 
-@pytest.mark.parametrize('name', ['training_free', 'multi_start', 'random'])
+@pytest.mark.parametrize('name', ['training_free', 'multi_start', 'mppi', 'cem', 'random'])
 def test_same_seed_same_plan(robot, name):
     def plans(planner):
         return [planner.plan(problem_of(robot)).candidates[0].position for _ in range(2)]

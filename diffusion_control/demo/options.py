@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_within
 from diffusion_control.parameters.nodes import closest
 from diffusion_control.parameters.safety import OUTPUT_TYPES
 
@@ -105,8 +105,8 @@ class DemoOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be run, before any process starts."""
         check_choice('--robot', self.robot, ROBOTS)
-        check_range('--duration-s', self.duration_s, 1.0, 86400.0, 's')
-        check_range('--real-time-factor', self.real_time_factor, 0.05, 10.0)
+        require_within('--duration-s', self.duration_s, 1.0, 86400.0, unit='s')
+        require_within('--real-time-factor', self.real_time_factor, 0.05, 10.0)
         check_seed(self.seed)
         if self.output_type:
             check_choice('--output-type', self.output_type, OUTPUTS[self.robot])
@@ -202,7 +202,7 @@ class RecordOptions:
     def __post_init__(self) -> None:
         """Refuse a duration that is not positive."""
         if self.duration_s is not None:
-            check_range('--duration-s', self.duration_s, 0.1, 1e6, 's')
+            require_within('--duration-s', self.duration_s, 0.1, 1e6, unit='s')
 
 
 def parse_seeds(text: str) -> tuple[int, int]:
@@ -227,17 +227,9 @@ def check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:
             remedy=closest(value, allowed))
 
 
-def check_range(where: str, value: float, low: float, high: float, unit: str = '') -> None:
-    """Raise a ConfigurationError unless low <= value <= high."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ConfigurationError(
-            f'{where} is out of range', where=where, value=value,
-            allowed=f'{low:g} to {high:g} {unit}'.rstrip())
-
-
 def check_seed(seed: int) -> None:
     """Raise a ConfigurationError unless the seed is one that every generator takes."""
-    check_range('--seed', seed, 0, 2**31 - 1)
+    require_within('--seed', seed, 0, 2**31 - 1)
 
 
 def check_file(where: str, path: Path | None) -> None:

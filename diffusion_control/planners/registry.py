@@ -21,6 +21,8 @@ PLANNERS: dict[str, str] = {
     'hybrid': f'{_HERE}.hybrid:HybridPlanner',
     'training_free': f'{_HERE}.training_free:TrainingFreePlanner',
     'multi_start': f'{_HERE}.multi_start:MultiStartPlanner',
+    'mppi': f'{_HERE}.mppi:MppiPlanner',
+    'cem': f'{_HERE}.cem:CemPlanner',
     'straight_line': f'{_HERE}.straight_line:StraightLinePlanner',
     'random': f'{_HERE}.random_spline:RandomPlanner',
     'rrt_connect': f'{_HERE}.rrt_connect:RrtConnectPlanner',

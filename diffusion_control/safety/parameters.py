@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError, require_known
+from diffusion_control.errors import ConfigurationError, require_known, require_within
 from diffusion_control.safety.health import Thresholds
 
 Array = NDArray[np.float64]
@@ -126,12 +126,7 @@ class SafetyParameters:
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            good = isinstance(value, int | float) and not isinstance(value, bool)
-            if not good or not math.isfinite(value) or not low <= value <= high:
-                raise ConfigurationError(
-                    f'bad value of {_shown(name)}', where=f'safety.{_shown(name)}', value=value,
-                    allowed=f'{low:g} .. {high:g}')
+            require_within(f'safety.{_shown(name)}', getattr(self, name), low, high)
         for name, allowed in CHOICES.items():
             require_known(f'unknown {name}', f'safety.{name}', getattr(self, name), allowed)
         self._check_box()

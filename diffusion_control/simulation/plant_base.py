@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_within
 from diffusion_control.robots.fields import Fields
 
 FACTORS = ('left_wheel_scale', 'right_wheel_scale', 'separation_scale', 'grip_scale', 'lag_scale')
@@ -59,11 +59,7 @@ class BaseDeviations:
     def __post_init__(self) -> None:
         """Refuse what no base is."""
         for key, (low, high) in RANGES.items():
-            value = getattr(self, key)
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    f'{key} is out of range', where=f'plant.{key}', value=value,
-                    allowed=f'{low} .. {high}')
+            require_within(f'plant.{key}', getattr(self, key), low, high)
 
     @classmethod
     def default(cls, seed: int) -> BaseDeviations:

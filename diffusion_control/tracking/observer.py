@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_within
 
 Array = NDArray[np.float64]
 SLOW_RAD_S = 0.2
@@ -49,10 +49,7 @@ class DisturbanceObserver:
         for name, value, low, high in (
             ('time_constant_s', time_constant_s, 0.01, 100.0), ('bound_rad', bound_rad, 0.0, 0.05),
             ('ignore_rad', ignore_rad, 0.0, 10.0)):
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    'bad parameter of the disturbance observer', where=f'observer.{name}',
-                    value=value, allowed=f'{low} to {high}')
+            require_within(f'observer.{name}', value, low, high)
         self._enabled, self._time_constant = enabled, time_constant_s
         self._bound, self._ignore = bound_rad, ignore_rad
         self.correction = np.zeros(joints)

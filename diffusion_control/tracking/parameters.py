@@ -8,9 +8,7 @@ from dataclasses import dataclass, fields
 from time import perf_counter
 from typing import Any, Self
 
-import numpy as np
-
-from diffusion_control.errors import ConfigurationError, require_known
+from diffusion_control.errors import ConfigurationError, require_known, require_within
 from diffusion_control.tracking.cost import Weights
 from diffusion_control.tracking.motion import MAX_STEPS
 from diffusion_control.tracking.protocol import WARM_STARTS
@@ -70,11 +68,7 @@ class TrackerParameters:
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not (np.isfinite(value) and low <= value <= high):
-                raise ConfigurationError(
-                    'bad parameter of the tracker', where=f'tracker.{name}', value=value,
-                    allowed=f'{low} to {high}')
+            require_within(f'tracker.{name}', getattr(self, name), low, high)
         require_known('unknown warm start', 'tracker.warm_start', self.warm_start, WARM_STARTS)
         self.weights()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_within
 from diffusion_control.tracking.parameters import TrackerParameters
 
 MORE: dict[str, tuple[float, float]] = {
@@ -43,8 +41,4 @@ class BaseTrackerParameters(TrackerParameters):
         """Refuse values outside their ranges."""
         super().__post_init__()
         for name, (low, high) in MORE.items():
-            value = getattr(self, name)
-            if not (np.isfinite(value) and low <= value <= high):
-                raise ConfigurationError(
-                    'bad parameter of the tracker', where=f'tracker.{name}', value=value,
-                    allowed=f'{low} to {high}')
+            require_within(f'tracker.{name}', getattr(self, name), low, high)
