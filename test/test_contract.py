@@ -179,6 +179,15 @@ def test_rows_and_required_checks_of_evaluate() -> None:
     assert list(evaluation_checks.REQUIRED) == CONTRACT['required_checks']['evaluate_arm']
 
 
+def test_rows_and_required_checks_of_mazes() -> None:
+    from diffusion_control.evaluation.maze import checks
+    from diffusion_control.evaluation.maze.options import MazeOptions
+    assert set(CONTRACT['row_keys']) <= set(checks.ROW_KEYS)
+    assert list(checks.REQUIRED) == CONTRACT['required_checks']['evaluate_maze2d']
+    assert list(checks.REQUIRED_SAFE) == CONTRACT['required_checks']['evaluate_safediffuser']
+    assert list(checks.result_of([], MazeOptions())) == CONTRACT['result_keys']
+
+
 def test_run_folder(tmp_path: Path) -> None:
     from diffusion_control.evaluation.run_folder import RunFolder
     folder = RunFolder.create(tmp_path)

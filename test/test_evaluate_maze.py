@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from diffusion_control.evaluation.maze.tasks import draw_task, with_length
 from diffusion_control.evaluation.maze.worlds import FilteredWorld, IdealWorld, PhysicalWorld
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
-from diffusion_control.safety.point_mass import nearest_in_box
+from diffusion_control.safety.point_mass import Barrier, PointFilter
 from diffusion_control.trajectory.trajectory import Trajectory
 
 ROBOT = PointMass()
@@ -296,28 +297,32 @@ def test_auto_is_a_planner_of_a_point_mass() -> None:
     assert judged_planner('straight_line') == 'straight_line'
 
 
-def test_the_filter_returns_the_nearest_admitted_control() -> None:
-    generator = np.random.default_rng(0)
-    grid = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, 201)] * 2), axis=-1).reshape(-1, 2)
-    for _ in range(60):
-        control, normal = generator.uniform(-1.0, 1.0, 2), generator.normal(size=2)
-        least = generator.uniform(-2.0, 2.0)
-        found = nearest_in_box(control, normal, least)
-        assert np.abs(found).max() <= 1.0
-        fit = grid[grid @ normal >= least]
-        if len(fit) == 0:
-            assert normal @ found == pytest.approx(np.abs(normal).sum(), abs=0.05)
-            continue
-        assert normal @ found >= least - 1e-9
-        apart = np.linalg.norm(fit - control, axis=1).min()
-        assert np.linalg.norm(found - control) <= apart + 1e-9
+def test_the_filter_lets_through_what_is_safe_and_brakes_where_nothing_is() -> None:
+    screen, here = PointFilter(ROBOT, MAZES['umaze'].map), np.array([0.8, 0.8, 0.0, 0.0])
+    free = Barrier(10.0, np.array([1.0, 0.0]), np.zeros((2, 2)))
+    control = np.array([0.2, -0.1])
+    assert screen.admitted(control, here, free) == pytest.approx(control)
+    outside = Barrier(-1.0, np.array([1.0, 0.0]), np.zeros((2, 2)))
+    fast = np.array([0.8, 0.8, -5.0, 2.0])  # 250 m/s^2 would be needed
+    assert screen.admitted(control, fast, outside) == pytest.approx([1.0, -0.4], abs=0.01)
+    at_wall = screen.admitted(np.array([-1.0, 0.0]), np.array([0.403, 0.8, 0.0, 0.0]), free)
+    assert at_wall[0] > -0.01 and at_wall[1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_filter_stops_between_region_and_wall() -> None:
+    """The circle leaves no room in the corridor of maze2d-large that the expert would take."""
+    options = MazeOptions(layouts=('large',), specification='circle')
+    kept, free = (run(replace(options, safety=on), EXPERT, 'large') for on in (True, False))
+    assert kept.h_min_rollout is not None and free.h_min_rollout is not None
+    assert kept.h_min_rollout >= 0.0 > free.h_min_rollout
+    assert kept.violations['roll_out'] == 0
 
 
 @pytest.mark.parametrize('name', sorted(SPECIFICATIONS))
 def test_the_filter_keeps_every_specification(name: str) -> None:
     """A reference that goes straight through the region is held back; without the filter not."""
     keep, far = SPECIFICATIONS[name], Maze('open', ('OOO',) * 3).map
-    middle = {'circle': (4.5, 5.3), 'super_ellipse': (1.5, 4.8), 'half_plane': (5.0, 3.0)}[name]
+    middle = {'circle': (4.5, 5.3), 'super_ellipse': (1.5, 4.8), 'half_plane': (-1.0, 3.0)}[name]
     angles = np.linspace(0.0, 2.0 * np.pi, 12, endpoint=False)
     ways = [np.array(middle) + 3.0 * np.array([np.cos(a), np.sin(a)]) for a in angles]
     entered = 0

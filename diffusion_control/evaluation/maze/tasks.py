@@ -19,7 +19,7 @@ from diffusion_control.evaluation.maze.demonstrations import (
 from diffusion_control.evaluation.maze.gym_world import gym_maze
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze, read_maze
 from diffusion_control.evaluation.maze.options import POINTMAZE, RANDOM_LAYOUT, MazeOptions
-from diffusion_control.planners.point_mass.specification import SPECIFIED_GOAL, SPECIFIED_START
+from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 
 Array = NDArray[np.float64]
 Cell = NDArray[np.int64]
@@ -85,7 +85,8 @@ def draw_task(options: MazeOptions, layout: str, episode: int) -> MazeTask:
         noisy_place(maze, start_cell, generator), generator.normal(0.0, SPEED_NOISE_M_S, 2)])
     later = noisy_place(maze, later_cell, generator)
     if options.specification:
-        start[:2], goal = SPECIFIED_START, np.array(SPECIFIED_GOAL)
+        asked = SPECIFICATIONS[options.specification]
+        start[:2], goal = asked.start, np.array(asked.goal)
     radius = GYM_RADIUS_M if options.task == POINTMAZE else RADIUS_M
     return MazeTask(layout, maze, episode, seed, start, goal, start_cell, goal_cell, later,
                     radius_m=radius)

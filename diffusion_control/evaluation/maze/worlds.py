@@ -13,7 +13,7 @@ from diffusion_control.evaluation.maze.drive import follow, push
 from diffusion_control.planners.point_mass.specification import Specification
 from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.point_mass import PointMass, frame_of
-from diffusion_control.safety.point_mass import filtered
+from diffusion_control.safety.point_mass import LEAST_H, Barrier, PointFilter
 from diffusion_control.tracking.point_mass import point_control
 
 Array = NDArray[np.float64]
@@ -136,13 +136,16 @@ class FilteredWorld(PhysicalWorld):
         return joined([super(FilteredWorld, self).push(self._admitted(control)[None])
                        for control in controls])
 
+    def block(self, known: OccupancyMap) -> None:
+        """Put up walls."""
+        super().block(known)
+        self._filter = PointFilter(self.robot, known)
+
     def _admitted(self, control: Array) -> Array:
         """Return the control that the filter lets through."""
-        keep, place, velocity = self._specification, self.state[None, :2], self.state[2:]
-        most = self.robot.speed_max_m_s
-        return filtered(
-            self.robot, control, np.clip(velocity, -most, most), float(keep.h(place)[0]),
-            keep.gradient(place)[0], keep.hessian(place)[0])
+        keep, place = self._specification, self.state[None, :2]
+        return self._filter.admitted(control, self.state, Barrier(
+            float(keep.h(place)[0]) - LEAST_H, keep.gradient(place)[0], keep.hessian(place)[0]))
 
 
 def joined(parts: list[Steps]) -> Steps:

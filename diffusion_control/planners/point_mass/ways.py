@@ -22,6 +22,8 @@ SOFT_M, SOFT_WEIGHT = 0.15, 0.5
 LONGEST = 20_000
 RELAXATION = 1.6
 INSIDE_M = -0.02
+SLOW_M_S = 0.5
+"""A slower start is no reason to begin the line along the velocity."""
 
 
 def grid_of(robot: PointMass, known: OccupancyMap, margin_m: float) -> Grid:
@@ -79,7 +81,7 @@ def drawn(
     points = way[:count].copy()
     fixed = 1
     speed = float(np.linalg.norm(velocity))
-    if speed > 1e-3 and count > 3:
+    if speed > SLOW_M_S and count > 3:
         points[1] = points[0] + min(spacing_m, 0.02 * speed + 0.3 * spacing_m) * velocity / speed
         fixed = 2
     relax(points, known.occupied, frame_of(known), least_m, pull, rounds, fixed)
