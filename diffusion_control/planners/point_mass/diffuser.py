@@ -36,7 +36,7 @@ DIFFUSION = 'diffusion'
 NEAR_CELLS, SAME_GOAL_M = 0.7, 0.1
 ENDING_LEVEL = 0.5
 WALL_COST, UNREACHED_COST, BLOCKED_M, GOOD_COST = 20.0, 0.3, 0.02, 0.2
-MOST_WINDOWS = 12
+MOST_WINDOWS, DONE_SHARE = 12, 0.5
 AT_REST_M_S = 0.02
 
 
@@ -144,7 +144,7 @@ class PointDiffuser:
             drawn, spent = self._window(ground, whole[:, -1], how)
             evaluations += spent
             whole = np.concatenate([whole, drawn[:, 1:]], axis=1)
-            if self._arrived(whole[:, -1], ground).all():
+            if self._arrived(whole[:, -1], ground).mean() >= DONE_SHARE:
                 break
         return whole, evaluations
 
