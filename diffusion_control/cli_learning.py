@@ -83,8 +83,13 @@ def train(
         settings = read_settings(config)
         if seed is not None:
             settings = replace(settings, seed=seed)
-        from diffusion_control.learning.training import train as run_training
-        last = run_training(settings, out, resume=resume)
+        from diffusion_control.learning.settings import TrainSettings
+        if isinstance(settings, TrainSettings):
+            from diffusion_control.learning.training import train as run_training
+            last = run_training(settings, out, resume=resume)
+        else:
+            from diffusion_control.learning.maze_training import train_maze
+            last = train_maze(settings, out, resume=resume)
     if json:
         console.print_json({'checkpoint': str(last)})
     else:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.diffusion import sampling
 from diffusion_control.diffusion.anytime import affordable
+from diffusion_control.diffusion.inpainting import Known
 from diffusion_control.diffusion.table import ALPHA
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.protocol import Sampler
@@ -25,6 +26,8 @@ Improve = Callable[[Array32], Array32]
 """From clean estimates [B, H, D] to better ones."""
 Watch = Callable[[Array32, Array32, float, float], None]
 """Is shown x [B, H, D] and its clean estimate at (alpha, sigma) of every evaluation."""
+Move = Callable[[Array32, Array32, float], Array32]
+"""From x before and after an evaluation, and the share of the run that is done, to another x."""
 UNBOUNDED, FORGET = 1e6, 0.9
 MOTION = ('x', 'base', 'clean')
 
@@ -63,7 +66,8 @@ class DenoisingChain:
     def run(
         self, conditions: Mapping[str, Array], noise: Array32, evaluations: int, *,
         start: float = 1.0, plan: Array32 | None = None, improve: Improve | None = None,
-        until_s: float = math.inf, watch: Watch | None = None,
+        until_s: float = math.inf, known: Known | None = None, move: Move | None = None,
+        watch: Watch | None = None,
     ) -> Run:
         """Return motions after at most so many evaluations, at least one.
 
@@ -78,35 +82,38 @@ class DenoisingChain:
             plan: Motions to start from, shape [B, H, D]; None = pure noise.
             improve: Applied to the clean estimates between the evaluations, not after the last.
             until_s: When the motions are needed, a reading of the clock [s].
+            known: Values that the motions must have, each of shape [B, H, D].
+            move: Applied to the moves of x.
             watch: Is shown every evaluation, which is then a call of its own.
         """
         if math.isfinite(until_s) and self.longest_s > 0.0:
             evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
         table = table_of(self.card, evaluations, start=start)
         rows = rows32(table)
-        inputs = {**conditions, **self._inputs(table.alpha, table.sigma, noise, plan),
+        inputs = {**conditions, **self._inputs(
+            table.alpha, table.sigma, noise, plan, known),
                   'table': rows,
                   'fresh_noise': np.zeros((evaluations, *noise.shape), np.float32)}
-        if improve is None and watch is None and math.isinf(until_s):
+        if improve is None and move is None and watch is None and math.isinf(until_s):
             outputs = self.sampler.run(inputs, evaluations)
             return Run(outputs['clean_out'], evaluations)
 
-        seen = inputs['x']
+        before = inputs['x']
 
         def amend(outputs: dict[str, Array], row: int) -> dict[str, Array]:
-            nonlocal seen
+            nonlocal before
             if watch is not None:
-                watch(seen, outputs['clean_out'], *rows[row, ALPHA:].tolist())
-            amended = better(outputs, row)
-            seen = amended['x_out']
-            return amended
-
-        def better(outputs: dict[str, Array], row: int) -> dict[str, Array]:
-            if improve is None or row == evaluations - 1:
-                return outputs
-            after = sampling.amended(
-                sampling.State(*(outputs[f'{name}_out'] for name in MOTION)),
-                rows[row], improve(outputs['clean_out']))
+                watch(before, outputs['clean_out'], *rows[row, ALPHA:].tolist())
+            after, last = _state(outputs), row == evaluations - 1
+            if improve is not None and not last:
+                clean = improve(after.clean)
+                after = sampling.amended(
+                    after, rows[row], clean if known is None else known.held(clean))
+            if move is not None:
+                x = move(before, after.x, (row + 1) / evaluations)
+                x = x if known is None or not last else known.held(x)
+                after = sampling.State(x, x, x if last else after.clean)
+            before = after.x
             return {**outputs, 'x_out': after.x, 'base_out': after.base, 'clean_out': after.clean}
 
         done = run_stepwise(
@@ -116,11 +123,19 @@ class DenoisingChain:
         return Run(done.outputs['clean_out'], done.evaluations)
 
     def _inputs(
-        self, alpha: float, sigma: float, noise: Array32, plan: Array32 | None
+        self, alpha: float, sigma: float, noise: Array32, plan: Array32 | None,
+        known: Known | None,
     ) -> dict[str, Array]:
-        """Return the state that a run begins with, and what nothing is known of."""
-        state = sampling.begin(np.float32(alpha), np.float32(sigma), noise, plan)
+        """Return the state that a run begins with, and what is known."""
+        state = sampling.begin(np.float32(alpha), np.float32(sigma), noise, plan, known)
         nothing = np.zeros_like(noise)
         return {
-            'x': state.x, 'base': state.base, 'clean': state.clean, 'mask': nothing,
-            'known': nothing, 'clip_bound': np.full(1, UNBOUNDED, np.float32)}
+            'x': state.x, 'base': state.base, 'clean': state.clean,
+            'mask': nothing if known is None else known.mask,
+            'known': nothing if known is None else known.values,
+            'clip_bound': np.full(1, UNBOUNDED, np.float32)}
+
+
+def _state(outputs: Mapping[str, Array]) -> sampling.State:
+    """Return the state in the outputs of a step."""
+    return sampling.State(*(outputs[f'{name}_out'] for name in MOTION))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,13 +15,20 @@ from torch import Tensor, nn
 
 from diffusion_control.diffusion.ema import Ema
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.learning.settings import TrainSettings, check_settings
-from diffusion_control.planners.motion_code import MotionCode
+from diffusion_control.learning.settings import check_settings
 from diffusion_control.whole_file import written_whole
 
 MOMENTS = ('exp_avg', 'exp_avg_sq', 'step')
 FORMAT = 1
 FREE_TO_CHANGE = ('steps', 'threads', 'checkpoint_every', 'validate_every', 'validation_scenes')
+
+
+class Coded(Protocol):
+    """The map between motions and what the network says."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its names and numbers."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,8 @@ class Progress:
 
 
 def save(
-    path: Path, network: nn.Module, ema: Ema, optimiser: torch.optim.Optimizer, code: MotionCode,
-    settings: TrainSettings, progress: Progress, about: dict[str, Any],
+    path: Path, network: nn.Module, ema: Ema, optimiser: torch.optim.Optimizer, code: Coded,
+    settings: Any, progress: Progress, about: dict[str, Any],
 ) -> None:
     """Write a checkpoint, whole or not at all."""
     tensors = {f'network.{name}': value for name, value in network.state_dict().items()}
@@ -70,7 +77,7 @@ class Checkpoint:
     """
 
     tensors: dict[str, Tensor]
-    settings: TrainSettings
+    settings: Any
     progress: Progress
     code: dict[str, Any]
     ema_updates: int
@@ -113,12 +120,12 @@ def load(path: Path) -> Checkpoint:
             remedy='train without --resume') from error
 
 
-def require_same(found: TrainSettings, wanted: TrainSettings, where: str) -> None:
+def require_same(found: Any, wanted: Any, where: str) -> None:
     """Refuse to go on with other settings than a checkpoint was made with."""
     old, new = asdict(found), asdict(wanted)
     differing = {
         name: (old[name], new[name]) for name in old
-        if old[name] != new[name] and name not in FREE_TO_CHANGE}
+        if old[name] != new.get(name) and name not in FREE_TO_CHANGE}
     if differing:
         raise ConfigurationError(
             'the checkpoint was made with other settings', where=where,

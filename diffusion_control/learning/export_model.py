@@ -12,7 +12,7 @@ from diffusion_control.evaluation.workers import warm_robot
 from diffusion_control.learning import checkpoint
 from diffusion_control.learning.card import write_model
 from diffusion_control.learning.network import ConditionalDenoiser, make_network
-from diffusion_control.learning.settings import PREDICTION, SCHEDULE
+from diffusion_control.learning.settings import PREDICTION, SCHEDULE, TrainSettings
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.spline_problem import FREE_POINTS
 
@@ -43,6 +43,9 @@ def export(options: ExportOptions) -> Path:
     """Write the averaged weights of a checkpoint as a model and return its folder."""
     found = checkpoint.load(options.checkpoint)
     settings = found.settings
+    if not isinstance(settings, TrainSettings):
+        from diffusion_control.learning.maze_export import export_maze
+        return export_maze(found, options)
     robot = warm_robot(settings.robot_config)
     network = make_network(settings, ArmFeatures(robot).lengths, FREE_POINTS, robot.dof)
     if not options.untrained:

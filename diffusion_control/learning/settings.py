@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 
 SCHEDULE, PREDICTION = 'flow', 'sample'
 
@@ -58,8 +58,10 @@ class TrainSettings:
     validation_scenes: int = setting(40, 2, 10_000, 'scenes of a validation, half of them hard')
 
 
-def read_settings(path: Path) -> TrainSettings:
+def read_settings(path: Path) -> Any:
     """Return the settings of a YAML file; what it does not name has its default.
+
+    They are `TrainSettings`, or `MazeSettings` where the file says `task: maze`.
 
     Raises:
         ConfigurationError: The file is missing, is no mapping, or holds a bad key or value.
@@ -77,22 +79,32 @@ def read_settings(path: Path) -> TrainSettings:
     return check_settings(values, str(path))
 
 
-def check_settings(values: dict[str, Any], where: str) -> TrainSettings:
+def check_settings(values: dict[str, Any], where: str) -> Any:
     """Return settings from a mapping; errors as in `read_settings`."""
-    known = {f.name: f for f in dataclasses.fields(TrainSettings)}
+    kind = settings_type(values.get('task'))
+    known = {f.name: f for f in dataclasses.fields(kind)}
     for name, value in values.items():
         if name not in known:
             raise ConfigurationError(
                 f'unknown setting {name}', where=where, value=value,
                 allowed=', '.join(sorted(known)))
         _check(known[name], value, where)
-    kinds = {name: type(getattr(TrainSettings(), name)) for name in values}
-    return TrainSettings(**{name: kinds[name](value) for name, value in values.items()})
+    kinds: dict[str, Any] = {name: type(known[name].default) for name in values}
+    return kind(**{name: kinds[name](value) for name, value in values.items()})
+
+
+def settings_type(task: object) -> Any:
+    """Return the class of the settings of a task; without one it is an arm's."""
+    if task is None:
+        return TrainSettings
+    from diffusion_control.learning.maze_settings import MAZE_TASK, MazeSettings
+    require_known('unknown task of a training', 'task', str(task), (MAZE_TASK,))
+    return MazeSettings
 
 
 def _check(field: dataclasses.Field[Any], value: Any, where: str) -> None:
     """Raise a ConfigurationError unless a value has its field's type and range."""
-    wanted: type = type(getattr(TrainSettings(), field.name))
+    wanted: type = type(field.default)
     if wanted is str or wanted is bool:
         good, allowed = isinstance(value, wanted), wanted.__name__
     else:

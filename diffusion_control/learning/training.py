@@ -190,7 +190,7 @@ def loss_of(training: Training, batch: Batch, generator: np.random.Generator) ->
     return loss(denoise, motions, noise, time)
 
 
-def learning_rate(settings: TrainSettings, step: int) -> float:
+def learning_rate(settings: Any, step: int) -> float:
     """Return the rate of a step: linear to the highest, then half a cosine to 2 % of it."""
     rising = min(1.0, (step + 1) / max(settings.warm_up_steps, 1))
     falling = 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, require_known
 
 P = TypeVar('P')
 
@@ -14,6 +14,12 @@ P = TypeVar('P')
 def parameter(default: Any, low: float, high: float, text: str) -> Any:
     """Return a dataclass field with a default, a closed range and a description."""
     return dataclasses.field(default=default, metadata={'low': low, 'high': high, 'text': text})
+
+
+def choice(default: str, names: tuple[str, ...], text: str) -> Any:
+    """Return a dataclass field that holds one of several names."""
+    return dataclasses.field(default=default, metadata={
+        'low': names[0], 'high': names[-1], 'names': names, 'text': text})
 
 
 def read_parameters(kind: type[P], planner: str, values: dict[str, Any]) -> P:
@@ -35,6 +41,10 @@ def read_parameters(kind: type[P], planner: str, values: dict[str, Any]) -> P:
 
 def _checked(planner: str, field: dataclasses.Field[Any], value: Any) -> Any:
     """Return the value in the type of the field's default, or say what is wrong with it."""
+    if 'names' in field.metadata:
+        require_known(f'bad value of parameter {field.name} of planner {planner}',
+                      f'{planner}.{field.name}', value, field.metadata['names'])
+        return value
     low, high = field.metadata['low'], field.metadata['high']
     wanted = type(field.default)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

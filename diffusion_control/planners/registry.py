@@ -28,6 +28,8 @@ PLANNERS: dict[str, str] = {
     'rrt_connect': f'{_HERE}.rrt_connect:RrtConnectPlanner',
 }
 BASE_PLANNERS: dict[str, str] = {
+    'diffuser': f'{_HERE}.base.map_diffuser:BaseDiffuser',
+    'safediffuser': f'{_HERE}.base.map_diffuser:BaseSafeDiffuser',
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',
@@ -38,6 +40,11 @@ BASE_PLANNERS: dict[str, str] = {
     'random': f'{_HERE}.base.random_shooting:BaseRandom',
 }
 POINT_PLANNERS: dict[str, str] = {
+    'diffuser': f'{_HERE}.point_mass.diffuser:PointDiffuser',
+    'safediffuser': f'{_HERE}.point_mass.safediffuser:PointSafeDiffuser',
+    'safediffuser_ros': f'{_HERE}.point_mass.safediffuser:PointRobust',
+    'safediffuser_res': f'{_HERE}.point_mass.safediffuser:PointRelaxed',
+    'safediffuser_tvs': f'{_HERE}.point_mass.safediffuser:PointTimeVarying',
     'straight_line': f'{_HERE}.point_mass.straight_line:PointStraightLine',
     'astar': f'{_HERE}.point_mass.astar:PointAstar',
 }

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`diffusion_control train config/training/maze.yaml`: drives, then both networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffusion_control.diffusion.denoisers.map_unet import MapUNet
+from diffusion_control.diffusion.ema import Ema
+from diffusion_control.diffusion.loss import DiffusionLoss
+from diffusion_control.diffusion.prediction import Prediction
+from diffusion_control.diffusion.schedules import make_schedule
+from diffusion_control.diffusion.value_iteration import ValueIteration
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.host import command_line
+from diffusion_control.learning import checkpoint
+from diffusion_control.learning.maze_batches import MazeBatch, MazeBatches
+from diffusion_control.learning.maze_data import (
+    DATA_FILE,
+    MazeData,
+    cells_to_go,
+    generate,
+    read_data,
+    write_data,
+)
+from diffusion_control.learning.maze_settings import CHANNELS, HORIZON, KNOT_S, MazeSettings
+from diffusion_control.learning.settings import PREDICTION, SCHEDULE
+from diffusion_control.learning.training import LAST, NOISE_SHARE, WEIGHTING, learning_rate
+from diffusion_control.planners.point_mass import map_view
+
+Array32 = NDArray[np.float32]
+VALUE_RATE, FEWEST_ROUNDS, MOST_ROUNDS, SLOWER = 5e-3, 6, 40, 15
+VALUE_ROUNDS, AT_ONCE = 80, 512
+STEADY_WEIGHT, SHOWN = 0.05, 100
+KEEP_CELLS, TINY = 0.13, 1e-12
+
+
+class MazeNetwork(nn.Module):
+    """Both networks of the planner; a regression is told neither motion nor time."""
+
+    def __init__(self, settings: MazeSettings) -> None:
+        super().__init__()
+        self.regression = settings.regression
+        self.value = ValueIteration()
+        self.denoiser = MapUNet(
+            HORIZON, CHANNELS, map_view.CONDITION, (map_view.LAYERS, map_view.SIDE),
+            map_view.PLACE_SCALE, settings.width)
+
+    def forward(self, code: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        """Return the denoiser's output [B, H, 4]."""
+        if self.regression:
+            code, time = torch.zeros_like(code), torch.zeros_like(time)
+        result: Tensor = self.denoiser(code, time, condition)
+        return result
+
+
+@dataclass
+class MazeTraining:
+    """All that a training changes."""
+
+    settings: MazeSettings
+    data: MazeData
+    network: MazeNetwork
+    ema: Ema
+    optimiser: torch.optim.Optimizer
+    progress: checkpoint.Progress
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What turns cells into channels, as a card keeps it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return names and numbers."""
+        return {'place_cells': map_view.PLACE_SCALE, 'speed_cells_s': map_view.SPEED_SCALE,
+                'value_cells': map_view.VALUE_SCALE}
+
+
+def make_maze_network(settings: MazeSettings) -> MazeNetwork:
+    """Return the networks with the random weights of the settings' seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return MazeNetwork(settings)
+
+
+def train_maze(settings: MazeSettings, out: Path, *, resume: bool) -> Path:
+    """Train until the settings' number of steps and return the checkpoint; see `training.train`.
+
+    Raises:
+        ConfigurationError: Bad data, a checkpoint of other settings, or one where none is
+            expected.
+    """
+    torch.set_num_threads(settings.threads)
+    last = out / LAST
+    if last.exists() and not resume:
+        raise ConfigurationError(
+            'the folder holds a training', where=str(last), allowed='an empty folder',
+            remedy='add --resume, or choose another --out')
+    training = _prepare(settings)
+    if last.exists():
+        found = checkpoint.load(last)
+        checkpoint.require_same(found.settings, settings, str(last))
+        found.restore(training.network, training.ema, training.optimiser)
+        training.progress = found.progress
+    else:
+        fit_value(training)
+        _save(training, last)
+    _run(training, last)
+    return last
+
+
+def _prepare(settings: MazeSettings) -> MazeTraining:
+    """Return a training at its first step; the drives are made if they are not there."""
+    folder = Path(settings.data)
+    if not (folder / DATA_FILE).exists():
+        write_data(generate(settings.drives, settings.seed, settings.jobs), folder)
+    network = make_maze_network(settings)
+    optimiser = torch.optim.AdamW(
+        network.denoiser.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
+        weight_decay=settings.weight_decay)
+    return MazeTraining(settings, read_data(folder), network, Ema(network, settings.ema_decay),
+                        optimiser, checkpoint.Progress())
+
+
+def fit_value(training: MazeTraining) -> None:
+    """Fit the value network to the cells to go: smooth |v + d|, where d is within its rounds."""
+    settings, data = training.settings, training.data
+    network, steps = training.network.value, training.settings.value_steps
+    optimiser = torch.optim.Adam(network.parameters(), VALUE_RATE)
+    generator = np.random.default_rng([settings.seed, 88])
+    ways: dict[int, Array32] = {}
+    with _bar('value', steps, 0) as (bar, task):
+        for step in range(steps):
+            drives = generator.integers(len(data.maze), size=settings.value_batch)
+            for drive in drives:
+                if int(drive) not in ways:
+                    ways[int(drive)] = cells_to_go(
+                        data.walls[data.maze[drive]], goal_cell(data, drive)).astype(np.float32)
+            far = torch.as_tensor(np.stack([ways[int(drive)] for drive in drives]))
+            most = min(FEWEST_ROUNDS + step // SLOWER, MOST_ROUNDS)
+            rounds = int(generator.integers(max(4, most // 2), most + 1))
+            value = network(*maps(data, drives), rounds)
+            error = (value + far)[far <= rounds]
+            loss = functional.smooth_l1_loss(error, torch.zeros_like(error))
+            for group in optimiser.param_groups:
+                group['lr'] = VALUE_RATE * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-5
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+            optimiser.step()
+            bar.update(task, advance=1, description=f'value: error {error.abs().mean():.3f} cells')
+    training.ema.model.load_state_dict(training.network.state_dict())
+
+
+def goal_cell(data: MazeData, drive: int) -> tuple[int, int]:
+    """Return the cell of a drive's goal."""
+    cell = np.floor(data.goal[drive]).astype(int)
+    return int(cell[0]), int(cell[1])
+
+
+def maps(data: MazeData, drives: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Return walls and goals of drives, shape [B, N, N] each."""
+    walls = data.walls[data.maze[drives]].astype(np.float32)
+    goals = np.zeros_like(walls)
+    cells = np.floor(data.goal[drives]).astype(int)
+    goals[np.arange(len(drives)), cells[:, 0], cells[:, 1]] = 1.0
+    return torch.as_tensor(walls), torch.as_tensor(goals)
+
+
+@torch.no_grad()
+def values_of(network: ValueIteration, data: MazeData) -> Array32:
+    """Return what the value network says of all drives, shape [E, N, N]."""
+    parts = [network(*maps(data, drives), VALUE_ROUNDS).numpy() for drives in np.split(
+        np.arange(len(data.maze)), np.arange(AT_ONCE, len(data.maze), AT_ONCE))]
+    return np.concatenate(parts)
+
+
+def _run(training: MazeTraining, last: Path) -> None:
+    """Take the steps that are left, and save on the way."""
+    settings, begin, losses = training.settings, training.progress.step, []
+    batches = MazeBatches(
+        training.data, values_of(training.network.value, training.data), settings.seed)
+    with _bar('train', settings.steps, begin) as (bar, task):
+        for step in range(begin, settings.steps):
+            for group in training.optimiser.param_groups:
+                group['lr'] = learning_rate(settings, step)
+            batch, generator = batches.draw(step, settings.batch)
+            loss = loss_of(
+                training.network, batch, generator,
+                settings.wall_weight if step >= settings.walls_from else 0.0)
+            training.optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(
+                training.network.denoiser.parameters(), settings.gradient_norm)
+            training.optimiser.step()
+            training.ema.update(training.network)
+            losses.append(float(loss.detach()))
+            training.progress = replace(training.progress, step=step + 1)
+            bar.update(
+                task, advance=1, description=f'train: loss {np.mean(losses[-SHOWN:]):.5f}')
+            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
+                _save(training, last)
+
+
+def loss_of(
+    network: MazeNetwork, batch: MazeBatch, generator: np.random.Generator, wall_weight: float
+) -> Tensor:
+    """Return the loss of a batch: denoising, speeds that fit the places, and walls."""
+    schedule = make_schedule(SCHEDULE, noise_share=NOISE_SHARE)
+    side = map_view.SIDE
+    walls = torch.as_tensor(batch.condition[:, :side**2].reshape(-1, side, side))
+
+    def penalty(code: Tensor) -> Tensor:
+        steady = STEADY_WEIGHT * unsteady(code)
+        return steady if wall_weight == 0.0 else steady + wall_weight * in_walls(code, walls)
+
+    loss = DiffusionLoss(
+        schedule, Prediction(PREDICTION), weighting=WEIGHTING, clean_input=True, penalty=penalty,
+        penalty_weight=1.0)
+    noise = generator.standard_normal(batch.code.shape, dtype=np.float32)
+    time = schedule.training_times(generator, len(batch.code))
+    condition = torch.as_tensor(batch.condition)
+
+    def denoise(code: Tensor, at: Tensor) -> Tensor:
+        out: Tensor = network(code, at, condition)
+        return out
+
+    return loss(denoise, torch.as_tensor(batch.code), torch.as_tensor(noise), time,
+                torch.as_tensor(batch.mask))
+
+
+def unsteady(code: Tensor) -> Tensor:
+    """Return how far the places are from what the speeds say, mean square, shape [B]."""
+    place, speed = map_view.PLACE_SCALE * code[..., :2], map_view.SPEED_SCALE * code[..., 2:]
+    moved = (place[:, 1:] - place[:, :-1]) / KNOT_S
+    error = (moved - 0.5 * (speed[:, 1:] + speed[:, :-1])) / map_view.SPEED_SCALE
+    return error.square().mean(dim=(1, 2))
+
+
+def in_walls(code: Tensor, walls: Tensor) -> Tensor:
+    """Return the mean square of what knots and middles lack to `KEEP_CELLS` from walls, [B].
+
+    Args:
+        code: Clean motions, shape [B, H, 4].
+        walls: Around the start's cell, shape [B, K, K].
+    """
+    place, speed = map_view.PLACE_SCALE * code[..., :2], map_view.SPEED_SCALE * code[..., 2:]
+    middle = 0.5 * (place[:, 1:] + place[:, :-1]) - 0.125 * KNOT_S * (
+        speed[:, 1:] - speed[:, :-1])
+    points = torch.cat([place, middle], dim=1)
+    cell, side = torch.round(points.detach()), walls.shape[1]
+    lack = torch.zeros_like(points[..., 0])
+    for x in (-1, 0, 1):
+        for y in (-1, 0, 1):
+            at = cell + torch.tensor([x, y])
+            over = (points - at).abs() - 0.5
+            far = (over.clamp(min=0.0).square().sum(-1) + TINY).sqrt() + over.amax(-1).clamp(
+                max=0.0)
+            index = (at + side // 2).clamp(0, side - 1).long()
+            wall = walls.flatten(1).gather(1, index[..., 0] * side + index[..., 1])
+            lack = torch.maximum(lack, wall * (KEEP_CELLS - far))
+    return lack.square().mean(dim=1)
+
+
+def _save(training: MazeTraining, path: Path) -> None:
+    checkpoint.save(
+        path, training.network, training.ema, training.optimiser, Scales(), training.settings,
+        training.progress, {
+            'seed': training.settings.seed, 'demonstrations': len(training.data.maze),
+            'mazes': len(training.data.walls),
+            'train_command': command_line().replace(' --resume', '')})
+
+
+def _bar(name: str, total: int, done: int) -> Any:
+    """Return a context of a progress bar on stderr and its task."""
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task(name, total=total, completed=done)
+
+    class _Shown:
+        def __enter__(self) -> tuple[Progress, Any]:
+            bar.start()
+            return bar, task
+
+        def __exit__(self, *_: object) -> None:
+            bar.stop()
+
+    return _Shown()

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows of motions out of a trained network that is told the map around the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control import inference
+from diffusion_control.diffusion.inpainting import Known
+from diffusion_control.inference.chain import DenoisingChain
+from diffusion_control.planners.models import model_directory, require_robot
+from diffusion_control.planners.point_mass import map_view
+from diffusion_control.planners.point_mass.value_network import ValueNetwork
+from diffusion_control.robots.occupancy_map import OccupancyMap
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+Correct = Callable[[Array], Array]
+"""From knots [B, H, 4] to better ones, in metres."""
+MoveKnots = Callable[[Array, Array, float], Array]
+"""From noised knots before and after an evaluation and the share that is done, in metres."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A map with a goal, as the network is told.
+
+    Attributes:
+        known: The map.
+        walls: Framed, see `map_view.view`, shape [X, Y].
+        value: Framed, shape [X, Y].
+        goal: In cells, shape [2].
+    """
+
+    known: OccupancyMap
+    walls: Array
+    value: Array
+    goal: Array
+
+    def cells(self, places: Array) -> Array:
+        """Return places [..., 2] [m] in cells."""
+        found: Array = (places - self.known.origin[:2]) / self.known.resolution_m
+        return found
+
+    def metres(self, knots: Array) -> Array:
+        """Return knots x, y, vx, vy in cells and cells/s as [m] and [m/s]."""
+        found = knots * self.known.resolution_m
+        found[..., :2] += self.known.origin[:2]
+        return found
+
+    def value_at(self, places: Array) -> Array:
+        """Return what the value network says of places [..., 2] [m]."""
+        cell = np.floor(self.cells(places)).astype(np.int64) + map_view.RADIUS
+        x = np.clip(cell[..., 0], 0, self.walls.shape[0] - 1)
+        y = np.clip(cell[..., 1], 0, self.walls.shape[1] - 1)
+        found: Array = self.value[x, y]
+        return found
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How windows are drawn.
+
+    Attributes:
+        evaluations: Of the network.
+        start: Level to start from, in (0, 1].
+        plan: Knots to start from [B, H, 4], in metres; None = pure noise.
+        ends: Which windows end at rest in the goal, shape [B]; None = none.
+        correct: Applied to clean estimates between the evaluations.
+        move: Applied to the moves of the noised knots.
+    """
+
+    evaluations: int
+    start: float = 1.0
+    plan: Array | None = None
+    ends: NDArray[np.bool_] | None = None
+    correct: Correct | None = None
+    move: MoveKnots | None = None
+
+
+class MapSampler:
+    """A trained network for a point on maps, loaded and checked.
+
+    Args:
+        robot: The point mass.
+        model: Folder, name in `models/`, or None: the shipped one.
+        planner: Name of the planner, for the shipped model and for messages.
+        backend: A name of `inference.available_backends()`.
+        require_gpu: Refuse a CPU.
+        clock: Steady time [s].
+
+    Raises:
+        ConfigurationError: No such model, not what its card says, or of another robot.
+        MissingDependencyError: The backend is missing.
+    """
+
+    def __init__(
+        self, robot: Any, model: Any, *, planner: str, backend: str, require_gpu: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        folder = model_directory(model, planner, robot)
+        sampler = inference.load(folder, backend, require_gpu=require_gpu)
+        require_robot(sampler.card, robot, folder)
+        self.chain = DenoisingChain(sampler, clock=clock)
+        self.values = ValueNetwork.of(sampler.card.normaliser['value_network'])
+        self.horizon = int(sampler.card.inputs['x'].shape[1])
+        self.knot_s = 1.0 / sampler.card.rate_hz
+        self._ground: tuple[bytes, Ground] | None = None
+
+    def ground(self, known: OccupancyMap, goal: Array) -> Ground:
+        """Return a map with a goal [2] [m]; the last one is kept."""
+        cells = known.occupied.T
+        at = (goal - known.origin[:2]) / known.resolution_m
+        cell = np.clip(np.floor(at).astype(int), 0, np.array(cells.shape) - 1)
+        key = b'|'.join([cells.tobytes(), bytes(str(cells.shape), 'ascii'), cell.tobytes(),
+                         known.origin.tobytes()])
+        if self._ground is None or self._ground[0] != key:
+            mark = np.zeros(cells.shape)
+            mark[cell[0], cell[1]] = 1.0
+            walls = cells.astype(float)
+            value = self.values.value(walls, mark)
+            self._ground = key, Ground(
+                known, np.pad(walls, map_view.RADIUS, constant_values=1.0),
+                np.pad(value, map_view.RADIUS), at)
+        return Ground(known, self._ground[1].walls, self._ground[1].value, at)
+
+    def draw(
+        self, ground: Ground, states: Array, generator: np.random.Generator, how: Draw
+    ) -> Array:
+        """Return windows from states x, y, vx, vy [B, 4] on, shape [B, H, 4] [m], [m/s].
+
+        The first knot is the state, exactly; the last one the goal at rest where it ends there.
+        """
+        count, cells = len(states), ground.known.resolution_m
+        place, speed = ground.cells(states[:, :2]), states[:, 2:] / cells
+        goal = np.repeat(ground.goal[None], count, 0)
+        seen = map_view.view(
+            np.broadcast_to(ground.walls, (count, *ground.walls.shape)),
+            np.broadcast_to(ground.value, (count, *ground.value.shape)), goal, place)
+        ends = np.zeros(count, dtype=bool) if how.ends is None else how.ends
+        known = self._known(seen, place, speed, goal, ends)
+        noise = generator.standard_normal(known.mask.shape, dtype=np.float32)
+
+        def code(knots: Array) -> Array32:
+            local = np.concatenate([ground.cells(knots[..., :2]), knots[..., 2:] / cells], axis=2)
+            return map_view.encode(seen, local)
+
+        def knots(clean: Array32) -> Array:
+            return ground.metres(map_view.decode(seen, clean))
+
+        correct, move = how.correct, how.move
+        run = self.chain.run(
+            {'condition': map_view.told(seen, place, speed, goal, ends)}, noise, how.evaluations,
+            start=how.start, plan=None if how.plan is None else code(how.plan), known=known,
+            improve=None if correct is None else lambda clean: code(correct(knots(clean))),
+            move=None if move is None else lambda before, after, share: code(
+                move(knots(before), knots(after), share)))
+        found = knots(run.clean)
+        found[:, 0] = states
+        found[ends, -1] = [*ground.metres(ground.goal), 0.0, 0.0]
+        return found
+
+    def _known(
+        self, seen: map_view.View, place: Array, speed: Array, goal: Array,
+        ends: NDArray[np.bool_],
+    ) -> Known:
+        """Return the known values of windows: the first knot, and the last one if it ends."""
+        motion = np.zeros((len(place), self.horizon, 4))
+        motion[:, 0, :2], motion[:, 0, 2:], motion[:, -1, :2] = place, speed, goal
+        mask = np.zeros(motion.shape, np.float32)
+        mask[:, 0], mask[ends, -1] = 1.0, 1.0
+        return Known(mask, mask * map_view.encode(seen, motion), clean_input=True)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a learned planner is told of a map: a picture of the surroundings of a place.
+
+All lengths are in cells of the map, all axes those of the map's frame: arrays [X, Y], x first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+RADIUS = 6
+SIDE, LAYERS = 2 * RADIUS + 1, 3
+NUMBERS = 9
+CONDITION = LAYERS * SIDE**2 + NUMBERS
+VALUE_SCALE, GOAL_SCALE = 6.0, 6.0
+PLACE_SCALE, SPEED_SCALE = 2.5, 3.0
+"""A unit of a motion's channels [cells], [cells/s]."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Where something is looked at from.
+
+    Attributes:
+        cell: The middle, shape [B, 2].
+        picture: Walls, relative value, goal, shape [B, LAYERS, SIDE, SIDE].
+    """
+
+    cell: NDArray[np.int64]
+    picture: NDArray[np.float32]
+
+
+def view(
+    walls: NDArray[np.floating], value: NDArray[np.floating], goal: Array, place: Array
+) -> View:
+    """Return the view from places.
+
+    Args:
+        walls: 1 where a cell is a wall, with a frame of `RADIUS` walls, shape [B, X, Y].
+        value: Of `ValueNetwork` (minus cells to go), framed likewise, shape [B, X, Y].
+        goal: Place in cells of the map without the frame, shape [B, 2].
+        place: Likewise, shape [B, 2].
+    """
+    cell = np.floor(place).astype(np.int64)
+    window = np.arange(SIDE)
+    rows = np.clip(cell[:, 0, None] + window, 0, walls.shape[1] - 1)
+    columns = np.clip(cell[:, 1, None] + window, 0, walls.shape[2] - 1)
+    index = np.arange(len(cell))[:, None, None]
+    near = walls[index, rows[:, :, None], columns[:, None, :]]
+    far = value[index, rows[:, :, None], columns[:, None, :]]
+    here = far[:, RADIUS, RADIUS][:, None, None]
+    relative = np.where(near > 0.5, -1.5, np.clip((far - here) / VALUE_SCALE, -1.5, 1.5))
+    target = np.floor(goal).astype(np.int64) - cell + RADIUS
+    mark = (window[:, None] == target[:, 0, None, None]) & (window == target[:, 1, None, None])
+    picture = np.stack([near, relative, mark.astype(float)], axis=1)
+    return View(cell, picture.astype(np.float32))
+
+
+def told(
+    seen: View, place: Array, speed: Array, goal: Array, ends_there: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return the condition of the network, shape [B, CONDITION].
+
+    Args:
+        seen: The view from the places.
+        place: In cells, shape [B, 2].
+        speed: In cells/s, shape [B, 2].
+        goal: In cells, shape [B, 2].
+        ends_there: Whether the motion shall end at rest in the goal, shape [B].
+    """
+    inside = place - seen.cell - 0.5
+    away = (goal - place) / GOAL_SCALE
+    near = np.maximum(1.0 - np.linalg.norm(goal - place, axis=1, keepdims=True) / RADIUS, 0.0)
+    numbers = np.concatenate([
+        inside, speed / SPEED_SCALE, np.clip(away, -1.5, 1.5) * (near > 0.0), near,
+        ends_there[:, None].astype(float), ends_there[:, None] * near], axis=1)
+    return np.concatenate([seen.picture.reshape(len(place), -1), numbers], axis=1).astype(
+        np.float32)
+
+
+def encode(seen: View, motion: Array) -> NDArray[np.float32]:
+    """Return knots x, y, vx, vy [B, H, 4] (cells, cells/s) as the network's channels."""
+    middle = (seen.cell + 0.5)[:, None]
+    return np.concatenate([(motion[..., :2] - middle) / PLACE_SCALE,
+                           motion[..., 2:] / SPEED_SCALE], axis=2).astype(np.float32)
+
+
+def decode(seen: View, code: NDArray[np.float32]) -> Array:
+    """Return the knots of the network's channels [B, H, 4], in cells and cells/s."""
+    middle = (seen.cell + 0.5)[:, None]
+    found: Array = np.concatenate([code[..., :2].astype(float) * PLACE_SCALE + middle,
+                                   code[..., 2:].astype(float) * SPEED_SCALE], axis=2)
+    return found

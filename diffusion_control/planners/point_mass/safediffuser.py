@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SafeDiffuser of a point mass: the trained planner kept out of a specified region.
+
+`method` says how: by a barrier in each denoising step (`robust`, `relaxed`, `time_varying`; see
+`barrier`), or by correcting the clean motions (`corrected`; see `detour`), which also shows the
+region to the network as walls, so that it takes another way where the region closes one.
+The region is the entry `specification` of a problem's condition, a name of `SPECIFICATIONS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.errors import require_known
+from diffusion_control.planners.parameters import choice, parameter
+from diffusion_control.planners.point_mass.barrier import (
+    RELAXED,
+    ROBUST,
+    TIME_VARYING,
+    BarrierMoves,
+)
+from diffusion_control.planners.point_mass.detour import led_round
+from diffusion_control.planners.point_mass.diffuser import (
+    PointDiffuser,
+    PointDiffuserParameters,
+)
+from diffusion_control.planners.point_mass.map_sampler import Ground
+from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
+from diffusion_control.planners.point_mass.wall_push import halved, pushed
+from diffusion_control.planners.problem import PlanningProblem, PlanSet
+from diffusion_control.robots.occupancy_map import OccupancyMap
+
+Array = NDArray[np.float64]
+CORRECTED = 'corrected'
+METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
+ROUNDS, WIDER, BETWEEN = 6, 1.7, 10
+
+
+@dataclass(frozen=True)
+class PointSafeParameters(PointDiffuserParameters):
+    """Settings of SafeDiffuser."""
+
+    method: str = choice(CORRECTED, METHODS, 'how the region is kept out of')
+    region_margin: float = parameter(
+        0.08, 0.0, 1.0, 'least h that corrected motions are given; the tracker needs some')
+
+
+class PointSafeDiffuser(PointDiffuser):
+    """Plans with a trained network, outside of a region; arguments as for `PointDiffuser`."""
+
+    name = 'safediffuser'
+    method = CORRECTED
+    parameters_type: type[PointDiffuserParameters] = PointSafeParameters
+
+    def __init__(self, robot: Any, **params: Any) -> None:
+        super().__init__(robot, **{'method': self.method, **params})
+
+    def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
+        """Return the candidates, best first; see `Planner.plan`."""
+        region = region_in(problem)
+        if region is not None and self.values.method == CORRECTED and isinstance(
+                problem.map, OccupancyMap):
+            problem = replace(problem, map=closed(
+                problem.map, region, problem.start.position))
+        return super().plan(problem, deadline_s)
+
+    def moved(self, problem: PlanningProblem, ground: Ground) -> Any:
+        """Return the barrier of a run, where the method is one."""
+        region = region_in(problem)
+        if region is None or self.values.method == CORRECTED:
+            return None
+        return BarrierMoves(region, self.values.method)
+
+    def corrected(self, problem: PlanningProblem, ground: Ground) -> Any:
+        """Return what improves clean estimates: off the walls, then out of the region."""
+        improve, region = super().corrected(problem, ground), region_in(problem)
+        if region is None or self.values.method != CORRECTED:
+            return improve
+        margin, step = self.values.region_margin, self.network.knot_s
+        return lambda knots: led_round(improve(knots), region, margin, step)
+
+    def finished(
+        self, whole: Array, problem: PlanningProblem, ground: Ground
+    ) -> tuple[Array, float]:
+        """Return motions at rest at the end, out of the region, and the spacing of their knots.
+
+        The barriers' own knots stay as they came out of the denoising.
+        """
+        region, step = region_in(problem), self.network.knot_s
+        if region is None:
+            return super().finished(whole, problem, ground)
+        if self.values.method == CORRECTED:
+            whole, step = self._led(halved(whole, step), region, ground, 0.5 * step), 0.5 * step
+        whole[:, -1, 2:] = 0.0
+        return whole, step
+
+    def _led(
+        self, whole: Array, region: Specification, ground: Ground, step: float
+    ) -> Array:
+        """Return motions off the walls and out of the region, between knots, too."""
+        keep = self.robot.radius_m + self.values.margin_m
+        margin, found = self.values.region_margin, whole
+        for _ in range(ROUNDS):
+            found = pushed(whole, ground.known, keep, step)
+            found = led_round(found, region, margin, step)
+            if region.h(between(found, step)).min() >= 0.0:
+                break
+            margin *= WIDER
+        return found
+
+
+class PointRobust(PointSafeDiffuser):
+    """SafeDiffuser with robust barriers (RoS)."""
+
+    name, method = 'safediffuser_ros', ROBUST
+
+
+class PointRelaxed(PointSafeDiffuser):
+    """SafeDiffuser with relaxed barriers (ReS)."""
+
+    name, method = 'safediffuser_res', RELAXED
+
+
+class PointTimeVarying(PointSafeDiffuser):
+    """SafeDiffuser with time-varying barriers (TVS)."""
+
+    name, method = 'safediffuser_tvs', TIME_VARYING
+
+
+def region_in(problem: PlanningProblem) -> Specification | None:
+    """Return the region of a problem; None without one.
+
+    Raises:
+        ConfigurationError: An unknown name.
+    """
+    name = (problem.condition or {}).get('specification', '')
+    if not name:
+        return None
+    require_known('unknown specification', 'PlanningProblem.condition', name, SPECIFICATIONS)
+    return SPECIFICATIONS[name]
+
+
+def closed(known: OccupancyMap, region: Specification, start: Array) -> OccupancyMap:
+    """Return the map with the cells as walls whose middle is in the region, not the start's."""
+    rows, columns = known.cells.shape
+    index = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing='ij'), axis=-1)
+    centres = known.centre_of(index.reshape(-1, 2))
+    shut = (region.h(centres) < 0.0).reshape(rows, columns)
+    here = known.cell_of(np.asarray(start)[None])[0]
+    if 0 <= here[0] < rows and 0 <= here[1] < columns:
+        shut[here[0], here[1]] = False
+    return replace(known, cells=np.where(shut, np.int8(100), known.cells))
+
+
+def between(knots: Array, knot_s: float) -> Array:
+    """Return the places of motions [B, H, 4] at 10 instants from each knot on, [K, 2]."""
+    s = (np.arange(BETWEEN) / BETWEEN)[None, None, :, None]
+    p0, p1 = knots[:, :-1, None, :2], knots[:, 1:, None, :2]
+    v0, v1 = knot_s * knots[:, :-1, None, 2:], knot_s * knots[:, 1:, None, 2:]
+    found: Array = ((2 * s**3 - 3 * s**2 + 1) * p0 + (s**3 - 2 * s**2 + s) * v0
+                    + (3 * s**2 - 2 * s**3) * p1 + (s**3 - s**2) * v1)
+    return found.reshape(-1, 2)
