@@ -126,7 +126,8 @@ def test_slope_of_a_ruled_world(habit: str) -> None:
     assert (ruled[1] < free[1]).any()
     h = 1e-5
     for step in h * np.eye(7):
-        above, below = (np.maximum(0.02 - rule.slack(positions + s), 0.0)**2 for s in (step, -step))
+        above, below = (
+            np.maximum(0.02 - rule.slack(positions + s), 0.0)**2 for s in (step, -step))
         wanted = (above - below) / (2 * h)
         found = (ruled[2] - free[2]) @ (step / h)
         assert np.allclose(found, wanted, atol=1e-4)

@@ -196,7 +196,8 @@ def test_in_silence_movers_keep_their_velocity_unless_told_otherwise(
         'command_out_type': 'twist', 'receiver_timeout_s': 0.5,
         'silence.obstacles_max_acceleration_m_s2': turning_m_s2})
     candidates, verifier = BaseCandidates(BASE, parameters), BaseVerifier(BASE, parameters)
-    going = motion_of(np.array([0.0, 1.0]), np.array([[0.5, 0.0, 0.0]] * 2), np.zeros(3), LIKE, 0.0)
+    going = motion_of(
+        np.array([0.0, 1.0]), np.array([[0.5, 0.0, 0.0]] * 2), np.zeros(3), LIKE, 0.0)
     for across_m, expected in ((0.75, ok), (0.45, False)):  # the nearer one may turn in any case
         mover = Obstacle('cylinder', (0.1, 1.0), np.array([0.2, across_m, 0.5]), may_move=True)
         check = verifier.verify(candidates.brake(going, 0.0), Surroundings(
