@@ -49,16 +49,6 @@ RUNS = Path('runs')
 AUTO = 'auto'
 BENCHES = ('inference', 'safety', 'tracking', 'all')
 
-for verb, example in (
-    (data, 'data generate --scenes 8000 --out data/arm_panda'),
-    (train, 'train config/training/arm_panda.yaml'),
-    (export, 'export --checkpoint runs/train/last.safetensors'),
-    (evaluate, 'evaluate arm --planner training_free --episodes 100'),
-    (explain, 'explain --planner training_free --seed 3'),
-):
-    app.command(epilog=f'Example: diffusion_control {example}')(verb)
-
-
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -120,6 +110,16 @@ def demo(
     if json:
         console.print_json(result.summary or unjudged(result.exit_code))
     return result.exit_code
+
+
+for verb, example in (
+    (evaluate, 'evaluate arm --planner training_free --episodes 100'),
+    (explain, 'explain --planner training_free --seed 3'),
+    (data, 'data generate --scenes 8000 --out data/arm_panda'),
+    (train, 'train config/training/arm_panda.yaml'),
+    (export, 'export --checkpoint runs/train/last.safetensors'),
+):
+    app.command(epilog=f'Example: diffusion_control {example}')(verb)
 
 
 @app.command(epilog='Example: diffusion_control bench inference --quick')
