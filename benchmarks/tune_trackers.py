@@ -7,8 +7,9 @@ Trial 0 is the default; every other one multiplies each of the tracker's paramet
 drawn log-uniformly from [1/16, 16], the same for all trackers. A trial follows smooth, noisy and
 infeasible plans of `bench tracking` (part `quality`, default plant); its cost is the geometric
 mean of the tool's rms distance to the path [m]. A command beyond a limit on smooth or noisy plans
-rules a trial out; not of crocoddyl, which has no limit on accelerations. Default and winner are then followed on plans of another seed, where both are
-judged. Crocoddyl needs `DIFFUSION_CONTROL_CROCODDYL` (`benchmarks/peers/README.md`).
+rules a trial out; not of crocoddyl, which has no limit on accelerations. Default and winner are
+then followed on plans of another seed, where both are judged. Crocoddyl needs
+`DIFFUSION_CONTROL_CROCODDYL` (`benchmarks/peers/README.md`).
 """
 
 from __future__ import annotations
