@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip('onnxruntime')
 
 from diffusion_control import planners, robots  # noqa: E402
-from diffusion_control.diffusion.inpainting import Known  # noqa: E402
 from diffusion_control.errors import ConfigurationError  # noqa: E402
 from diffusion_control.evaluation.maze.layouts import MAZES, random_maze  # noqa: E402
 from diffusion_control.planners.point_mass import map_view  # noqa: E402
@@ -64,7 +63,7 @@ def test_start_and_goal_are_exact_in_what_the_network_says(diffuser: Any) -> Non
     run = network.chain.run(
         {'condition': np.zeros((4, map_view.CONDITION), np.float32)},
         generator.standard_normal(shape, dtype=np.float32), 3,
-        known=Known(mask, mask * values, clean_input=True), improve=lambda clean: clean + 1.0)
+        held=(mask, mask * values), improve=lambda clean: clean + 1.0)
     assert np.abs(mask * (run.clean - values)).max() < 1e-6
     assert np.abs((1.0 - mask) * (run.clean - values)).max() > 1e-2
 

@@ -26,6 +26,8 @@ Improve = Callable[[Array32], Array32]
 """From clean estimates [B, H, D] to better ones."""
 Watch = Callable[[Array32, Array32, float, float], None]
 """Is shown x [B, H, D] and its clean estimate at (alpha, sigma) of every evaluation."""
+Held = tuple[Array32, Array32]
+"""Mask, 1 where a value is known, and the values, shape [B, H, D] each."""
 Move = Callable[[Array32, Array32, float], Array32]
 """From x before and after an evaluation, and the share of the run that is done, to another x."""
 UNBOUNDED, FORGET = 1e6, 0.9
@@ -66,7 +68,7 @@ class DenoisingChain:
     def run(
         self, conditions: Mapping[str, Array], noise: Array32, evaluations: int, *,
         start: float = 1.0, plan: Array32 | None = None, improve: Improve | None = None,
-        until_s: float = math.inf, known: Known | None = None, move: Move | None = None,
+        until_s: float = math.inf, held: Held | None = None, move: Move | None = None,
         watch: Watch | None = None,
     ) -> Run:
         """Return motions after at most so many evaluations, at least one.
@@ -82,12 +84,13 @@ class DenoisingChain:
             plan: Motions to start from, shape [B, H, D]; None = pure noise.
             improve: Applied to the clean estimates between the evaluations, not after the last.
             until_s: When the motions are needed, a reading of the clock [s].
-            known: Values that the motions must have, each of shape [B, H, D].
+            held: What the motions must have.
             move: Applied to the moves of x.
             watch: Is shown every evaluation, which is then a call of its own.
         """
         if math.isfinite(until_s) and self.longest_s > 0.0:
             evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
+        known = None if held is None else Known(*held)
         table = table_of(self.card, evaluations, start=start)
         rows = rows32(table)
         inputs = {**conditions, **self._inputs(

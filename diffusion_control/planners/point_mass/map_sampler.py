@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import inference
-from diffusion_control.diffusion.inpainting import Known
-from diffusion_control.inference.chain import DenoisingChain
+from diffusion_control.inference.chain import DenoisingChain, Held
 from diffusion_control.planners.models import model_directory, require_robot
 from diffusion_control.planners.point_mass import map_view
 from diffusion_control.planners.point_mass.value_network import ValueNetwork
@@ -143,8 +142,8 @@ class MapSampler:
             np.broadcast_to(ground.walls, (count, *ground.walls.shape)),
             np.broadcast_to(ground.value, (count, *ground.value.shape)), goal, place)
         ends = np.zeros(count, dtype=bool) if how.ends is None else how.ends
-        known = self._known(seen, place, speed, goal, ends)
-        noise = generator.standard_normal(known.mask.shape, dtype=np.float32)
+        held = self._held(seen, place, speed, goal, ends)
+        noise = generator.standard_normal(held[0].shape, dtype=np.float32)
 
         def code(knots: Array) -> Array32:
             local = np.concatenate([ground.cells(knots[..., :2]), knots[..., 2:] / cells], axis=2)
@@ -156,7 +155,7 @@ class MapSampler:
         correct, move = how.correct, how.move
         run = self.chain.run(
             {'condition': map_view.told(seen, place, speed, goal, ends)}, noise, how.evaluations,
-            start=how.start, plan=None if how.plan is None else code(how.plan), known=known,
+            start=how.start, plan=None if how.plan is None else code(how.plan), held=held,
             improve=None if correct is None else lambda clean: code(correct(knots(clean))),
             move=None if move is None else lambda before, after, share: code(
                 move(knots(before), knots(after), share)))
@@ -165,13 +164,13 @@ class MapSampler:
         found[ends, -1] = [*ground.metres(ground.goal), 0.0, 0.0]
         return found
 
-    def _known(
+    def _held(
         self, seen: map_view.View, place: Array, speed: Array, goal: Array,
         ends: NDArray[np.bool_],
-    ) -> Known:
+    ) -> Held:
         """Return the known values of windows: the first knot, and the last one if it ends."""
         motion = np.zeros((len(place), self.horizon, 4))
         motion[:, 0, :2], motion[:, 0, 2:], motion[:, -1, :2] = place, speed, goal
         mask = np.zeros(motion.shape, np.float32)
         mask[:, 0], mask[ends, -1] = 1.0, 1.0
-        return Known(mask, mask * map_view.encode(seen, motion), clean_input=True)
+        return mask, mask * map_view.encode(seen, motion)
