@@ -12,6 +12,7 @@ import typer
 
 from diffusion_control import console
 from diffusion_control.cli_evaluate import check_fallback, check_planner, evaluate
+from diffusion_control.cli_explain import explain
 from diffusion_control.cli_learning import data, export, train
 from diffusion_control.cli_options import (
     Inject,
@@ -47,15 +48,6 @@ app = typer.Typer(
 RUNS = Path('runs')
 AUTO = 'auto'
 BENCHES = ('inference', 'safety', 'tracking', 'all')
-
-for verb, example in (
-    (data, 'data generate --scenes 8000 --out data/arm_panda'),
-    (train, 'train config/training/arm_panda.yaml'),
-    (export, 'export --checkpoint runs/train/last.safetensors'),
-    (evaluate, 'evaluate arm --planner training_free --episodes 100'),
-):
-    app.command(epilog=f'Example: diffusion_control {example}')(verb)
-
 
 @app.callback(invoke_without_command=True)
 def _root(
@@ -120,12 +112,24 @@ def demo(
     return result.exit_code
 
 
+for verb, example in (
+    (evaluate, 'evaluate arm --planner training_free --episodes 100'),
+    (explain, 'explain --planner training_free --seed 3'),
+    (data, 'data generate --scenes 8000 --out data/arm_panda'),
+    (train, 'train config/training/arm_panda.yaml'),
+    (export, 'export --checkpoint runs/train/last.safetensors'),
+):
+    app.command(epilog=f'Example: diffusion_control {example}')(verb)
+
+
 @app.command(epilog='Example: diffusion_control bench inference --quick')
 def bench(
     what: Annotated[str, typer.Argument(
         metavar='WHAT', help='inference, safety, tracking or all')],
     robot: Robot = 'arm',
-    robot_config: RobotConfig = 'panda',
+    robot_config: Annotated[str, typer.Option(
+        '--robot-config', metavar='NAME|FILE',
+        help='A name from config/robots, or a file; default panda, or base.')] = '',
     quick: Annotated[
         bool, typer.Option('--quick', help='Less of everything, under three minutes.')] = False,
     resume: Resume = False,
@@ -147,10 +151,10 @@ def bench(
         raise ConfigurationError(
             f'bench {what} takes no model', where='--model', value=model, allowed='none')
     with console.output(json):
-        from diffusion_control.evaluation.benches import run_bench
+        from diffusion_control.evaluation.benches import robot_to_bench, run_bench
         result = run_bench(
-            what, model, robot_config=robot_config, quick=quick, resume=resume, jobs=jobs,
-            episodes=episodes, seed=seed, out=out)
+            what, model, robot_config=robot_to_bench(what, robot, robot_config), quick=quick,
+            resume=resume, jobs=jobs, episodes=episodes, seed=seed, out=out)
     return console.finish(result, json)
 
 

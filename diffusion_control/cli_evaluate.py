@@ -91,6 +91,10 @@ def evaluate(
     check_choice('TASK', task, TASKS)
     check_choice('--safety', safety, ('on', 'off'))
     _refuse_others(given)
+    if task not in MAZE_TASKS:
+        check_choice('--tier', tier, ('easy', 'hard', 'both'))
+        check_planner(planner)
+        check_fallback(fallback)
     with console.output(json):
         result = _mazes(given) if task in MAZE_TASKS else _robots(given)
     return console.finish(result, json)
@@ -103,9 +107,6 @@ def _robots(given: dict[str, Any]) -> dict[str, Any]:
         evaluate_robot,
         judged_planner,
     )
-    check_choice('--tier', given['tier'], ('easy', 'hard', 'both'))
-    check_planner(given['planner'])
-    check_fallback(given['fallback'])
     layouts = given.pop('layout') or [None]
     if len(layouts) > 1:
         raise ConfigurationError(

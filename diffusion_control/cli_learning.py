@@ -23,6 +23,9 @@ def data(
     robot_config: RobotConfig = 'panda',
     scenes: Annotated[
         int, typer.Option('--scenes', metavar='N', min=1, help='Scenes to generate.')] = 8000,
+    habit: Annotated[str, typer.Option(
+        '--habit', metavar='NAME', help='upright or left: what the expert keeps beside, in scenes '
+        'of its own; no planner is told.')] = '',
     jobs: Jobs = 1,
     resume: Annotated[
         bool, typer.Option('--resume', help='Keep the finished parts of --out.')] = False,
@@ -40,7 +43,7 @@ def data(
             from diffusion_control.learning.generate import GenerateOptions, generate
             generate(GenerateOptions(
                 robot_config=robot_config, scenes=scenes, seed=seed, jobs=jobs, resume=resume,
-                out=out, commit=commit_of_code()))
+                out=out, commit=commit_of_code(), habit=habit))
         elif what == 'from-bag':
             from diffusion_control.learning.from_bag import from_bag
             from_bag(_source(source), out, robot_config=robot_config, commit=commit_of_code())

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusion_control import robots
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, MissingDependencyError
 from diffusion_control.evaluation import bench_tracking as bench
+from diffusion_control.evaluation import bench_tracking_crocoddyl as crocoddyl
 from diffusion_control.evaluation import bench_tracking_quality as quality
 from diffusion_control.evaluation import benches
 from diffusion_control.evaluation.bench_tracking_checks import REQUIRED, of_part, result_of
+from diffusion_control.evaluation.bench_tracking_modes import FORGOTTEN, KEPT, modes_row
 from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_switch import KINDS, switching
 from diffusion_control.evaluation.bench_tracking_ticks import time_ticks
@@ -36,6 +40,7 @@ from diffusion_control.evaluation.bench_tracking_world import (
     spliced,
 )
 from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.tracking.parameters import TrackerParameters
 from diffusion_control.tracking.protocol import WARM_STARTS
 
 ARM = robots.load('panda')
@@ -58,6 +63,16 @@ def test_a_switch_never_jumps_and_no_command_breaks_a_limit(
 def test_naive_switching_does_jump() -> None:
     row = switching(ARM, 'mpc', 'flips', 0.4, ticks=150, seed=0)
     assert row['naive_jump_rad'] > 0.05 and row['naive_velocity_jump_rad_s'] > 0.5
+
+
+def test_a_planner_that_knows_its_plan_does_not_flip_between_modes() -> None:
+    kept, forgotten = (
+        modes_row('panda', 'mpc', kind, ticks=400, seed=2) for kind in (KEPT, FORGOTTEN))
+    assert kept['flips'] / kept['goals'] < 0.3 * forgotten['flips'] / forgotten['goals']
+    assert kept['goals'] > forgotten['goals'], 'flips cost time'
+    for row in (kept, forgotten):
+        assert row['switches'] > 15 and row['jump_rad'] <= 1e-3
+        assert row['velocity_step_share'] <= 1.0 and not any(row['violations'].values())
 
 
 def test_a_plan_reaches_its_goal_and_uses_the_asked_share_of_the_limits() -> None:
@@ -144,6 +159,7 @@ def test_the_whole_bench_says_what_the_contract_asks(
     monkeypatch.setattr(bench, 'QUICK', TINY)
     monkeypatch.setattr(quality, 'PLANS', ('smooth',))
     monkeypatch.setattr(quality, 'TRACKERS', ('mpc', quality.DIRECT))
+    monkeypatch.delenv(crocoddyl.VARIABLE, raising=False)
     monkeypatch.setattr(bench.switch, 'LATENCIES_MS', (0, 400))
     options = bench.BenchTrackingOptions(quick=True, out=tmp_path, command='x')
     result = bench.bench_tracking(options)
@@ -215,3 +231,67 @@ def test_goals_in_the_simulation_are_reached_without_touching_anything() -> None
         clear = ARM.collision.path_clearance(way, np.zeros(60), ObstacleArrays.pack(()))[1]
         assert float(np.min(clear)) > 0.015 and np.abs(goal - here).max() > 0.1
         here = goal
+
+
+def test_with_soft_drives_a_payload_costs_millimetres_that_the_observer_takes_back() -> None:
+    rows = {(name, plant): quality.quality_row('panda', name, plant, 'smooth', ticks=260, seed=1)
+            for plant in (quality.SOFT, quality.SOFT_PAYLOAD)
+            for name in ('mpc', 'mpc' + quality.WITHOUT)}
+    lost, kept = (rows[name, quality.SOFT_PAYLOAD] for name in ('mpc' + quality.WITHOUT, 'mpc'))
+    assert lost['rest_rms_m'] > 5e-3 and kept['rest_rms_m'] < 0.5 * lost['rest_rms_m']
+    light = rows['mpc' + quality.WITHOUT, quality.SOFT]
+    assert light['rest_rms_m'] < 0.5 * lost['rest_rms_m']
+    found = {check['name']: check for check in result_of(
+        [{'part': 'quality', **row} for row in rows.values()], commit='', command='',
+        quick=False)['checks']}
+    assert found['payload_error_without_observer_m']['value'] == lost['time_rms_m']
+    assert found['observer_share']['value'] > 0.0
+
+
+def test_crocoddyl_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(crocoddyl.VARIABLE, raising=False)
+    row = quality.quality_row('panda', quality.PEERS[0], 'default', 'smooth', ticks=5, seed=0)
+    assert 'not installed' in row[quality.ABSENT]
+
+
+PEER = """
+import json, sys
+import numpy as np
+asked = json.loads(sys.stdin.buffer.readline())
+if asked['iterations'] == 7:
+    print(json.dumps({'error': 'gravity of crocoddyl is 9 Nm from that of pin.rnea'}))
+    sys.exit(1)
+n, knots = len(asked['joint_names']), asked['steps'] + 1
+sys.stdout.buffer.write(b'{"ok": true}\\n'); sys.stdout.buffer.flush()
+size = 8 * (1 + 2 * n + 3 * knots * n)
+while len(data := sys.stdin.buffer.read(size)) == size:
+    frame = np.frombuffer(data)
+    q, v = frame[1:1 + n], frame[1 + n:1 + 2 * n]
+    r = frame[1 + 2 * n:].reshape(3, knots, n)
+    out = []
+    for k in range(knots - 1):
+        a = r[2, k] + 400 * (r[0, k] - q) + 40 * (r[1, k] - v)
+        q, v = q + 0.02 * v + 0.0002 * a, v + 0.02 * a
+        out.append(a)
+    sys.stdout.buffer.write(np.concatenate(([3, 1e-4], np.ravel(out))).tobytes())
+    sys.stdout.buffer.flush()
+"""
+
+
+def test_a_peer_in_a_process_of_its_own_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'peer.py').write_text(PEER)
+    monkeypatch.setattr(crocoddyl, 'SCRIPT', tmp_path / 'peer.py')
+    monkeypatch.setenv(crocoddyl.VARIABLE, sys.executable)
+    row = quality.quality_row('panda', quality.PEERS[0], 'default', 'smooth', ticks=150, seed=0)
+    assert row['path_rms_m'] < 5e-3 and row['time_rms_m'] < 0.02
+    with pytest.raises(MissingDependencyError, match='9 Nm'):
+        crocoddyl.CrocoddylPolicy(ARM, TrackerParameters(), 7)
+
+
+@pytest.mark.skipif(
+    not os.environ.get(crocoddyl.VARIABLE), reason=f'{crocoddyl.VARIABLE} names no python')
+def test_crocoddyl_follows_a_plan() -> None:
+    row = quality.quality_row('panda', quality.PEERS[1], 'default', 'smooth', ticks=120, seed=0)
+    assert row['path_rms_m'] < 0.01 and row['truth_torque_share'] < 1.0

@@ -298,6 +298,6 @@ def test_a_variant_of_a_planner_can_be_asked_for():
     assert loop._planner._deadline_s == np.inf
     for tick in range(40):
         if tick == 0:
-            loop._begin()
+            loop.begin()
         loop.tick(tick)
     assert loop.plans and loop.plans[0].first_s == pytest.approx(loop.plans[0].sent_s - 0.1)

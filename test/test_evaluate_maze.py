@@ -238,6 +238,16 @@ def test_checks_of_unseen_mazes_and_of_changes() -> None:
     assert (found['success'].bound, found['success'].ok) == (0.90, False)
 
 
+def test_specifications_bind_the_planners_that_keep_them() -> None:
+    rows = {'h_min_plan': -0.005, 'h_min_dense': -0.1, 'h_min_rollout': 0.1, 'trapped': True}
+    failed = {}
+    for name in ('safediffuser', 'safediffuser_res', 'safediffuser_tvs', 'diffuser'):
+        options = MazeOptions(planner=name, layouts=('large',), specification='circle')
+        failed[name] = result_of(rows_of(options, **rows), options)['failed']
+    assert failed == {'safediffuser': ['h_min_plan', 'h_min_dense', 'trap_rate'],
+                      'safediffuser_res': ['h_min_plan'], 'safediffuser_tvs': [], 'diffuser': []}
+
+
 def test_pointmaze_scores_between_random_controls_and_expert() -> None:
     options = MazeOptions(task='pointmaze', planner=RANDOM, layouts=('umaze',), episodes=2)
     rows = rows_of(options)

@@ -42,11 +42,12 @@ MAY_IMPORT = {
     'learning': BASE | {'planners', 'diffusion', 'inference', 'evaluation', 'simulation'},
     'evaluation': BASE | {'planners', 'tracking', 'safety', 'simulation', 'inference',
                           'diffusion'},
+    'explain': BASE | {'planners', 'safety', 'simulation', 'inference', 'evaluation'},
     'doctor': BASE | {'inference'},
     'middleware': {'share'},
     'launching': BASE,
 }
-FREE = {'nodes', 'demo', 'cli', 'cli_evaluate', 'cli_learning', 'cli_options'}
+FREE = {'nodes', 'demo', 'cli', 'cli_evaluate', 'cli_explain', 'cli_learning', 'cli_options'}
 ROS = {'rclpy', 'launch', 'launch_ros', 'ament_index_python', 'builtin_interfaces',
        'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'nav_msgs', 'rcl_interfaces',
        'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs', 'trajectory_msgs',

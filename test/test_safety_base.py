@@ -169,6 +169,42 @@ def test_a_silent_monitor_leaves_a_robot_that_comes_to_rest_in_time(after_s: flo
     assert sum(loop.contacts.values()) == 0
 
 
+@pytest.mark.parametrize('angle', [0.5 * np.pi, 0.7 * np.pi, np.pi])
+@pytest.mark.parametrize('after_s', [2.5, 3.0, 3.5])
+def test_a_dead_monitor_leaves_a_base_that_touches_no_mover_that_goes_on(
+    after_s: float, angle: float
+) -> None:
+    direction = np.array([np.cos(angle), np.sin(angle), 0.0])
+    mover = Obstacle('cylinder', (0.2, 1.0), np.array([4.0, 4.0, 0.5]) - 0.5 * direction,
+                     velocity_m_s=0.15 * direction, may_move=True, key='m')
+    loop = Loop((mover,))
+    loop.go(3.5)
+    loop.run(after_s)
+    going = loop.sim.obstacles_now()[0].velocity_m_s
+    assert np.hypot(*loop.sim.true_state().velocity[:2]) > 0.1, 'it dies while the base drives'
+    loop.sim.advance(round((loop.decisions[-1].tail_s + 0.1) * 1000))
+    assert (loop.sim.obstacles_now()[0].velocity_m_s == going).all(), 'the mover goes on'
+    assert np.abs(loop.sim.true_state().velocity).max() < 0.02
+    assert sum(loop.contacts.values()) == 0
+
+
+@pytest.mark.parametrize('turning_m_s2, ok', [(0.0, True), (2.0, False)])
+def test_in_silence_movers_keep_their_velocity_unless_told_otherwise(
+    turning_m_s2: float, ok: bool
+) -> None:
+    parameters = SafetyParameters.make(100.0, {
+        'command_out_type': 'twist', 'receiver_timeout_s': 0.5,
+        'silence.obstacles_max_acceleration_m_s2': turning_m_s2})
+    candidates, verifier = BaseCandidates(BASE, parameters), BaseVerifier(BASE, parameters)
+    going = motion_of(
+        np.array([0.0, 1.0]), np.array([[0.5, 0.0, 0.0]] * 2), np.zeros(3), LIKE, 0.0)
+    for across_m, expected in ((0.75, ok), (0.45, False)):  # the nearer one may turn in any case
+        mover = Obstacle('cylinder', (0.1, 1.0), np.array([0.2, across_m, 0.5]), may_move=True)
+        check = verifier.verify(candidates.brake(going, 0.0), Surroundings(
+            BASE.pack((mover,)), 0.0))
+        assert check.ok is expected, (across_m, check)
+
+
 @pytest.mark.parametrize('lost', [
     {'scan_age_s': 0.5}, {'map_age_s': np.inf}])
 def test_what_is_lost_stops_the_base(lost: dict[str, float]) -> None:

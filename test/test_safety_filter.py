@@ -48,10 +48,10 @@ def test_the_hard_part_is_always_feasible_and_kept(
     now = step(spread(place), velocity, stopping=0.8 * velocity)
     found = FILTER.filter(now, 2.0 * np.array(asked) * ARM.limits.velocity_rad_s)
     assert found.velocity is not None and found.status == 'solved'
-    bounds = FILTER._barriers.bounds(now)
+    bounds = FILTER.barriers.bounds(now)
     assert (found.velocity <= bounds.upper + 1e-6).all()
     assert (found.velocity >= bounds.lower - 1e-6).all()
-    rows = FILTER._barriers.rows(now, found.velocity)
+    rows = FILTER.barriers.rows(now, found.velocity)
     hard = rows.softness < 0
     assert (rows.slope[hard] @ found.velocity >= rows.floor[hard] - 1e-5).all()
 
@@ -63,7 +63,7 @@ def test_the_answer_is_the_nearest_one() -> None:
     asked = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2])
     found = FILTER.filter(now, asked)
     assert found.changed and found.velocity is not None and found.active >= 1
-    rows, bounds = FILTER._barriers.rows(now, asked), FILTER._barriers.bounds(now)
+    rows, bounds = FILTER.barriers.rows(now, asked), FILTER.barriers.bounds(now)
     best = float(np.linalg.norm(found.velocity - asked))
     rng = np.random.default_rng(0)
     for _ in range(4000):
@@ -82,7 +82,7 @@ def test_a_mover_does_not_soften_what_stands() -> None:
     found = FILTER.filter(both, np.zeros(7))
     assert found.velocity is not None and found.slack > 0.05
     alone = step(q, obstacles=ObstacleArrays.pack((wall,)))
-    rows = FILTER._barriers.rows(alone, np.zeros(7))
+    rows = FILTER.barriers.rows(alone, np.zeros(7))
     assert (rows.slope @ found.velocity >= rows.floor - 0.02).all()
 
 
@@ -109,13 +109,13 @@ def test_an_answer_that_is_not_exact_is_not_used(
 def test_a_velocity_outside_the_box_is_clipped_where_no_row_binds() -> None:
     """The programme's solution, which no solver is needed for."""
     now = step(obstacles=NOWHERE)
-    bounds = FILTER._barriers.bounds(now)
+    bounds = FILTER.barriers.bounds(now)
     asked = np.array([2.0, 0.0, -2.0, 0.0, 0.0, 0.0, 2.0])
     found = FILTER.filter(now, asked)
     assert found.changed and found.slack == 0.0 and found.active == 0
     np.testing.assert_allclose(
         found.velocity, np.minimum(np.maximum(asked, bounds.lower), bounds.upper))
-    rows = FILTER._barriers.rows(now, asked)
+    rows = FILTER.barriers.rows(now, asked)
     solved = FILTER._solve(rows, bounds, asked)
     np.testing.assert_allclose(found.velocity, solved.velocity, atol=1e-7)
 
@@ -126,7 +126,7 @@ def test_rows_that_cannot_bind_change_nothing() -> None:
         velocity = 0.4 * random.uniform(-1, 1, 7) * ARM.limits.velocity_rad_s
         now = step(spread(list(random.uniform(-1, 1, 7))), velocity, stopping=0.8 * velocity)
         asked = velocity + random.uniform(-1, 1, 7)
-        rows, bounds = FILTER._barriers.rows(now, asked), FILTER._barriers.bounds(now)
+        rows, bounds = FILTER.barriers.rows(now, asked), FILTER.barriers.bounds(now)
         found, every = FILTER.filter(now, asked), FILTER._solve(rows, bounds, asked)
         assert found.velocity is not None and every.velocity is not None
         np.testing.assert_allclose(found.velocity, every.velocity, atol=1e-5)

@@ -184,6 +184,16 @@ def test_plants_by_name_seed_and_file(tmp_path):
         Plant.make(path, seed=0, links=7)
 
 
+def test_drives_of_a_plant_may_be_softer(tmp_path):
+    path = written(tmp_path, {'stiffness_scale': [0.1, 0.2, 0.3], 'damping_scale': 0.5})
+    softer, slacker = Plant.make(path, seed=0, links=3).drive_scales(3)
+    np.testing.assert_array_equal(softer, [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(slacker, [0.5, 0.5, 0.5])
+    with pytest.raises(ConfigurationError, match='stiffness_scale'):
+        Plant.make(path, seed=0, links=7)
+    np.testing.assert_array_equal(Plant().drive_scales(2), np.ones((2, 2)))
+
+
 @pytest.mark.parametrize(('content', 'where'), [
     ({'mass_scale': 0}, 'mass_scale'), ({'mass_scale': 'x'}, 'mass_scale'),
     ({'friction_scale': [1, -1]}, 'friction_scale'), ({'delay_s': -0.1}, 'delay_s'),

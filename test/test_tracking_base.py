@@ -243,3 +243,24 @@ def test_names_and_parameters_are_refused():
             made(**{name: value})
     with pytest.raises(ConfigurationError, match='weight'):
         made(weight_input=0.0, weight_smooth=0.0)
+
+
+@pytest.mark.parametrize(('robot', 'goal'), [
+    (BASE, (1.2, 0.5, 1.57)), (BASE, (-0.4, 0.2, np.nan)), (FORWARD, (-0.5, 0.3, 0.5)),
+    (OMNI, (-0.3, 0.4, -2.0))])
+def test_with_a_goal_only_the_mpc_goes_there_alone(robot, goal):
+    """No plan: inside limits, ever nearer once it faces the goal, at rest there."""
+    world = BaseWorld(made(robot=robot), robot)
+    step, goal = world.tracker.step, np.array(goal)
+    world.tracker.step = lambda state, reference, now_s: step(
+        state, replace(reference, goal_rad=goal), now_s)
+    for _ in range(1100):
+        keeps_limits(world.tick(None), robot)
+    poses = np.array(world.poses)
+    left = np.hypot(*(poses - goal)[:, :2].T)
+    assert left[-1] < 0.02
+    assert np.diff(left).max() < 1e-3, 'never away from it by more than a millimetre in a tick'
+    if np.isfinite(goal[2]):
+        assert abs((poses[-1, 2] - goal[2] + np.pi) % (2 * np.pi) - np.pi) < 0.01
+    assert np.abs(poses[-1] - poses[-50]).max() < 1e-3, 'it stands'
+    assert all(report.solve_ok for report in world.reports)

@@ -44,6 +44,7 @@ def warm_up(robot: robots.Base) -> None:
     exercise(safety.make(robot, rate_hz=100.0), robot)
     tracker = tracking.make('mpc', robot=robot)
     exercise_tracker(tracker, robot)
+    tracker.step(problem().state, Reference(goal_rad=np.ones(3)), 1.0)
     asked = problem()
     for make, names in ((planners.make, PLANNERS), (planners.make_fallback, FALLBACKS)):
         for name in names:

@@ -4,6 +4,7 @@
 Everything is drawn from the seed: scene, obstacles' turns, plant, actuator delay (0 to 30 ms, of
 which the monitor is not told), the kind of adversary and the rate (100 and 200 Hz by halves). The
 same seed gives the same episode for every arrangement, until the arrangements act differently.
+What depends on the kind of robot is in `hostile.Hostility`.
 The truth at 1 kHz and its judgement are those of `check-run`: they share nothing with `safety`.
 """
 
@@ -14,25 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.evaluation.adversary import KINDS, Adversary
-from diffusion_control.evaluation.loop_truth import judge_episode
+from diffusion_control.evaluation.hostile import AnyAdversary, hostility_of
 from diffusion_control.evaluation.monitor_loop import MonitorLoop
-from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.robots.arm import Arm
-from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
-from diffusion_control.safety import SafetyMonitor, SafetyParameters
-from diffusion_control.safety.verify import Surroundings, Verification, Verifier
+from diffusion_control.robots.base import Base
+from diffusion_control.safety import SafetyMonitor, parameters_of
 from diffusion_control.simulation.plant import Plant
-from diffusion_control.simulation.scene import Scene
-from diffusion_control.simulation.simulation import Simulation
-from diffusion_control.trajectory.trajectory import Trajectory
 
 OFF, FILTER, TAIL, FULL = 'off', 'filter', 'tail', 'full'
 ARRANGEMENTS = (FULL, OFF, FILTER, TAIL)
 START_S, SETTLE_S, DURATION_S = 10.0, 0.5, 5.0
 MOST_DELAY_S = 0.03
-MOVERS = 2
-FIRST_M = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,14 @@ class Adversarial:
         contacts_at_rest: While it stood.
         violations: Onsets by name, `unverified_command` apart.
         unverified_command: Commands that check-run's rules refuse.
-        moved_rad: Way of the fastest joint: a robot that stands proves nothing [rad].
+        moved_rad: Way of the fastest joint, of a base its turning: a robot that stands proves
+            nothing [rad].
         interventions: Share of the ticks in which the command was not the adversary's.
         fallback_ticks: Ticks in which the stored tail was sent.
         clearance_min_m: Least distance to an obstacle in the truth [m].
+        receiver_timeout_s: Of a receiver of twists [s].
+        moved_m: Way of a base [m].
+        refused: Commands that check-run's rules refuse, by reason.
     """
 
     seed: int
@@ -69,6 +66,9 @@ class Adversarial:
     interventions: float = 0.0
     fallback_ticks: int = 0
     clearance_min_m: float | None = None
+    receiver_timeout_s: float | None = None
+    moved_m: float | None = None
+    refused: dict[str, int] = field(default_factory=dict)
 
     @property
     def violation_count(self) -> int:
@@ -90,81 +90,53 @@ class Adversarial:
         return cls(**{item.name: row[item.name] for item in fields(cls)})
 
 
-class Indifferent(Verifier):
-    """Judge motions, and let all pass that obstacles or own links alone speak against."""
-
-    def verify(
-        self, motion: Trajectory, around: Surroundings, *, complete: bool = True
-    ) -> Verification:
-        """Return the verdict without the part on distances."""
-        found = super().verify(motion, around, complete=complete)
-        if found.reason in ('obstacle', 'self_or_floor'):
-            return replace(found, ok=True, reason='')
-        return found
-
-
-def hostile_scene(robot: Arm, seed: int, random: np.random.Generator) -> Scene:
-    """Return a generated scene, easy or hard, with two movers that turn, at first clear of it."""
-    scene = generate_scene(robot, 700_000 + seed, 'hard' if seed % 3 == 0 else 'easy')
-    standing = [o for o in scene.obstacles if not o.velocity_m_s.any()]
-    centre = robot.tool_pose(np.asarray(scene.start_rad))[0]
-    movers: list[Obstacle] = []
-    while len(movers) < MOVERS:
-        place = random.uniform([-0.8, -0.8, 0.2], [0.8, 0.8, 1.0])
-        if np.linalg.norm(place - centre) < 0.35 or np.linalg.norm(place[:2]) < 0.3:
-            continue
-        direction = random.normal(size=3)
-        speed = random.uniform(0.2, 0.5)
-        mover = Obstacle(
-            'sphere', (float(random.uniform(0.05, 0.1)),), place, key=f'mover/{len(movers)}',
-            velocity_m_s=direction * speed / np.linalg.norm(direction), may_move=True)
-        near, _ = robot.collision.clearance(
-            np.asarray(scene.start_rad), ObstacleArrays.pack((mover,)))
-        if near >= FIRST_M:
-            movers.append(mover)
-    return replace(scene, obstacles=(*standing, *movers))
-
-
 def adversarial_loop(
-    robot: Arm, seed: int, arrangement: str, **changes: Any
-) -> tuple[MonitorLoop, Adversary]:
+    robot: Arm | Base, seed: int, arrangement: str, *, timeout_s: float | None = None,
+    **changes: Any,
+) -> tuple[MonitorLoop, AnyAdversary]:
     """Return the loop of an episode and its adversary.
 
     Args:
         robot: The nominal robot.
         seed: Seed of everything.
         arrangement: One of `ARRANGEMENTS`.
+        timeout_s: Of a receiver of twists [s]; None takes the robot's.
         **changes: Other values of fields of `SafetyParameters`.
     """
+    hostility = hostility_of(robot)
+    driven = hostility.at_timeout(timeout_s)
     random = np.random.default_rng([seed, 0xAD5E])
     rate_hz = 100.0 if seed % 2 == 0 else 200.0
     delay_s = round(float(random.uniform(0.0, MOST_DELAY_S)), 3)
-    simulation = Simulation(
-        robot, scene=hostile_scene(robot, seed, random),
-        plant=replace(Plant.default(seed, robot.dof), delay_s=delay_s), seed=seed, record=True,
-        wander_seed=seed)
-    adversary = Adversary(robot, KINDS[(seed // 2) % len(KINDS)], random)
-    monitor = _monitor(robot, arrangement, rate_hz, changes)
-    return MonitorLoop(robot, simulation, monitor, rate_hz, START_S - SETTLE_S), adversary
+    side = hostility.side(
+        driven, hostility.scene(seed, random),
+        replace(Plant.default(seed, robot.dof), delay_s=delay_s), seed)
+    kinds = hostility.kinds
+    adversary = hostility.adversary(kinds[(seed // 2) % len(kinds)], random)
+    monitor = _monitor(driven, arrangement, rate_hz, changes)
+    return MonitorLoop(driven, side, monitor, rate_hz, START_S - SETTLE_S), adversary
 
 
 def _monitor(
-    robot: Arm, arrangement: str, rate_hz: float, changes: dict[str, Any]
+    robot: Arm | Base, arrangement: str, rate_hz: float, changes: dict[str, Any]
 ) -> SafetyMonitor | None:
     if arrangement == OFF:
         return None
-    parameters = replace(SafetyParameters(
-        rate_hz=rate_hz, filter=arrangement in (FILTER, FULL), fallback_type='hold'), **changes)
     robot.collision.warm_up()
-    judge = Indifferent(robot, parameters) if arrangement == FILTER else None
+    parameters = parameters_of(robot, rate_hz, {
+        'filter': arrangement in (FILTER, FULL), 'fallback_type': 'hold', **changes})
+    judge = None
+    if arrangement == FILTER:
+        judge = hostility_of(robot).indifferent(robot, parameters)
     return SafetyMonitor(robot, parameters, judge)
 
 
 def run_adversarial(
-    robot: Arm, seed: int, arrangement: str, **changes: Any
+    robot: Arm | Base, seed: int, arrangement: str, *, timeout_s: float | None = None,
+    **changes: Any,
 ) -> Adversarial:
     """Run one episode; the arguments are those of `adversarial_loop`."""
-    loop, adversary = adversarial_loop(robot, seed, arrangement, **changes)
+    loop, adversary = adversarial_loop(robot, seed, arrangement, timeout_s=timeout_s, **changes)
     ticks, still = round(DURATION_S * loop.rate_hz), round(SETTLE_S * loop.rate_hz)
     rest = np.zeros(robot.dof)
     for tick in range(-still, ticks):
@@ -173,24 +145,24 @@ def run_adversarial(
         loop.observe()
         asked = rest
         if tick >= 0:
-            asked = adversary.velocity(loop.reference(), loop.obstacles, loop.now_s)
+            asked = adversary.velocity(loop.reference(), loop.sight, loop.now_s)
         loop.tick(asked)
-    return _judge(loop, seed, arrangement, adversary.kind, loop.interventions / ticks)
+    return _judge(loop, seed, arrangement, adversary.kind, timeout_s, loop.interventions / ticks)
 
 
 def _judge(
-    loop: MonitorLoop, seed: int, arrangement: str, kind: str, interventions: float
+    loop: MonitorLoop, seed: int, arrangement: str, kind: str, timeout_s: float | None,
+    interventions: float,
 ) -> Adversarial:
-    recorder = loop.simulation.recorder
-    assert recorder is not None
-    arrays = recorder.arrays()
-    judged = judge_episode(
-        loop.robot, arrays, None if loop.monitor is None else loop.commands, loop.seen)
+    judged = loop.side.judge(verified=loop.monitor is not None)
     violations = {name: int(count or 0) for name, count in judged.violations.items()}
     unverified = violations.pop('unverified_command', 0)
     decision = loop.decision
+    way = hostility_of(loop.robot).way(loop.simulation.recorder.arrays())
     return Adversarial(
         seed, arrangement, kind, loop.rate_hz, loop.simulation.plant.delay_s,
         judged.contact_moving, judged.contacts_at_rest, violations, unverified,
-        float(np.abs(np.diff(arrays['q'], axis=0)).sum(axis=0).max()), interventions,
-        decision.counters.fallback_ticks if decision is not None else 0, judged.clearance_min_m)
+        interventions=interventions,
+        fallback_ticks=decision.counters.fallback_ticks if decision is not None else 0,
+        clearance_min_m=judged.clearance_min_m, receiver_timeout_s=timeout_s,
+        refused=judged.unverified, **way)

@@ -14,10 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.evaluation.side import Sight
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.limits import DROOP_RAD
 from diffusion_control.robots.nearest import OWN, Nearest
-from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.robots.obstacles import ObstacleArrays
 
 Array = NDArray[np.float64]
 KINDS = ('random', 'push', 'search', 'own', 'limits')
@@ -53,11 +54,9 @@ class Adversary:
         self._velocity = np.zeros(robot.dof)
         self._until_s = -np.inf
 
-    def velocity(
-        self, position: Array, obstacles: tuple[Obstacle, ...], now_s: float
-    ) -> Array:
+    def velocity(self, position: Array, sight: Sight, now_s: float) -> Array:
         """Return the velocity [n] to go for from a commanded position [n]."""
-        packed = ObstacleArrays.pack(obstacles)
+        packed = ObstacleArrays.pack(sight.obstacles)
         if self.kind == 'push':
             asked = self._push(position, packed)
         else:

@@ -18,6 +18,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacle_observer import ObstacleObserver
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import SafetyDecision
+from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -28,14 +29,19 @@ class ArmSide:
     Args:
         robot: The nominal robot.
         scene: Scene.
-        plant: `default`, `nominal` or a file.
+        plant: `default`, `nominal`, a file, or a plant.
         ideal: The robot is where its set-point is.
+        wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
 
-    def __init__(self, robot: Arm, scene: Scene, plant: str, *, ideal: bool) -> None:
+    def __init__(
+        self, robot: Arm, scene: Scene, plant: str | Plant, *, ideal: bool = False,
+        wander_seed: int | None = None,
+    ) -> None:
         """Make the simulator."""
         self._robot, self._scene = robot, scene
-        self.simulation = simulation_of(robot, scene, plant, ideal=ideal)
+        self.simulation = simulation_of(
+            robot, scene, plant, ideal=ideal, wander_seed=wander_seed)
         self._observer = ObstacleObserver()
         self._seen: list[ObstacleSet] = []
         self._commands: list[Command] = []

@@ -114,7 +114,7 @@ def generate_world(robot: Base, seed: int, tier: str, *, goals: int = 1) -> Scen
     rng = np.random.default_rng([settings.code, seed])
     blocked = rng.random() < settings.blocked_share
     for _ in range(WORLDS):
-        scene = Scene(seed, (), np.zeros(3), (), settings.name, _rows(settings, rng), CELL_M)
+        scene = Scene(seed, (), np.zeros(3), (), settings.name, room_rows(settings, rng), CELL_M)
         world = _furnish(robot, scene, settings, goals, blocked, rng)
         if world is not None:
             return world
@@ -179,7 +179,7 @@ def layout_world(
     return _scene(scene, movers, places, 0.0, rng)
 
 
-def _rows(tier: WorldTier, rng: np.random.Generator) -> tuple[str, ...]:
+def room_rows(tier: WorldTier, rng: np.random.Generator) -> tuple[str, ...]:
     """Return a room with straight and bent pieces of wall."""
     columns, rows = tier.cells
     walls = np.ones((rows + 2, columns + 2), dtype=bool)
@@ -202,7 +202,7 @@ def _furnish(
     """Return a room with things, movers, start and goals; None where they do not fit."""
     radius = footprint_radius(robot)
     bare = FreeSpace.of(scene)
-    standing = _things(bare, tier, rng)
+    standing = standing_things(bare, tier, rng)
     floor = bare.with_standing(tuple(standing))
     found = _places(floor, radius, tier, goals, rng)
     if found is None:
@@ -222,7 +222,7 @@ def _inhabit(
 ) -> Scene | None:
     """Return a room as `_furnish` does, but with the movers drawn before many goals."""
     bare = FreeSpace.of(scene)
-    standing = _things(bare, tier, rng)
+    standing = standing_things(bare, tier, rng)
     floor, count = bare.with_standing(tuple(standing)), tier.movers[0]
     movers = _movers(robot, scene, floor, [], tier, count, [], rng)
     found = _places(floor, footprint_radius(robot), tier, goals, rng, movers)
@@ -246,7 +246,7 @@ def _scene(
     return replace(scene, obstacles=keyed, start_rad=start, goals=tuple(aims))
 
 
-def _things(floor: FreeSpace, tier: WorldTier, rng: np.random.Generator) -> list[Obstacle]:
+def standing_things(floor: FreeSpace, tier: WorldTier, rng: np.random.Generator) -> list[Obstacle]:
     """Return boxes and posts that stand about."""
     things = []
     inside = floor.points[floor.clearance_m > 0.3]

@@ -19,6 +19,7 @@ from diffusion_control.evaluation import bench_tracking_quality as quality
 from diffusion_control.evaluation import bench_tracking_switch as switch
 from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
 from diffusion_control.evaluation.bench_tracking_checks import result_of
+from diffusion_control.evaluation.bench_tracking_modes import CASES, modes_row
 from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_table import print_result
 from diffusion_control.evaluation.bench_tracking_ticks import time_ticks
@@ -140,11 +141,11 @@ def _tasks(options: BenchTrackingOptions) -> list[Task]:
     tasks += [Task(SWITCH, (('tracker', 'mpc'), ('kind', kind), ('latency_ms', latency)),
                    amount.switch, seed)
               for kind in switch.KINDS for latency in switch.LATENCIES_MS]
-    plants = quality.PLANTS[:2] if options.quick else quality.PLANTS
+    tasks += [Task(SWITCH, (('tracker', 'mpc'), ('modes', kind)), amount.switch, seed)
+              for kind in CASES]
     return tasks + [
         Task(QUALITY, (('tracker', name), ('plant', plant), ('plans', plans)), amount.quality,
-             seed)
-        for plans in quality.PLANS for plant in plants for name in quality.TRACKERS]
+             seed) for name, plant, plans in quality.cases(quick=options.quick)]
 
 
 def run_task(robot_config: str, task: Task) -> dict[str, Any]:
@@ -158,6 +159,8 @@ def run_task(robot_config: str, task: Task) -> dict[str, Any]:
         return {**named, 'rows': warm_starts(robot_config, **case, **common)}
     if task.part == PEERS:
         return {**named, 'rows': peer_rows(robot_config, problems=task.ticks, seed=task.seed)}
+    if task.part == SWITCH and 'modes' in case:
+        return {**named, **modes_row(robot_config, case['tracker'], case['modes'], **common)}
     if task.part == SWITCH:
         return {**named, **switch.switch_row(robot_config, **case, **common)}
     return {**named, **quality.quality_row(robot_config, **case, **common)}

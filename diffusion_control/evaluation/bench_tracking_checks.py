@@ -8,6 +8,13 @@ from typing import Any
 
 from diffusion_control import parameters
 from diffusion_control.evaluation import statistics
+from diffusion_control.evaluation.bench_tracking_modes import FORGOTTEN, KEPT
+from diffusion_control.evaluation.bench_tracking_quality import (
+    DIRECT,
+    PEERS,
+    SOFT_PAYLOAD,
+    WITHOUT,
+)
 from diffusion_control.evaluation.host import host_information
 from diffusion_control.evaluation.statistics import Check
 
@@ -21,6 +28,8 @@ TICK_S = {'tick_p99_s': ('cpu_p99_s', 1e-3), 'tick_p999_s': ('cpu_p99.9_s', 2e-3
 TORQUE_P99_S, LEAST_ACTIVE = 3e-3, 0.6
 MOST_JUMP_RAD, LEAST_SOLVED = 1e-3, 0.99
 NOMINAL, MOST_NOMINAL, LEAST_FEWER = 'nominal', 1.05, 0.3
+NOT_OURS = (DIRECT, *PEERS)
+LEAST_ERROR_M = 5e-3
 Row = dict[str, Any]
 
 
@@ -36,7 +45,7 @@ def result_of(
         quick: Times of a short run are shown and judge nothing.
     """
     checks = [*_ticks(rows, judge=not quick), *_commands(rows), *_switches(rows),
-              *_warm(rows, judge=not quick)]
+              *_warm(rows, judge=not quick), *_observer(rows, judge=not quick)]
     return {
         'schema_version': SCHEMA_VERSION, 'commit': commit, 'command': command,
         'host': host_information(), 'rows': list(rows),
@@ -90,9 +99,9 @@ def _worst(name: str, rows: list[Row], key: str, bound: float, judge: bool) -> C
 
 
 def _commands(rows: Sequence[Row]) -> Iterator[Check]:
-    """Yield the onsets of commands beyond the robot's limits, of all trackers but `direct`."""
+    """Yield the onsets of commands beyond the robot's limits, of all our trackers."""
     found = [row for part in ('ticks', 'switch', 'quality') for row in of_part(rows, part)
-             if row['tracker'] != 'direct' and row.get('load') != 'heavy']
+             if row['tracker'] not in NOT_OURS and row.get('load') != 'heavy']
     count = sum(sum(row['violations'].values()) for row in found if row['tracker'] == DEFAULT)
     ticks = sum(row['ticks'] for row in found if row['tracker'] == DEFAULT)
     yield Check('command_violations', float(count), 0.0, count == 0 if ticks else None, ticks,
@@ -117,10 +126,26 @@ def _switches(rows: Sequence[Row]) -> Iterator[Check]:
     value = max(worst['velocity_step_rad_s'], *(row['velocity_jump_rad_s'] for row in found))
     bound = worst['velocity_step_bound_rad_s']
     yield Check('switch_velocity_jump_max', value, bound, value <= bound * (1 + 1e-9), count, None)
-    naive = [max(row[key] for row in found) for key in (
+    naive = [max((row[key] for row in found if row[key] is not None), default=None) for key in (
         'naive_jump_rad', 'naive_velocity_jump_rad_s')]
     yield Check('naive_switch_jump_max', naive[0], None, None, count, None)
     yield Check('naive_switch_velocity_jump_max', naive[1], None, None, count, None)
+    flips = {row['kind']: row['flips'] / row['goals'] for row in found if 'flips' in row}
+    yield Check('mode_flips_per_goal', flips.get(f'modes {KEPT}'),
+                flips.get(f'modes {FORGOTTEN}'), None, count, None)
+
+
+def _observer(rows: Sequence[Row], *, judge: bool) -> Iterator[Check]:
+    """Yield soft drives' error with 1 kg and no observer [m], and the share that it takes away."""
+    found = {row['tracker']: row for row in of_part(rows, 'quality')
+             if row['plant'] == SOFT_PAYLOAD}
+    if DEFAULT not in found or DEFAULT + WITHOUT not in found:
+        return
+    kept, lost = found[DEFAULT], found[DEFAULT + WITHOUT]
+    error, ticks = lost['time_rms_m'], lost['ticks']
+    yield Check('payload_error_without_observer_m', error, LEAST_ERROR_M,
+                error >= LEAST_ERROR_M if judge else None, ticks, None)
+    yield Check('observer_share', 1.0 - kept['time_rms_m'] / error, None, None, ticks, None)
 
 
 def _warm(rows: Sequence[Row], *, judge: bool) -> Iterator[Check]:

@@ -58,7 +58,7 @@ class _Capture:
 
 
 def peer_rows(robot_config: str, *, problems: int, seed: int) -> list[dict[str, Any]]:
-    """Return a row for each solver that is there; peers that are not are absent."""
+    """Return a row for each solver; `absent` of a row says why it was not asked."""
     robot = robot_of(robot_config, 'hard')
     asked = shift_of_work(robot, problems, seed)
     rows, exact = [], np.zeros((0, 0))
@@ -80,7 +80,8 @@ def _others(robot: Any, asked: list[Asked], exact: Array) -> list[dict[str, Any]
     try:
         import qpsolvers
     except ImportError:
-        return []
+        return [{'solver': f'qpsolvers {name}', 'absent': 'qpsolvers is not installed'}
+                for name in PEERS]
     parameters = TrackerParameters()
     limits = robot.limits.scaled(parameters.limits_scale).inset(DROOP_RAD)
     prediction = Prediction(parameters.horizon_steps, parameters.dt_s)
@@ -108,8 +109,11 @@ def _others(robot: Any, asked: list[Asked], exact: Array) -> list[dict[str, Any]
             inputs = (prediction.steps - 1) * robot.dof
             first.append(x[-inputs:][:robot.dof] / prediction.dt_s**2)
             found[name] = (spent, first, good + int(ok))
-    return [{'solver': f'qpsolvers {name}', **_figures(spent, np.array(first), exact, good)}
-            for name, (spent, first, good) in found.items()]
+    absent = [{'solver': f'qpsolvers {name}', 'absent': f'qpsolvers does not find {name}'}
+              for name in PEERS if name not in found]
+    return absent + [
+        {'solver': f'qpsolvers {name}', **_figures(spent, np.array(first), exact, good)}
+        for name, (spent, first, good) in found.items()]
 
 
 def _split(qpsolvers: Any, capture: _Capture) -> Any:

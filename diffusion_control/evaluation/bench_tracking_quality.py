@@ -7,10 +7,14 @@ limits). Errors are those of the tool against the smooth plan: `path` is the dis
 nearest point of its path; `time` compares with the point of the same time after the best constant
 lag, which is reported (for plans that can be followed in time). `direct` sends the plan itself;
 `pd` is the feedback law with feed-forward on drives that compensate gravity.
+
+`soft` drives are torque-controlled ones: their stiffness is that of an impedance controller
+(600 Nm/rad at the shoulder instead of 4 500), so that what they do not know shows at the tool.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import simulation, tracking
+from diffusion_control.errors import MissingDependencyError
+from diffusion_control.evaluation.bench_tracking_crocoddyl import (
+    NAMES,
+    CrocoddylPolicy,
+    tracker_around,
+)
 from diffusion_control.evaluation.bench_tracking_world import (
     START_S,
     TICK_S,
@@ -32,14 +42,19 @@ from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.simulation.plant import Plant
-from diffusion_control.tracking.protocol import Reference
+from diffusion_control.tracking.parameters import TrackerParameters
+from diffusion_control.tracking.protocol import Reference, Tracker
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 PLANTS = ('default', 'payload', 'delay')
+SOFT, SOFT_PAYLOAD = 'soft', 'soft payload'
 PLANS = ('smooth', 'noisy', 'late', 'infeasible')
 DIRECT, WITHOUT = 'direct', ' without observer'
 TRACKERS = ('mpc', 'mpc' + WITHOUT, 'mpc_torque', 'pd', DIRECT)
+PEERS, ABSENT = tuple(NAMES), 'absent'
+SOFT_NM_RAD = (600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0)
+SOFT_NMS_RAD = (50.0, 50.0, 50.0, 50.0, 30.0, 25.0, 15.0)
 PAYLOAD_KG, DELAY_S, NOISE_RAD = 1.0, 0.02, 3e-3
 SHARES = {'smooth': 0.5, 'noisy': 0.5, 'late': 0.5, 'infeasible': 2.0}
 LATE_S, RENEW_TICKS, NOTICE_S, PAUSE_S = 0.3, 10, 0.05, 0.4
@@ -47,12 +62,35 @@ LAGS_MS = 150
 CLEARANCE_M, TRIES = 0.02, 200
 
 
-def plant_of(name: str, seed: int, joints: int) -> Plant:
-    """Return the default plant, with 1 kg at the tool, or 20 ms later than it is."""
-    plant = Plant.default(seed, joints)
-    if name == 'payload':
+def cases(*, quick: bool) -> list[tuple[str, str, str]]:
+    """Return (tracker, plant, plans) of all cases.
+
+    Soft drives are run with smooth plans, for the observer's share; crocoddyl without the delay.
+    """
+    plants = PLANTS[:2] if quick else PLANTS
+    found = [(name, plant, plans) for plans in PLANS for plant in plants for name in TRACKERS]
+    found += [(name, plant, PLANS[0]) for plant in (SOFT, SOFT_PAYLOAD)
+              for name in TRACKERS if name != 'mpc_torque']
+    return found + [
+        (name, plant, plans) for plans in PLANS for plant in PLANTS[:2] for name in PEERS]
+
+
+def plant_of(name: str, seed: int, robot: Arm) -> Plant:
+    """Return the default plant, with 1 kg at the tool, 20 ms later, or with soft drives."""
+    plant = Plant.default(seed, robot.dof)
+    if name in (SOFT, SOFT_PAYLOAD):
+        plant = replace(
+            plant, stiffness_scale=_over(SOFT_NM_RAD, robot.drive.stiffness),
+            damping_scale=_over(SOFT_NMS_RAD, robot.drive.damping))
+    if name in ('payload', SOFT_PAYLOAD):
         return replace(plant, payload_kg=PAYLOAD_KG)
     return replace(plant, delay_s=plant.delay_s + DELAY_S) if name == 'delay' else plant
+
+
+def _over(soft: tuple[float, ...], usual: Array) -> tuple[float, ...]:
+    """Return the soft drives' constants over the robot's; joints beyond the seventh as it."""
+    wanted = np.array([soft[min(k, len(soft) - 1)] for k in range(len(usual))])
+    return tuple((wanted / usual).tolist())
 
 
 def quality_row(
@@ -62,20 +100,42 @@ def quality_row(
 
     Args:
         robot_config: The robot's name or file.
-        tracker: One of `TRACKERS`.
-        plant: One of `PLANTS`.
+        tracker: One of `TRACKERS` or `PEERS`; `absent` of the row says why a peer is not there.
+        plant: One of `PLANTS`, `SOFT` or `SOFT_PAYLOAD`.
         plans: One of `PLANS`.
         ticks: Length.
         seed: Of plant, goals and noise.
     """
     robot = warm_arm(robot_config)
-    simulated = simulation.make(
-        robot, plant=plant_of(plant, seed, robot.dof), seed=seed, record=True)
+    row: dict[str, Any] = {'tracker': tracker, 'plant': plant, 'plans': plans, 'ticks': ticks}
+    with ExitStack() as stack:
+        try:
+            made = _tracker(robot, tracker, stack)
+        except MissingDependencyError as error:
+            return {**row, ABSENT: f'{error.what}: {error.value}'}
+        return {**row, **follow(robot, plant_of(plant, seed, robot), made, plans, ticks, seed)}
+
+
+def _tracker(robot: Arm, name: str, stack: ExitStack) -> Tracker | None:
+    """Return a tracker; None sends the plans. What it needs is closed with the stack."""
+    if name == DIRECT:
+        return None
+    if name in NAMES:
+        return tracker_around(robot, stack.enter_context(
+            CrocoddylPolicy(robot, TrackerParameters(), NAMES[name])))
+    return tracking.make(
+        name.removesuffix(WITHOUT), robot=robot, observer=not name.endswith(WITHOUT))
+
+
+def follow(
+    robot: Arm, plant: Plant, tracker: Tracker | None, plans: str, ticks: int, seed: int
+) -> dict[str, Any]:
+    """Return errors and limits of one run; see `quality_row`."""
+    simulated = simulation.make(robot, plant=plant, seed=seed, record=True)
     sent, wanted = _run(robot, simulated, tracker, plans, ticks, seed)
     assert simulated.recorder is not None
     truth = simulated.recorder.arrays()
-    return {'tracker': tracker, 'plant': plant, 'plans': plans, 'ticks': ticks,
-            **_errors(robot, truth, wanted, timed=plans in ('smooth', 'noisy')),
+    return {**_errors(robot, truth, wanted, timed=plans in ('smooth', 'noisy')),
             **_command(robot, truth, sent)}
 
 
@@ -93,12 +153,10 @@ def free_goal(robot: Arm, start: Array, rng: np.random.Generator) -> Array:
 
 
 def _run(
-    robot: Arm, simulated: Any, tracker: str, plans: str, ticks: int, seed: int
+    robot: Arm, simulated: Any, made: Tracker | None, plans: str, ticks: int, seed: int
 ) -> tuple[list[Trajectory | None], list[Trajectory]]:
     """Return the motions sent and the smooth plans that were meant."""
     rng = np.random.default_rng(seed)
-    made = None if tracker == DIRECT else tracking.make(
-        tracker.removesuffix(WITHOUT), robot=robot, observer=not tracker.endswith(WITHOUT))
     state = simulated.reset(time_s=START_S)
     sent: list[Trajectory | None] = []
     wanted: list[Trajectory] = []

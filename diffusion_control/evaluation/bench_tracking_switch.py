@@ -73,7 +73,7 @@ def switching(
         follower.tick(plan)
     return {'tracker': tracker, 'kind': kind, 'latency_ms': round(1e3 * latency_s),
             'switches': len(changed) - 1, 'ticks': ticks,
-            **_jumps(follower, changed), **_steps(robot, follower),
+            **jumps(follower, changed), **steps(robot, follower),
             'naive_jump_rad': naive.jump_rad, 'naive_velocity_jump_rad_s': naive.jump_rad_s}
 
 
@@ -144,7 +144,7 @@ class _Naive:
         self._plan = plan
 
 
-def _jumps(follower: Follower, changed: list[int]) -> dict[str, float]:
+def jumps(follower: Follower, changed: list[int]) -> dict[str, float]:
     """Return the largest jumps between consecutive motions within 0.25 s after a change."""
     position = velocity = 0.0
     near = {k for at in changed for k in range(at, at + SWITCH_TICKS)}
@@ -158,7 +158,7 @@ def _jumps(follower: Follower, changed: list[int]) -> dict[str, float]:
     return {'jump_rad': position, 'velocity_jump_rad_s': velocity}
 
 
-def _steps(robot: Any, follower: Follower) -> dict[str, Any]:
+def steps(robot: Any, follower: Follower) -> dict[str, Any]:
     """Return the largest change of velocity in a tick over a_max T, and the violations."""
     rows = executed(follower.sent)
     steps = np.abs(np.diff(rows[1][::5], axis=0))

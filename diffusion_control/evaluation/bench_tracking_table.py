@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diffusion_control.evaluation.bench_tracking_checks import of_part
+from diffusion_control.evaluation.bench_tracking_quality import ABSENT
 from diffusion_control.evaluation.tables import NOTHING, number, percent
 
 Row = dict[str, Any]
@@ -79,6 +80,9 @@ def _peers(rows: list[Row]) -> Table:
         'the same programme by other solvers, thread time us, p50 / p99 / p99.9 / max', 'solver',
         'time', 'solved', 'error of the first input p50 / p99 [rad/s²]')
     for row in of_part(rows, 'peers'):
+        if ABSENT in row:
+            table.add_row(row['solver'], row[ABSENT], NOTHING, NOTHING)
+            continue
         error = ' / '.join(
             NOTHING if row[key] is None else f'{row[key]:.1e}'
             for key in ('error_p50_rad_s2', 'error_p99_rad_s2'))
@@ -90,14 +94,15 @@ def _peers(rows: list[Row]) -> Table:
 def _switch(rows: list[Row]) -> Table:
     table = _table(
         'jump of the command at a change of plan', 'plans', 'latency', 'mrad', 'mrad/s',
-        'velocity step / a T', 'naive mrad', 'naive mrad/s', 'switches', 'beyond limits')
+        'velocity step / a T', 'naive mrad', 'naive mrad/s', 'switches', 'flips', 'goals',
+        'beyond limits')
     for row in of_part(rows, 'switch'):
         table.add_row(
             row['kind'], f'{row["latency_ms"]} ms', number(row['jump_rad'], '', 3, 1e3),
             number(row['velocity_jump_rad_s'], '', 3, 1e3), f'{row["velocity_step_share"]:.3f}',
             number(row['naive_jump_rad'], '', 0, 1e3),
             number(row['naive_velocity_jump_rad_s'], '', 0, 1e3), str(row['switches']),
-            _violations(row))
+            str(row.get('flips', NOTHING)), str(row.get('goals', NOTHING)), _violations(row))
     return table
 
 
@@ -106,7 +111,11 @@ def _quality(rows: list[Row]) -> Table:
         'following in MuJoCo: tool, mm', 'plans', 'plant', 'tracker', 'path rms / p99',
         'in time rms / p99', 'lag ms', 'joints mrad', 'at rest', 'jerk rms rad/s³',
         'beyond limits', 'true speed', 'true torque', left=3)
+    absent: dict[str, str] = {}
     for row in of_part(rows, 'quality'):
+        if ABSENT in row:
+            absent[row['tracker']] = row[ABSENT]
+            continue
         timed = NOTHING if row['time_rms_m'] is None else (
             f'{1e3 * row["time_rms_m"]:.2f} / {1e3 * row["time_p99_m"]:.2f}')
         table.add_row(
@@ -116,4 +125,5 @@ def _quality(rows: list[Row]) -> Table:
             number(row['rest_rms_m'], '', 2, 1e3), f'{row["jerk_rms_rad_s3"]:.0f}',
             _violations(row), percent(row['truth_velocity_share']),
             percent(row['truth_torque_share']))
+    table.caption = '; '.join(f'{name} is absent: {why}' for name, why in absent.items()) or None
     return table

@@ -5,10 +5,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from diffusion_control import robots
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import commit_of_code
+from diffusion_control.evaluation.kinds import KINDS
 
 ALL = 'all'
 BENCHES = ('inference', 'safety', 'tracking')
+
+
+def robot_to_bench(what: str, robot: str, robot_config: str) -> str:
+    """Return the name or file of the robot that a bench is for.
+
+    Args:
+        what: One of `BENCHES`, or `all`.
+        robot: `arm` or `base`.
+        robot_config: Name or file; '' = the usual one of the kind.
+
+    Raises:
+        ConfigurationError: A robot of another kind, or a bench that has none for a base.
+    """
+    chosen = robot_config or KINDS[robot].robot
+    if robots.load(chosen).kind != robot:
+        raise ConfigurationError(
+            f'--robot {robot} needs a robot of that kind', where='--robot-config', value=chosen,
+            allowed=f'a robot file of kind {robot}', remedy='name the kind by --robot')
+    if robot == 'base' and what != 'safety':
+        raise ConfigurationError(
+            f'bench {what} is for an arm', where='--robot', value=robot, allowed='arm',
+            remedy='bench safety --robot base times the tracker of a base, too')
+    return chosen
 
 
 def run_bench(what: str, model: str, **options: Any) -> dict[str, Any]:

@@ -136,8 +136,8 @@ class ClosedLoop:
             registry.make_fallback(options.fallback, robot=robot, seed=scene.seed),
             latency_s=latency_s, deadline_s=latency_s)
         self.simulation = self.side.simulation
-        self._tracker = tracker_of(robot, options.tracker, ideal=self._ideal)
-        self._monitor = monitor_of(robot, options.fallback) if options.safety and not expert else (
+        self.tracker = tracker_of(robot, options.tracker, ideal=self._ideal)
+        self.monitor = monitor_of(robot, options.fallback) if options.safety and not expert else (
             None)
         self._admission = admission_of(robot, naive=options.naive)
         self._slots = PlanSlots()
@@ -185,12 +185,12 @@ class ClosedLoop:
         """Tick until all goals are reached, time is up, or the planner refuses for good."""
         for tick in range(-round(SETTLE_S / TICK_S), round(self.options.duration_s / TICK_S)):
             if tick == 0:
-                self._begin()
+                self.begin()
             self.tick(tick)
             if self.done or self._planner.refused_in_row >= (1 if self._expert else REFUSALS):
                 return
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Set the first goal and let the movers start."""
         self.started = True
         self.simulation.activate_obstacles()
@@ -271,14 +271,14 @@ class ClosedLoop:
         self._slots.set_mode(self._mode)
         scale = 1.0 if self.decision is None else self.decision.time_scale
         chosen = self._slots.select(scale)
-        self._motion = self._tracker.step(
+        self._motion = self.tracker.step(
             self.state,
             Reference(chosen.plan, self._committed, chosen.time_scale, self._sight.obstacles),
             self.now_s).motion
         command: Trajectory | None = self._motion
-        if self._monitor is not None:
+        if self.monitor is not None:
             sight = self._sight
-            self.decision = self._monitor.step(
+            self.decision = self.monitor.step(
                 self.state, self._motion, sight.obstacles, self.now_s, map=sight.map,
                 scan=sight.scan, health=self._health())
             self._state_ticks[self.decision.state] += int(self.started)
@@ -330,7 +330,7 @@ class ClosedLoop:
     @cached_property
     def judged(self) -> Judged:
         """What the ground truth says about the run, once it is over."""
-        return self.side.judge(verified=self._monitor is not None)
+        return self.side.judge(verified=self.monitor is not None)
 
     @property
     def arrays(self) -> dict[str, Any]:

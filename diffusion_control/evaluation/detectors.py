@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import safety
+from diffusion_control.evaluation.arm_side import ArmSide
 from diffusion_control.evaluation.monitor_loop import MonitorLoop
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 from diffusion_control.safety.verify import segment_extremes
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
-from diffusion_control.simulation.simulation import Simulation
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -36,10 +36,9 @@ def _loop(
 ) -> MonitorLoop:
     """Return an armed monitor with a robot that stands at home."""
     scene = Scene(seed=seed, obstacles=obstacles, start_rad=robot.home_rad, goals=())
-    simulation = Simulation(
-        robot, scene=scene, plant=Plant(delay_s=delay_s, noise_rad=1e-4), seed=seed)
+    side = ArmSide(robot, scene, Plant(delay_s=delay_s, noise_rad=1e-4))
     loop = MonitorLoop(
-        robot, simulation, safety.make(robot, rate_hz=RATE_HZ, fallback_type='hold', **params),
+        robot, side, safety.make(robot, rate_hz=RATE_HZ, fallback_type='hold', **params),
         RATE_HZ)
     for _ in range(ARMING_TICKS):
         loop.observe()

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from diffusion_control import parameters, safety, tracking
+from diffusion_control.evaluation.base.pusher import BasePusher
 from diffusion_control.evaluation.ideal import IdealSimulation, IdealTracker
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
@@ -16,17 +17,27 @@ from diffusion_control.simulation.scene import Scene
 from diffusion_control.simulation.simulation import Simulation
 from diffusion_control.tracking.admission import PlanAdmission
 from diffusion_control.tracking.protocol import Tracker
+from diffusion_control.trajectory.pusher import Pusher
 
 ANY_JUMP = {'position_jump_rad': 10.0, 'velocity_jump_rad_s': 100.0}
 
 
-def simulation_of(robot: Arm, scene: Scene, plant: str, *, ideal: bool) -> Simulation:
+def simulation_of(
+    robot: Arm, scene: Scene, plant: str | Plant, *, ideal: bool, wander_seed: int | None = None
+) -> Simulation:
     """Return the simulator, or one without physics for ideal tracking."""
     kind = IdealSimulation if ideal else Simulation
     name = 'nominal' if ideal else plant
     return kind(
         robot, scene=scene, plant=Plant.make(name, seed=scene.seed, links=robot.dof),
-        seed=scene.seed, record=True)
+        seed=scene.seed, record=True, wander_seed=wander_seed)
+
+
+def pusher_of(robot: Arm | Base, start_after_s: float) -> Pusher | BasePusher:
+    """Return what makes motions towards a velocity, or a twist of a base."""
+    if isinstance(robot, Base):
+        return BasePusher(robot, start_after_s=start_after_s)
+    return Pusher(robot.limits, start_after_s=start_after_s)
 
 
 def tracker_of(robot: Arm | Base, name: str, *, ideal: bool) -> Tracker:

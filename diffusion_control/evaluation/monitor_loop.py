@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated robot, observed obstacles and safety monitor, driven by velocities, tick by tick.
+"""Simulated robot, its senses and the safety monitor, driven by velocities, tick by tick.
 
-No planner and no tracker: a `Pusher` turns each asked velocity into a complete motion from what
-is committed. Without a monitor its motions go to the robot unchecked.
+No planner and no tracker: a pusher turns each asked velocity (of a base: twist of the body) into
+a complete motion from what is committed. Without a monitor its motions go to the robot unchecked.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.evaluation.commands import Command
-from diffusion_control.evaluation.loop_truth import sent
-from diffusion_control.evaluation.published_obstacles import ObstacleSet
+from diffusion_control.evaluation.loop_parts import pusher_of
+from diffusion_control.evaluation.side import Side, Sight
 from diffusion_control.robots.arm import Arm
-from diffusion_control.robots.obstacle_observer import ObstacleObserver
-from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.base import Base
+from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import Health, SafetyDecision, SafetyMonitor
-from diffusion_control.simulation.simulation import Simulation
-from diffusion_control.trajectory.pusher import Pusher
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -31,44 +28,39 @@ class MonitorLoop:
 
     Args:
         robot: The nominal robot.
-        simulation: The real one; it is reset, its obstacles wait for `activate_obstacles`.
+        side: The simulated robot; it is reset, its obstacles wait for `activate_obstacles`.
         monitor: The monitor; None for none.
         rate_hz: Of reference and monitor.
         start_s: ROS time of the first tick [s].
     """
 
     def __init__(
-        self, robot: Arm, simulation: Simulation, monitor: SafetyMonitor | None, rate_hz: float,
+        self, robot: Arm | Base, side: Side, monitor: SafetyMonitor | None, rate_hz: float,
         start_s: float = 10.0,
     ) -> None:
         """Stand at the scene's start."""
-        self.robot, self.simulation, self.monitor = robot, simulation, monitor
+        self.robot, self.side, self.monitor = robot, side, monitor
+        self.simulation = side.simulation
         self.rate_hz, self.now_s = rate_hz, start_s
         self._every = max(1, round(OBSERVE_S * rate_hz))
-        self._pusher = Pusher(robot.limits, start_after_s=LEAD_TICKS / rate_hz)
-        self._observer = ObstacleObserver()
-        self.state = simulation.reset(time_s=start_s, obstacles_move=False)
-        self.obstacles: tuple[Obstacle, ...] = ()
+        self._pusher = pusher_of(robot, LEAD_TICKS / rate_hz)
+        self.state: RobotState = self.simulation.reset(time_s=start_s, obstacles_move=False)
+        self.sight = Sight()
         self._seen_s = start_s
         self.committed: Trajectory | None = None
         self.decision: SafetyDecision | None = None
-        self.commands: list[Command] = []
-        self.seen: list[ObstacleSet] = []
         self.ticks = self.interventions = 0
 
     def reference(self) -> Array:
-        """Return where the next motion begins, shape [n] [rad]."""
+        """Return where the next motion begins, shape [n] [rad]; of a base [m, m, rad]."""
         if self.committed is None:
             return self.state.position
         return self.committed.sample(self.now_s + LEAD_TICKS / self.rate_hz).position
 
     def observe(self) -> None:
-        """See the obstacles, when it is time to."""
+        """See what is around, when it is time to."""
         if self.ticks % self._every == 0:
-            true = self.simulation.obstacles_now()
-            self.obstacles = self._observer.update(true, self.now_s)
-            self._seen_s = self.now_s
-            self.seen.append(ObstacleSet(self.now_s, true))
+            self.sight, self._seen_s = self.side.see(self.now_s), self.now_s
 
     def tick(
         self, velocity: Array, *, measured: bool = True, motion: Trajectory | None = None
@@ -83,14 +75,15 @@ class MonitorLoop:
         given = motion if motion is not None else self._motion(velocity)
         command = given
         if self.monitor is not None:
+            sight = self.sight
             self.decision = self.monitor.step(
-                self.state, given, self.obstacles, self.now_s, health=self._health())
+                self.state, given, sight.obstacles, self.now_s, map=sight.map, scan=sight.scan,
+                health=self._health())
             self.interventions += self.decision.intervention
             command = self.decision.command if self.decision.send else None
         if command is not None:
             self.committed = command
-            self.commands.append(sent(command, self.now_s))
-        after = self.simulation.step(command, 1.0 / self.rate_hz)
+        after = self.side.advance(command, self.decision, 1.0 / self.rate_hz)
         self.state = after if measured else self.state
         self.now_s = self.simulation.time_s
         self.ticks += 1
@@ -112,4 +105,5 @@ class MonitorLoop:
             state_age_s=self.now_s - self.state.stamp_s, motion_age_s=0.0,
             obstacles_age_s=self.now_s - self._seen_s, accepted_plan_age_s=0.0, confidence=1.0,
             planner_alive=True, fallback_alive=True, fallback_plan_age_s=0.0,
-            own_gap_s=1.0 / self.rate_hz)
+            own_gap_s=1.0 / self.rate_hz, scan_age_s=self.side.scan_age_s(self.now_s),
+            map_age_s=self.side.map_age_s(self.now_s))

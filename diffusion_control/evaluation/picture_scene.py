@@ -46,9 +46,9 @@ def draw_scene(axes: Any, run: RunData, times_s: Array, index: NDArray[np.intp])
     faces: list[Array] = []
     colours: list[Any] = []
     for obstacle, moved in last_obstacles(sets):
-        _add(faces, colours, _shape_faces(obstacle), MOVING if moved else STANDING, 0.55)
+        add_faces(faces, colours, shape_faces(obstacle), MOVING if moved else STANDING, 0.55)
     for centre, radius in _robot_spheres(run, index[-1]):
-        _add(faces, colours, centre + radius * _unit_sphere(14, 9), ROBOT, 0.34)
+        add_faces(faces, colours, centre + radius * _unit_sphere(14, 9), ROBOT, 0.34)
     axes.add_collection3d(Poly3DCollection(faces, facecolors=colours, edgecolors='none', zorder=2))
     for trace in traces(sets):
         axes.plot(*trace.T, color=MOVING, linewidth=1.2, linestyle=(0, (2, 2)), alpha=0.9,
@@ -59,7 +59,7 @@ def draw_scene(axes: Any, run: RunData, times_s: Array, index: NDArray[np.intp])
                      linewidths=0.7, depthshade=False, zorder=12)
         axes.text(goal[0], goal[1], goal[2] + 0.05, str(number), fontsize=8, ha='center',
                   color='#5b4300', zorder=13)
-    _frame(axes, faces, tool)
+    frame(axes, faces, tool)
     _legend(axes)
 
 
@@ -83,7 +83,7 @@ def _legend(axes: Any) -> None:
                 bbox_to_anchor=(0.0, 0.955), columnspacing=0.9, handletextpad=0.2, borderpad=0)
 
 
-def _frame(axes: Any, faces: Sequence[Array], tool: Array) -> None:
+def frame(axes: Any, faces: Sequence[Array], tool: Array) -> None:
     """Set equal scales around what is there, a quiet floor and no clutter."""
     points = np.concatenate([*faces, tool]) if faces else tool
     low, high = points.min(axis=0), points.max(axis=0)
@@ -165,7 +165,9 @@ def _goals(run: RunData) -> list[Array]:
     return places
 
 
-def _add(faces: list[Array], colours: list[Any], new: Array, colour: str, alpha: float) -> None:
+def add_faces(
+    faces: list[Array], colours: list[Any], new: Array, colour: str, alpha: float
+) -> None:
     """Append quadrilaterals [m, 4, 3], shaded by the angle of their normals to the light."""
     normal = np.cross(new[:, 2] - new[:, 0], new[:, 3] - new[:, 1])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
@@ -189,7 +191,7 @@ def _quads(grid: Array) -> Array:
                     axis=2).reshape(-1, 4, 3)
 
 
-def _shape_faces(obstacle: Obstacle) -> Array:
+def shape_faces(obstacle: Obstacle) -> Array:
     """Return an obstacle's surface as quadrilaterals in the base frame."""
     size = np.asarray(obstacle.size_m)
     if obstacle.shape == 'sphere':

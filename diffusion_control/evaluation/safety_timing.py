@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import safety
+from diffusion_control.evaluation.hostile import Timing
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.robots.state import RobotState
@@ -34,23 +34,6 @@ WARM_TICKS, CHANGE_TICKS = 100, 50
 SHARE = 0.7
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Thread times of one run [s].
-
-    Attributes:
-        filter_s: Of the filter, one for each tick that asked for it.
-        full_s: Of filter, candidates and verification.
-        step_s: Of the whole tick.
-        actions: How the ticks ended, by name.
-    """
-
-    filter_s: Array
-    full_s: Array
-    step_s: Array
-    actions: dict[str, int]
-
-
 def obstacles_around(count: int, seed: int) -> tuple[Obstacle, ...]:
     """Return obstacles on a ring in reach of the arm; every fourth one moves."""
     rng = np.random.default_rng(seed)
@@ -64,13 +47,18 @@ def obstacles_around(count: int, seed: int) -> tuple[Obstacle, ...]:
     return tuple(found)
 
 
-class _Clocked:
-    """A call that is timed by the thread's clock."""
+class Clocked:
+    """A call that is timed by the thread's clock.
+
+    Attributes:
+        spent_s: Time of each call [s].
+    """
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call, self.spent_s = call, list[float]()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call, and note the time."""
         begin = time.thread_time_ns()
         result = self._call(*args, **kwargs)
         self.spent_s.append((time.thread_time_ns() - begin) * 1e-9)
@@ -90,16 +78,16 @@ def time_monitor(
         seed: Of the velocities.
     """
     monitor = safety.make(robot, rate_hz=1.0 / PERIOD_S)
-    inner, whole = _Clocked(StepFilter.filter), _Clocked(Chooser.follow)
-    step = _Clocked(monitor.step)
+    inner, whole = Clocked(StepFilter.filter), Clocked(Chooser.follow)
+    step = Clocked(monitor.step)
     actions: dict[str, int] = {}
     with (patch.object(StepFilter, 'filter', lambda *args: inner(*args)),
           patch.object(Chooser, 'follow', lambda *args: whole(*args))):
         for action in _drive(robot, step, monitor, ticks + WARM_TICKS, obstacles, paced, seed):
             actions[action] = actions.get(action, 0) + 1
     return Timing(
-        np.array(inner.spent_s[WARM_TICKS:]), np.array(whole.spent_s[WARM_TICKS:]),
-        np.array(step.spent_s[WARM_TICKS:]), actions)
+        {name: np.array(clock.spent_s[WARM_TICKS:])
+         for name, clock in (('filter', inner), ('full', whole), ('step', step))}, actions)
 
 
 def _drive(

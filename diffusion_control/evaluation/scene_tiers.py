@@ -17,7 +17,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle, Shape
 from diffusion_control.simulation.scene import Scene
 
-__all__ = ['TIERS', 'Tier', 'demo_scene', 'generate_scene', 'tier_named']
+__all__ = ['TIERS', 'Tier', 'demo_scene', 'draw_far', 'generate_scene', 'tier_named']
 
 Array = NDArray[np.float64]
 CLEARANCE_M = 0.04
@@ -142,7 +142,7 @@ def _draw_obstacles(
         elif sum(is_mover(o) for o in placed) < movers and draw < DRAWS // 2:
             drawn = _draw_mover(geometry.robot, key, rng)
         else:
-            drawn = _draw_far(geometry.robot, tier, key, rng)
+            drawn = draw_far(geometry.robot, tier, key, rng)
         if drawn is not None and geometry.is_clear(drawn, postures, CLEARANCE_M):
             placed.append(drawn)
     return tuple(placed) if len(placed) >= near + movers else ()
@@ -176,7 +176,7 @@ def _yaw(rng: np.random.Generator) -> Array:
     return np.array([0.0, 0.0, np.sin(half), np.cos(half)])
 
 
-def _draw_far(robot: Arm, tier: Tier, key: str, rng: np.random.Generator) -> Obstacle:
+def draw_far(robot: Arm, tier: Tier, key: str, rng: np.random.Generator) -> Obstacle:
     """Return a standing obstacle anywhere around the arm."""
     shape, size = _draw_shape(tier.sizes, rng)
     return Obstacle(shape, size, _draw_place(robot, rng), _yaw(rng), key=key)

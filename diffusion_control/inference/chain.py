@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from diffusion_control.diffusion import sampling
 from diffusion_control.diffusion.anytime import affordable
 from diffusion_control.diffusion.inpainting import Known
+from diffusion_control.diffusion.table import ALPHA
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.protocol import Sampler
 from diffusion_control.inference.stepwise import Clock, run_stepwise
@@ -25,6 +26,8 @@ Improve = Callable[[Array32], Array32]
 """From clean estimates [B, H, D] to better ones."""
 Held = tuple[Array32, Array32]
 """Mask, 1 where a value is known, and the values, shape [B, H, D] each."""
+Watch = Callable[[Array32, Array32, float, float], None]
+"""Is shown x [B, H, D] and its clean estimate at (alpha, sigma) of every evaluation."""
 Move = Callable[[Array32, Array32, float], Array32]
 """From x before and after an evaluation, and the share of the run that is done, to another x."""
 UNBOUNDED, FORGET = 1e6, 0.9
@@ -66,6 +69,7 @@ class DenoisingChain:
         self, conditions: Mapping[str, Array], noise: Array32, evaluations: int, *,
         start: float = 1.0, plan: Array32 | None = None, improve: Improve | None = None,
         until_s: float = math.inf, held: Held | None = None, move: Move | None = None,
+        watch: Watch | None = None,
     ) -> Run:
         """Return motions after at most so many evaluations, at least one.
 
@@ -82,6 +86,7 @@ class DenoisingChain:
             until_s: When the motions are needed, a reading of the clock [s].
             held: What the motions must have.
             move: Applied to the moves of x.
+            watch: Is shown every evaluation, which is then a call of its own.
         """
         if math.isfinite(until_s) and self.longest_s > 0.0:
             evaluations = affordable(until_s - self.clock(), self.longest_s, evaluations)
@@ -92,7 +97,7 @@ class DenoisingChain:
             table.alpha, table.sigma, noise, plan, known),
                   'table': rows,
                   'fresh_noise': np.zeros((evaluations, *noise.shape), np.float32)}
-        if improve is None and move is None and math.isinf(until_s):
+        if improve is None and move is None and watch is None and math.isinf(until_s):
             outputs = self.sampler.run(inputs, evaluations)
             return Run(outputs['clean_out'], evaluations)
 
@@ -100,6 +105,8 @@ class DenoisingChain:
 
         def amend(outputs: dict[str, Array], row: int) -> dict[str, Array]:
             nonlocal before
+            if watch is not None:
+                watch(before, outputs['clean_out'], *rows[row, ALPHA:].tolist())
             after, last = _state(outputs), row == evaluations - 1
             if improve is not None and not last:
                 clean = improve(after.clean)

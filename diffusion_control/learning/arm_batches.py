@@ -53,22 +53,27 @@ class ArmBatches:
         robot: The arm.
         data: Demonstrations.
         seed: Of all draws.
+        reverse: Run half of the motions backwards.
     """
 
-    def __init__(self, robot: Any, data: Demonstrations, *, seed: int) -> None:
-        self._data, self._seed = data, seed
+    def __init__(
+        self, robot: Any, data: Demonstrations, *, seed: int, reverse: bool = True
+    ) -> None:
+        self._data, self._seed, self._reverse = data, seed, reverse
         self._lower = float(robot.limits.lower_rad[0]) + LIMIT_INSET_RAD
         self._upper = float(robot.limits.upper_rad[0]) - LIMIT_INSET_RAD
         self.features = ArmFeatures(robot)
         residual = data.free - straight(data.start, data.goal)
-        backwards = residual[:, ::-1]
-        self.code = MotionCode.fit(np.concatenate([residual, backwards]))
+        both = [residual, residual[:, ::-1]] if reverse else [residual]
+        self.code = MotionCode.fit(np.concatenate(both))
 
     def draw(self, step: int, rank: int, count: int) -> tuple[Batch, np.random.Generator]:
         """Return the batch of a step in one process, and the generator for its noise."""
         generator = np.random.default_rng([self._seed, step, rank])
         chosen = self._data.take(generator.integers(0, len(self._data), count))
-        chosen = self._turned(_reversed(chosen, generator), generator)
+        if self._reverse:
+            chosen = _reversed(chosen, generator)
+        chosen = self._turned(chosen, generator)
         code = self.code.encode(chosen.free, straight(chosen.start, chosen.goal))
         return Batch(self._inputs(chosen), code, chosen), generator
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.learning.demonstration import Demonstration, Question
+from diffusion_control.learning.habit_rules import Rule, RuledWorld
 from diffusion_control.planners.path_checks import PathChecks
 from diffusion_control.planners.path_search import find_path
 from diffusion_control.planners.problem import PlanningProblem, Start
@@ -37,11 +38,12 @@ LONG_S = 3.0
 
 
 def demonstrate(
-    robot: Any, question: Question, obstacles: tuple[Obstacle, ...], *, count: int, seed: int
+    robot: Any, question: Question, obstacles: tuple[Obstacle, ...], *, count: int, seed: int,
+    rule: Rule | None = None,
 ) -> list[Demonstration]:
     """Return up to `count` distinct free motions that answer a question, the shortest first.
 
-    None where no search finds a path.
+    None where no search finds a path. The searches do not know the rule, all that follows does.
 
     Args:
         robot: The arm.
@@ -49,8 +51,11 @@ def demonstrate(
         obstacles: Those of the question.
         count: Largest number of motions.
         seed: Of the searches and draws.
+        rule: What the motions have to keep beside.
     """
-    world = World(robot, obstacles, margin_m=MARGIN_M, own_margin_m=OWN_MARGIN_M)
+    world = World(
+        robot, obstacles, margin_m=MARGIN_M, own_margin_m=OWN_MARGIN_M) if rule is None else (
+        RuledWorld(robot, obstacles, rule, margin_m=MARGIN_M, own_margin_m=OWN_MARGIN_M))
     rest = np.zeros(robot.dof)
     begin = Start(0.0, question.start, rest, rest)
     splines = SplineProblem(world, begin, robot.limits.scaled(SPEED_SCALE))

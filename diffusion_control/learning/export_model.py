@@ -77,8 +77,9 @@ def write_network(
 def _commands(found: checkpoint.Checkpoint) -> str:
     """Return the commands behind a checkpoint; a CONFIG of old ones is the card's settings."""
     about, settings = found.about, found.settings
+    habit = f' --habit {about["habit"]}' if about.get('habit') else ''
     data = f'data from-bag {about["expert"]}' if about['expert'].startswith('bag') else (
         f'data generate --robot-config {settings.robot_config} --scenes {about["scenes"]} '
-        f'--seed {about["seed"]}')
+        f'--seed {about["seed"]}{habit}')
     train = about.get('train_command', 'diffusion_control train CONFIG')
     return f'diffusion_control {data} --out {settings.data} && {train} && diffusion_control export'

@@ -2,7 +2,8 @@
 """`diffusion_control data generate`: demonstrations of the scripted expert over many scenes.
 
 Scenes come from the generator of the evaluation, with seeds from `FIRST_SEED` on, which no
-evaluation uses; movers are left out. Two of three scenes are hard.
+evaluation uses; movers are left out. Two of three scenes are hard. The scenes of a habit are its
+own, and the expert keeps it there (`habits.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from diffusion_control.learning.data_set import (
     write_part,
 )
 from diffusion_control.learning.demonstration import Demonstration, Question
+from diffusion_control.learning.habits import demonstrate_habit, habit_named
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.obstacles import ObstacleArrays
 
@@ -47,6 +49,7 @@ class GenerateOptions:
         resume: Keep the parts that are there.
         out: Folder of the data set.
         commit: Version of the code.
+        habit: What the expert keeps beside, a name of `habits.HABITS`; '' = none.
     """
 
     robot_config: str = 'panda'
@@ -56,6 +59,7 @@ class GenerateOptions:
     resume: bool = False
     out: Path = Path('data/arm_panda')
     commit: str = ''
+    habit: str = ''
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Part:
     first: int
     count: int
     out: Path
+    habit: str = ''
 
     @property
     def name(self) -> str:
@@ -82,12 +87,15 @@ def generate(options: GenerateOptions) -> int:
     """Write a data set and return how many demonstrations were added.
 
     Raises:
-        ConfigurationError: The folder holds parts already and `resume` was not asked for.
+        ConfigurationError: The folder holds parts already and `resume` was not asked for, or no
+            such habit.
     """
     if options.scenes < 1 or options.seed < 0:
         raise ConfigurationError(
             'bad range of scenes', where='--scenes, --seed', value=(options.scenes, options.seed),
             allowed='at least 1 scene, a seed of 0 or more')
+    if options.habit:
+        habit_named(options.habit)
     robot = warm_arm(options.robot_config)
     if not options.resume and any(options.out.glob('part_*.npz')):
         raise ConfigurationError(
@@ -97,12 +105,12 @@ def generate(options: GenerateOptions) -> int:
     about = {
         'task': 'arm', 'robot': robot.name, 'joint_names': list(robot.joint_names),
         'expert': EXPERT, 'seed': options.seed, 'scenes': options.scenes,
-        'commit': options.commit}
+        'commit': options.commit, **({'habit': options.habit} if options.habit else {})}
     require_same(options.out, about)
     first = FIRST_SEED + options.seed
     parts = [
         Part(options.robot_config, first + k, min(SCENES_PER_PART, options.scenes - k),
-             options.out)
+             options.out, options.habit)
         for k in range(0, options.scenes, SCENES_PER_PART)]
     for part in parts:
         if min(SCENES_PER_PART, first + before - part.first) != part.count:
@@ -122,7 +130,8 @@ def write_demonstrations(part: Part) -> int:
     robot = warm_arm(part.robot_config)
     found: list[Demonstration] = []
     for seed in range(part.first, part.first + part.count):
-        found += of_scene(robot, seed)
+        found += demonstrate_habit(
+            robot, part.habit, seed, count=MOTIONS) if part.habit else of_scene(robot, seed)
     if found:
         write_part(part.out, part.name, stack(found))
     return len(found)

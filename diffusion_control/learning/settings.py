@@ -46,6 +46,8 @@ class TrainSettings:
     collision_weight: float = setting(10.0, 0.0, 1e6, 'of the cost of the clean estimate [1/m^2]')
     regression: bool = setting(
         False, 0, 1, 'say the mean motion of a question, whatever the noise: behaviour cloning')
+    reverse: bool = setting(
+        True, 0, 1, 'run half of the motions backwards; not where a way back is another habit')
     longest_ratio: float = setting(
         1.2, 1.0, 100.0, 'motions longer than this times the shortest of their scene are left out')
     seed: int = setting(0, 0, 2**31 - 1, 'of weights, batches and noise')

@@ -101,7 +101,7 @@ def _prepare(settings: TrainSettings, rank: int, world: int) -> Training:
         raise ConfigurationError(
             'the batch does not divide into the processes', where='batch', value=settings.batch,
             allowed=f'a multiple of {world}')
-    batches = ArmBatches(robot, data, seed=settings.seed)
+    batches = ArmBatches(robot, data, seed=settings.seed, reverse=settings.reverse)
     network = make_network(settings, batches.features.lengths, *data.free.shape[1:])
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),

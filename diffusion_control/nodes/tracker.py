@@ -21,6 +21,7 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.convert import line_strip
+from diffusion_control.nodes.goal_target import GoalTarget
 from diffusion_control.nodes.mailbox import Mailbox
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, STANDARD
@@ -76,6 +77,9 @@ class TrackerNode(ControlNode):
         self._motion = self.create_publisher(
             self._motions.message, 'tracker/motion', STANDARD)
         self._committed = MotionInput(self, taps, 'safety/committed', self._motions)
+        self._target = (
+            GoalTarget(io.goals(), self.robot, self.warn_once)
+            if settings['follow_goals'] else None)
         self._status: Mailbox[str] = Mailbox()
         for source in ('planner', 'fallback'):
             self._subscribe_plans(source)
@@ -170,8 +174,12 @@ class TrackerNode(ControlNode):
         world = self._world.look()
         fresh = self._committed.box.age_s() < COMMITTED_FRESH_S
         committed = self._committed.box.look() if fresh else None
-        return self.tracker.step(state, Reference(
-            chosen.plan, committed, chosen.time_scale, world.obstacles if world else ()), now_s)
+        around, scale = world.obstacles if world else (), chosen.time_scale
+        goal = None
+        if self._target is not None and chosen.plan is None and self._mode == 'planner':
+            goal, scale = self._target.look(state.position, around), self._time_scale
+        return self.tracker.step(
+            state, Reference(chosen.plan, committed, scale, around, goal), now_s)
 
     def _judge_waiting(self, now_s: float, begin_s: float) -> None:
         """Judge plans until one took its time; a flood of broken ones is passed over quickly."""
@@ -202,8 +210,9 @@ class TrackerNode(ControlNode):
 
     def _warm_up(self) -> None:
         home = np.asarray(self.robot.home_rad, dtype=float)
-        for _ in range(3):
-            self.tracker.step(RobotState(home, np.zeros_like(home), 0.0), Reference(), 0.0)
+        for goal in (None, None, home):
+            self.tracker.step(
+                RobotState(home, np.zeros_like(home), 0.0), Reference(goal_rad=goal), 0.0)
         self.tracker.reset()
         if isinstance(self.robot, Base):
             exercise(self.tracker, self.robot)

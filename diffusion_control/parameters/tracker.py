@@ -51,5 +51,9 @@ TRACKER: tuple[Parameter, ...] = (
     Parameter(
         'observer', 'bool', True,
         'Correct the reference for payload and friction by a disturbance observer.'),
+    Parameter(
+        'follow_goals', 'bool', False,
+        'Where no plan has ever come, go straight to goal_pose or goal_joints by the tracker '
+        'alone; it keeps all limits and knows no obstacles, safety does. False: hold.'),
     *real_time(),
 )

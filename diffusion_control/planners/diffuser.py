@@ -66,6 +66,8 @@ class DiffuserParameters(SplineParameters):
         2, 0, 100, 'gradient steps on the clean estimates between evaluations')
     num_kept: int = parameter(24, 1, 4096, 'motions, the cheapest, that are refined')
     polish_steps: int = parameter(20, 0, 200, 'gradient steps of the refinement')
+    shorten: int = parameter(
+        1, 0, 1, '0: the refinement pushes motions out of what they touch, and does no more')
 
 
 class DiffuserPlanner(SplinePlanner):
@@ -132,7 +134,7 @@ class DiffuserPlanner(SplinePlanner):
             return pool
         return polish(
             request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps,
-            due=self.due)
+            due=self.due, shorten=bool(self.values.shorten))
 
     def _last_bit(self, request: Request) -> Pool:
         """Return the line to a goal that the robot is at.
@@ -191,7 +193,8 @@ class DiffuserPlanner(SplinePlanner):
             most = int(DRAWN_SHARE * (how.until_s - began) / each_s)
             count = min(count, max(most, LEAST_DRAWN))
         free, evaluations = self.network.draw(
-            request.splines, goal, duration_s, self.generator, max(count, 1), how, plan)
+            request.splines, goal, duration_s, self.generator, max(count, 1), how, plan,
+            self.observer)
         self.due.note(DRAW, self.clock() - began, len(free) * evaluations)
         return request.timed(free, np.repeat(goal[None], len(free), 0))
 

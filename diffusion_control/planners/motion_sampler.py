@@ -18,6 +18,7 @@ from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.models import model_directory, require_robot
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
+from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
 from diffusion_control.planners.world import MOVER_HORIZON_S
 
 Array = NDArray[np.float64]
@@ -64,7 +65,7 @@ class MotionSampler:
         folder = model_directory(model, planner, robot)
         sampler = inference.load(folder, backend, require_gpu=require_gpu)
         require_robot(sampler.card, robot, folder)
-        self.chain = DenoisingChain(sampler, clock=clock)
+        self.folder, self.chain = folder, DenoisingChain(sampler, clock=clock)
         self.code = MotionCode.of_card(sampler.card.normaliser, FREE_POINTS, robot.dof)
         self.features = ArmFeatures(robot)
 
@@ -87,6 +88,7 @@ class MotionSampler:
     def draw(
         self, splines: SplineProblem, goal: Array, duration_s: float,
         generator: np.random.Generator, count: int, how: Draw, plan: Array | None = None,
+        observer: Observer | None = None,
     ) -> tuple[Array, int]:
         """Return free points [count, F, n] to a goal [n], and the evaluations that were made.
 
@@ -98,6 +100,7 @@ class MotionSampler:
             count: Motions.
             how: Evaluations, level, descent, deadline.
             plan: Free points [F, n] to start from.
+            observer: Is told of every evaluation.
         """
         line = splines.line(goal[None])
         noise = generator.standard_normal(
@@ -113,10 +116,20 @@ class MotionSampler:
                 steps=how.descent)
             return self.code.encode(free, line)
 
+        def show(x: NDArray[np.float32], clean: NDArray[np.float32], alpha: float, sigma: float,
+                 ) -> None:
+            assert observer is not None
+            x, clean = x[:SHOWN_MOTIONS], clean[:SHOWN_MOTIONS]
+            noised, found = (splines.shown(
+                splines.clip(self.code.decode(code, line)), goals[:len(x)], durations[:len(x)])
+                for code in (x, clean))
+            step = (alpha * clean - x).astype(float)
+            observer(Denoised(sigma, noised, found, knot_norms(step, sigma)))
+
         run = self.chain.run(
             self._conditions(splines, goal, duration_s), noise, how.evaluations,
             start=how.start, plan=code, improve=descend if how.descent else None,
-            until_s=how.until_s)
+            until_s=how.until_s, watch=None if observer is None else show)
         return splines.clip(self.code.decode(run.clean, line)), run.evaluations
 
     def _conditions(

@@ -69,29 +69,35 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
     short, near = splines.clearance(points, duration, 48)
     key = duration + 200.0 * np.sqrt(short) + 1000.0 * (near < 0)
+    weights = splines.weights
+    if not weights.usual:
+        key = weights.duration * duration + weights.collision * (key - duration)
+        if not weights.duration:  # among equally clear ones the rest of the cost decides
+            key = key + 1e-3 * splines.cost(points, duration)
     order = np.argsort(key, kind='stable')
     ranked = Pool(points[order][:, FREE], pool.goal[order], duration[order], pool.origin[order])
     return ranked, key[order]
 
 
 def polish(
-    splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None
+    splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None,
+    shorten: bool = True,
 ) -> Pool:
     """Return the best motions of a pool after gradient descent, unsorted.
 
     The best `count` descend `steps` times with the common weights. The best `SHORTENED` of all so
     far are pushed out of what they touch, and then descend with a growing weight of smoothness,
     which shortens them. Every stage is returned; where the answer is due, those that there was
-    time for.
+    time for. Without `shorten` the best `count` are pushed out of what they touch, that is all.
     """
     due = due or Deadline()
     kept = min(count, len(pool.free))
     if not due.allows(len(pool.free) + 3 * kept):
         return pool
     first = _best(splines, pool, count, due)
-    result = first.join(
-        _descended(splines, first, steps, (SMOOTH_WEIGHT, 1.0, 0.02), 2 * kept, due))
-    if not due.allows(2 * len(result.free) + 2 * SHORTENED):
+    smooth = SMOOTH_WEIGHT if shorten else 0.0
+    result = first.join(_descended(splines, first, steps, (smooth, 1.0, 0.02), 2 * kept, due))
+    if not shorten or not due.allows(2 * len(result.free) + 2 * SHORTENED):
         return result
     best = _best(splines, result, SHORTENED, due)
     for stage in STAGES:

@@ -19,6 +19,7 @@ from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, Pool, candidates, plan_set
 from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.planners.trace import USUAL, CostWeights, Observer
 from diffusion_control.planners.world import World
 from diffusion_control.trajectory.spline import fit, head
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -45,7 +46,7 @@ class Request:
 
     def __init__(
         self, robot: Any, problem: PlanningProblem, goals: GoalConfigurations,
-        values: SplineParameters, guidance: float,
+        values: SplineParameters, guidance: float, weights: CostWeights = USUAL,
     ) -> None:
         self.problem, self.start = problem, problem.start
         self.world = World(robot, problem.obstacles, margin_m=values.margin_m)
@@ -53,7 +54,8 @@ class Request:
         end = None if previous is None else previous.position[-1]
         self.goals = goals.find(problem.goal, self.start.position, self.world, end)
         limits = robot.limits.scaled(values.speed_scale)
-        self.splines = SplineProblem(self.world, self.start, limits, guidance=guidance)
+        self.splines = SplineProblem(
+            self.world, self.start, limits, guidance=guidance, weights=weights)
         self.kept: Candidate | None = None
         if previous is not None and np.abs(
                 self.goals - previous.position[-1]).max(1).min() < 1e-2:
@@ -78,10 +80,11 @@ class Request:
 
     def kept_spline(self) -> Pool | None:
         """Return what is left of the kept plan as a spline, or None."""
-        if self.kept is None:
-            return None
-        motion, start = self.kept.motion, self.start
-        left = self.kept.duration_s
+        return None if self.kept is None else self.spline_of(self.kept.motion)
+
+    def spline_of(self, motion: Trajectory) -> Pool:
+        """Return a motion from the start as a spline."""
+        start, left = self.start, float(motion.times_s[-1] - motion.times_s[0])
         position, _, _ = motion.sample_many(np.linspace(0.0, left, 65) + motion.start_s)
         first = head(start.position, start.velocity, start.acceleration, left)
         last = np.repeat(motion.position[-1:], 3, axis=0)
@@ -108,6 +111,7 @@ class SplinePlanner:
     `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search
     of the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what
     a search that keeps a deadline has to leave of it. `due` is when the running plan is due.
+    `observer` and `weights` serve explanations, see `trace`.
 
     Args:
         robot: The arm.
@@ -118,6 +122,8 @@ class SplinePlanner:
     """
 
     name = ''
+    observer: Observer | None = None
+    weights: CostWeights = USUAL
     sources: tuple[str, ...] = ('',)
     rounds = 1
     parameters_type: type[SplineParameters] = SplineParameters
@@ -161,11 +167,12 @@ class SplinePlanner:
         self.due.until_s = until
         request = Request(
             self.robot, problem, self.goals, self.values,
-            getattr(self.values, 'guidance_scale', 1.0))
+            getattr(self.values, 'guidance_scale', 1.0), self.weights)
         found = [] if request.kept is None else [
             dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
-        for number in range(1, self.rounds + 1):
+        rounds = self.rounds if self.weights.usual else 1  # what a lesser cost finds is shown
+        for number in range(1, rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
                 count=self.values.num_candidates, sources=self.sources, due=self.due)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.problem import Start
+from diffusion_control.planners.trace import SHOWN_POINTS, USUAL, CostWeights
 from diffusion_control.planners.world import World
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.trajectory.spline import (
@@ -52,13 +53,14 @@ class SplineProblem:
         limits: Speed and acceleration to plan with.
         guidance: Weight of the collision cost relative to smoothness and duration.
         samples: Points per motion at which the cost is taken.
+        weights: Factors on the terms of the cost.
     """
 
     def __init__(
         self, world: World, start: Start, limits: JointLimits, *, guidance: float = 1.0,
-        samples: int = 24,
+        samples: int = 24, weights: CostWeights = USUAL,
     ) -> None:
-        self.world, self.start = world, start
+        self.world, self.start, self.weights = world, start, weights
         self.guidance, self.samples = guidance, samples
         self.lower = np.minimum(limits.lower_rad + LIMIT_INSET_RAD, start.position)
         self.upper = np.maximum(limits.upper_rad - LIMIT_INSET_RAD, start.position)
@@ -138,15 +140,28 @@ class SplineProblem:
 
     def cost(self, points: Array, duration: Array, *, extra_m: float = 0.01) -> Array:
         """Return J of motions [N, C, n], shape [N]."""
+        terms = self.terms(points, duration, extra_m=extra_m)
+        self.evaluations += len(points)
+        total: Array = terms['collision'] + terms['smoothness'] + terms['duration']
+        return total
+
+    def terms(self, points: Array, duration: Array, *, extra_m: float = 0.01) -> dict[str, Array]:
+        """Return the terms of J of motions [N, C, n] by their names in `trace.TERMS`, [N] each."""
         collision, _ = self.clearance(points, duration, self.samples, extra_m)
         metric = smoothness().metric.astype(points.dtype)
         smooth = 0.5 * (points * (metric @ points)).sum((1, 2))
-        self.evaluations += len(points)
-        total: Array = (
-            self.guidance * COLLISION_WEIGHT * 48 / self.samples * collision
-            + SMOOTH_WEIGHT * smooth
-            + DURATION_WEIGHT * duration * np.maximum(self.stretch(points, duration), 0.5))
-        return total
+        weights = self.weights
+        return {
+            'collision': weights.collision * self.guidance * COLLISION_WEIGHT * 48 / self.samples
+            * collision,
+            'smoothness': weights.smoothness * SMOOTH_WEIGHT * smooth,
+            'duration': weights.duration * DURATION_WEIGHT * duration * np.maximum(
+                self.stretch(points, duration), 0.5)}
+
+    def shown(self, free: Array, goal: Array, duration: Array) -> Array:
+        """Return the positions of motions at `SHOWN_POINTS` instants, [N, S, n], to be drawn."""
+        positions: Array = basis(SHOWN_POINTS).position @ self.assemble(free, goal, duration)
+        return positions
 
     def clearance(
         self, points: Array, duration: Array, samples: int, extra_m: float = 0.0
@@ -167,7 +182,7 @@ class SplineProblem:
         no point by more than 0.25 rad. `push` multiplies the weight of collisions. A step
         that would end after `until_s` on the clock, if as long as the longest one, is not begun.
         """
-        matrices, at = smoothness(), basis(self.samples)
+        matrices, at, weights = smoothness(), basis(self.samples), self.weights
         inner = at.position[:, FREE].T
         done, longest_s, now_s = 0, 0.0, clock()
         while done < steps and now_s + longest_s <= until_s:
@@ -176,9 +191,9 @@ class SplineProblem:
             _, _, slope = self.world.cost(positions, times, extra_m=extra_m, gradient=True)
             assert slope is not None
             slope = slope.reshape(len(points), self.samples, -1)
-            total = push * self.guidance * COLLISION_WEIGHT * 48 / self.samples * (
-                inner @ slope)
-            total = total + smooth * (matrices.metric @ points)[:, FREE]
+            total = push * weights.collision * self.guidance * COLLISION_WEIGHT * 48 / (
+                self.samples) * (inner @ slope)
+            total = total + weights.smoothness * smooth * (matrices.metric @ points)[:, FREE]
             step = rate * (matrices.inverse @ total)
             longest = np.abs(step).max((1, 2), keepdims=True)
             free = self.clip(free - step * np.minimum(1.0, 0.25 / np.maximum(longest, 1e-9)))

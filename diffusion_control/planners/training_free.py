@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.selection import Pool, by_cost, polish, rank
 from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
+from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
 
 Array = NDArray[np.float64]
 SIGMA_MAX, SIGMA_MIN = 1.0, 0.05
@@ -86,6 +87,20 @@ def score_step(samples: Array, cost: Array, temperature: float) -> Array:
     weight /= weight.sum(1, keepdims=True)
     mean: Array = np.einsum('ms,msfn->mfn', weight, samples)
     return mean
+
+
+def _show(
+    observer: Observer, request: Request, chains: Chains, before: Array,
+    noised: NDArray[np.float32],
+) -> None:
+    """Tell an observer of a step from means `before`, with one noised motion of each chain."""
+    kept = slice(SHOWN_MOTIONS)
+    goal, duration = chains.goal[kept], chains.duration[kept]
+    shown = request.splines.shown
+    observer(Denoised(
+        float(chains.sigma.mean()), shown(noised[kept].astype(float), goal, duration),
+        shown(chains.mean[kept], goal, duration),
+        knot_norms((chains.mean - before)[kept], chains.sigma[kept])))
 
 
 class TrainingFreePlanner(SplinePlanner):
@@ -181,7 +196,10 @@ class TrainingFreePlanner(SplinePlanner):
             lower = cost.min(1) < cheapest
             best[lower] = draws[lower, lowest[lower]]
             cheapest = np.minimum(cheapest, cost.min(1))
+            before = chains.mean
             chains.mean = score_step(draws, cost, self.values.temperature).astype(float)
+            if self.observer is not None:
+                _show(self.observer, request, chains, before, draws[:, -1])
             done += 1
             now = self.clock()
             fitting = int((until - now) / max((now - began) / done, 1e-9)) if (
@@ -191,7 +209,8 @@ class TrainingFreePlanner(SplinePlanner):
                 1.0 / max(steps - done, 1))
             _, chains.duration = splines.fit_duration(
                 chains.mean, chains.goal, chains.duration)
-            if done % 3 == 0 and done < steps and self._enough(request, chains):
+            watched = self.observer is not None  # is shown the whole schedule
+            if not watched and done % 3 == 0 and done < steps and self._enough(request, chains):
                 break
         return Pool(chains.mean, chains.goal, chains.duration).join(
             Pool(best, chains.goal, chains.duration))

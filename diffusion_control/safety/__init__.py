@@ -12,7 +12,7 @@ from diffusion_control.safety.parameters import SafetyParameters
 
 __all__ = [
     'Counters', 'Health', 'SafetyDecision', 'SafetyMonitor', 'SafetyParameters', 'Thresholds',
-    'make']
+    'make', 'parameters_of']
 
 
 def make(robot: Robot, *, rate_hz: float, **params: object) -> SafetyMonitor:
@@ -29,8 +29,22 @@ def make(robot: Robot, *, rate_hz: float, **params: object) -> SafetyMonitor:
             of the commands does not stop by itself and nobody consented.
     """
     robot.collision.warm_up()
+    return SafetyMonitor(robot, parameters_of(robot, rate_hz, params))
+
+
+def parameters_of(robot: Robot, rate_hz: float, params: dict[str, object]) -> SafetyParameters:
+    """Return checked parameters; what a base's receiver is comes from its robot file.
+
+    Args:
+        robot: What is driven.
+        rate_hz: Rate of `step` [Hz].
+        params: As of `make`.
+
+    Raises:
+        ConfigurationError: If a name is unknown or a value is outside its range.
+    """
     usual: dict[str, object] = {}
     if isinstance(robot, Base):
         usual = {'command_out_type': robot.controller.command_type,
                  'receiver_timeout_s': robot.receiver_timeout_s}
-    return SafetyMonitor(robot, SafetyParameters.make(rate_hz, {**usual, **params}))
+    return SafetyParameters.make(rate_hz, {**usual, **params})

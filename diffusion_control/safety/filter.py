@@ -92,7 +92,7 @@ class BarrierFilter:
         self, robot: Robot, parameters: SafetyParameters, barriers: Barriers | None = None
     ) -> None:
         """Allocate the programme once; only its rows and bounds change."""
-        self._barriers = barriers or BarrierSet(robot, parameters)
+        self.barriers = barriers or BarrierSet(robot, parameters)
         self._dof, self._classes = robot.dof, len(SLACK_WEIGHTS)
         self._size = robot.dof + self._classes
         hessian = np.diag(np.concatenate((np.ones(robot.dof), SLACK_WEIGHTS)))
@@ -104,8 +104,8 @@ class BarrierFilter:
 
     def filter(self, step: Step, nominal: Array) -> Filtered:
         """Return the velocity after the step that is nearest to `nominal` [n]."""
-        bounds = self._barriers.bounds(step)
-        rows = self._barriers.rows(step, nominal)
+        bounds = self.barriers.bounds(step)
+        rows = self.barriers.rows(step, nominal)
         if _admits(rows.slope, rows.floor, bounds.lower, bounds.upper, nominal):
             return unfiltered(nominal)
         which = _binding(rows.slope, rows.floor, bounds.lower, bounds.upper)

@@ -30,7 +30,7 @@ class StepFilter:
 
     def __init__(self, robot: Robot, parameters: SafetyParameters) -> None:
         """Prepare the filter; positions stay where set-points may be, stops are gentle."""
-        self._filter = BarrierFilter(robot, parameters)
+        self.programme = BarrierFilter(robot, parameters)
         self._parameters = parameters
         limits, share = robot.limits.inset(DROOP_RAD), parameters.braking_fraction
         self._limits = replace(
@@ -50,10 +50,15 @@ class StepFilter:
             asked: Velocity of the tracker's motion after the step [rad/s].
             around: Obstacles, their age, and how far the robot was beside its path.
         """
+        return self.programme.filter(self.step(committed, now_s, ahead_s, around), asked)
+
+    def step(
+        self, committed: Trajectory, now_s: float, ahead_s: float, around: Surroundings
+    ) -> Step:
+        """Return the step that the barriers see; arguments as for `filter`."""
         position, velocity, acceleration = at(committed, now_s)
         stopping = at(committed, now_s + ahead_s)[1]
-        step = Step(
+        return Step(
             position, velocity, acceleration, stopping, ahead_s, self._limits,
             self._parameters.class_k_gain, around.obstacles,
             around.late(self._parameters.command_delay_s)[0], around.deviation_m)
-        return self._filter.filter(step, asked)

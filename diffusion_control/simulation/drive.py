@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 class Drive:
     """Turn set-points into joint torques.
 
-    With the set-point (q_s, v_s) of `delay_s` ago, stiffness k and damping d of the robot file,
+    With the set-point (q_s, v_s) of `delay_s` ago, stiffness k and damping d of the robot file
+    times the plant's scales,
 
         demand = k (q_s - q) + d (v_s - v) + g_nominal(q),   torque = clip(demand, -max, max).
 
@@ -36,13 +37,19 @@ class Drive:
         robot: Nominal robot: drive constants, torque limits, gravity.
         delay_s: Time from set-point to drive [s].
         period_s: Period h of the calls [s].
+        scales: On stiffness and damping, shape [2, n]; None: 1.
     """
 
-    def __init__(self, robot: Arm, delay_s: float, period_s: float) -> None:
+    def __init__(
+        self, robot: Arm, delay_s: float, period_s: float,
+        scales: tuple[Array, Array] | None = None,
+    ) -> None:
         joints = robot.dof
         self._gravity = robot.gravity
-        self._stiffness, self._damping = robot.drive.stiffness, robot.drive.damping
-        self._period_s, self._added = period_s, period_s * robot.drive.damping
+        softer, slacker = scales or np.ones((2, joints))
+        self._stiffness = softer * robot.drive.stiffness
+        self._damping = slacker * robot.drive.damping
+        self._period_s, self._added = period_s, period_s * self._damping
         self._limit = robot.limits.torque_nm
         self._low = -self._limit
         self._ring = np.zeros((round(delay_s / period_s) + 1, 2, joints))

@@ -18,6 +18,7 @@ from diffusion_control.simulation.scene_file import read_yaml
 Array = NDArray[np.float64]
 Scale = float | tuple[float, ...]
 KEYS = ('mass_scale', 'friction_scale', 'delay_s', 'payload_kg', 'noise_rad', 'drop_rate')
+DRIVE_KEYS = ('stiffness_scale', 'damping_scale')
 MASS_SPREAD, FRICTION_SPREAD, DEFAULT_DELAY_S, DEFAULT_NOISE_RAD = 0.1, 0.3, 0.010, 1e-4
 SCALE_RANGE, MAX_DELAY_S, MAX_PAYLOAD_KG, MAX_NOISE_RAD = (0.01, 100.0), 1.0, 100.0, 0.1
 
@@ -34,6 +35,9 @@ class Plant:
         noise_rad: Standard deviation of the measured positions [rad].
         drop_rate: Share of measurements that are lost, in [0, 1).
         base: What only a base has: its wheels, the floor, odometry and scan.
+        stiffness_scale: Factor on the stiffness of an arm's drives over the robot file, one for
+            all or one per joint; torque-controlled (impedance) drives are softer.
+        damping_scale: The same of their damping.
 
     The links of a base are its body, its left and its right wheel.
     """
@@ -45,6 +49,8 @@ class Plant:
     noise_rad: float = 0.0
     drop_rate: float = 0.0
     base: BaseDeviations = field(default_factory=BaseDeviations)
+    stiffness_scale: Scale = 1.0
+    damping_scale: Scale = 1.0
 
     @classmethod
     def nominal(cls) -> Plant:
@@ -68,13 +74,14 @@ class Plant:
             ConfigurationError: With file, key, value and what is allowed.
         """
         fields = Fields.of(read_yaml(path, 'plant'), str(path))
-        fields.only((*KEYS, *BASE_KEYS))
+        fields.only((*KEYS, *DRIVE_KEYS, *BASE_KEYS))
         return cls(
             _scale(fields, 'mass_scale'), _scale(fields, 'friction_scale'),
             _bounded(fields, 'delay_s', 0.0, MAX_DELAY_S),
             _bounded(fields, 'payload_kg', 0.0, MAX_PAYLOAD_KG),
             _bounded(fields, 'noise_rad', 0.0, MAX_NOISE_RAD),
-            _bounded(fields, 'drop_rate', 0.0, 0.99), BaseDeviations.of(fields))
+            _bounded(fields, 'drop_rate', 0.0, 0.99), BaseDeviations.of(fields),
+            *(_scale(fields, key) for key in DRIVE_KEYS))
 
     @classmethod
     def make(cls, choice: str | Path | Plant, *, seed: int, links: int) -> Plant:
@@ -92,7 +99,7 @@ class Plant:
 
     def check(self, links: int) -> None:
         """Refuse scales that have neither one value nor one per link."""
-        for key in ('mass_scale', 'friction_scale'):
+        for key in ('mass_scale', 'friction_scale', *DRIVE_KEYS):
             value = getattr(self, key)
             if not isinstance(value, float | int) and len(value) != links:
                 raise ConfigurationError(
@@ -101,14 +108,21 @@ class Plant:
 
     def scales(self, links: int) -> tuple[Array, Array]:
         """Return the mass and the friction factor of each link, each of shape [links]."""
-        return (np.broadcast_to(np.asarray(self.mass_scale, dtype=float), links).copy(),
-                np.broadcast_to(np.asarray(self.friction_scale, dtype=float), links).copy())
+        return _spread(self.mass_scale, links), _spread(self.friction_scale, links)
+
+    def drive_scales(self, joints: int) -> tuple[Array, Array]:
+        """Return the factors on stiffness and damping of each drive, each of shape [joints]."""
+        return _spread(self.stiffness_scale, joints), _spread(self.damping_scale, joints)
 
     def summary(self) -> dict[str, Any]:
         """Return the plant as the mapping that the run's summary holds."""
         values = {key: getattr(self, key) for key in KEYS}
         return {key: list(value) if isinstance(value, tuple) else value
                 for key, value in values.items()}
+
+
+def _spread(scale: Scale, count: int) -> Array:
+    return np.broadcast_to(np.asarray(scale, dtype=float), count).copy()
 
 
 def _scale(fields: Fields, key: str) -> Scale:

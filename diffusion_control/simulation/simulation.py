@@ -68,7 +68,7 @@ class Simulation(RobotSimulation):
         scene.check(robot)
         receiver = make_receiver(profile, robot.joint_names, robot.limits.velocity_rad_s)
         obstacles = ObstacleSet((*scene.obstacles, *spare), len(spare), wander_seed)
-        self._drive = Drive(robot, plant.delay_s, PERIOD_S)
+        self._drive = Drive(robot, plant.delay_s, PERIOD_S, plant.drive_scales(robot.dof))
         self._tool_offset_m = robot.config.tool_offset_m
         super().__init__(
             robot, scene=scene, plant=plant, seed=seed, receiver=receiver, obstacles=obstacles,

@@ -17,7 +17,7 @@ from diffusion_control.tracking.motion import MAX_POINTS, MotionBuilder
 from diffusion_control.tracking.observer import DisturbanceObserver
 from diffusion_control.tracking.parameters import TrackerParameters
 from diffusion_control.tracking.prediction import HorizonProblem, Prediction
-from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow
+from diffusion_control.tracking.reference import ReferenceClock, ReferenceWindow, goal_window
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -62,6 +62,10 @@ class Model(Protocol):
 
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return where the robot will be when its command is `here`."""
+        ...
+
+    def goal(self, goal: Array, here: Sample) -> ReferenceWindow:
+        """Return the reference straight to a goal [n], for a tracker without a plan."""
         ...
 
     def problem(
@@ -118,6 +122,10 @@ class JointModel:
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return the command less the drive's position error."""
         return Sample(here.position - correction, here.velocity, here.acceleration)
+
+    def goal(self, goal: Array, here: Sample) -> ReferenceWindow:
+        """Return the reference that stands ahead on the straight line of the joints."""
+        return goal_window(goal, here, self.prediction.steps)
 
     def problem(
         self, here: Sample, window: ReferenceWindow, correction: Array | None,

@@ -29,7 +29,7 @@ from diffusion_control.tracking.protocol import (
     TrackerOutput,
     TrackerReport,
 )
-from diffusion_control.tracking.reference import ReferenceWindow, goal_window
+from diffusion_control.tracking.reference import ReferenceWindow
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
@@ -166,7 +166,7 @@ class PipelineTracker:
         goal, moves = reference.goal_rad, start.follows and reference.time_scale > 0.0
         self._to_goal = current is None and goal is not None and moves
         if goal is not None and self._to_goal:
-            return goal_window(goal, plain, self._prediction.steps)
+            return self._model.goal(goal, plain)
         return self._reference.window(
             tau_s, plain, reference.committed, reference.time_scale, follows=start.follows)
 

@@ -27,7 +27,8 @@ class Reference:
         time_scale: Rate at which the plan is followed: 1 as planned, 0 stop on the path.
         obstacles: What was last seen of them; trackers may use it, the MPC does not.
         goal_rad: Where there is no plan: go to this configuration, shape [n], by the tracker's
-            own optimisation alone; it knows limits, but no obstacles.
+            own optimisation alone; it knows limits, but no obstacles. Of a base: x, y, yaw,
+            where a yaw that is not a number is free.
     """
 
     plan: Trajectory | None = None

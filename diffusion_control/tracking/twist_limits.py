@@ -46,6 +46,7 @@ class TwistLimits:
         scale: Share of all limits that is used.
 
     Attributes:
+        scale: As given.
         inputs: m, 2 or 3.
         omni: Whether the base moves sideways.
         rows: G, shape [K, m]; the first m are the twist's own components where there is one.
@@ -59,7 +60,7 @@ class TwistLimits:
 
     def __init__(self, robot: Any, scale: float = 0.9) -> None:
         drive = robot.drive
-        self.omni = drive.kind == 'omni'
+        self.omni, self.scale = drive.kind == 'omni', scale
         self.inputs = 3 if self.omni else 2
         make = self._mecanum if self.omni else self._two_wheels
         self.rows, low, high = make(drive)

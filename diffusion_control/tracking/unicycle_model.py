@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.planar import unwrapped
+from diffusion_control.tracking.goal_drive import GoalDrive
 from diffusion_control.tracking.model import Observer
 from diffusion_control.tracking.motion import MotionBuilder
 from diffusion_control.tracking.pose_drift import PoseDrift
@@ -56,6 +57,7 @@ class UnicycleModel:
             prediction.steps, prediction.dt_s, scale_rate=parameters.scale_rate,
             project_rad=PROJECT_M, lost_rad=LOST_M,
             scale=np.array([1.0, 1.0, parameters.yaw_arm_m]), reader=read_cubics)
+        self._to_goal = GoalDrive(robot.drive, limits, prediction)
         self._none = np.zeros(3)
         self._turned: tuple[Trajectory, Trajectory] | None = None
 
@@ -82,6 +84,10 @@ class UnicycleModel:
     def seen(self, here: Sample, correction: Array) -> Sample:
         """Return the pose less the drift."""
         return Sample(here.position - correction, here.velocity, here.acceleration)
+
+    def goal(self, goal: Array, here: Sample) -> ReferenceWindow:
+        """Return the reference that turns to the goal, drives straight there and turns."""
+        return self._to_goal.window(goal, here)
 
     def problem(
         self, here: Sample, window: ReferenceWindow, correction: Array | None,

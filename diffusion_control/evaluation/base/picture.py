@@ -24,6 +24,7 @@ from diffusion_control.evaluation.picture_scene import (
 from diffusion_control.evaluation.picture_style import INK, MOVING, QUIET, STANDING, style
 from diffusion_control.evaluation.run_data import RunData
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.planar import compose, yaw_of
 
 Array = NDArray[np.float64]
@@ -113,7 +114,11 @@ def _walls(axes: Any, run: RunData) -> Array:
     if known is None or run.frames is None:
         return np.zeros((0, 2))
     frame = stream.messages[-1].header.frame_id
-    known = known.moved(run.frames.pose(frame, float(run.truth.t_s[-1])))
+    return draw_walls(axes, known.moved(run.frames.pose(frame, float(run.truth.t_s[-1]))))
+
+
+def draw_walls(axes: Any, known: OccupancyMap) -> Array:
+    """Draw the occupied cells of a map; return its corners [4, 2]."""
     rows, columns = known.cells.shape
     grid = np.stack(np.meshgrid(np.arange(columns + 1), np.arange(rows + 1)), axis=-1)
     local = np.concatenate([grid * known.resolution_m, np.zeros((rows + 1, columns + 1, 1))], 2)

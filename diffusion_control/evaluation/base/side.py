@@ -2,8 +2,8 @@
 """The base's side of a closed loop: odometry, map and scan in, twists out.
 
 It plans in `odom`. Obstacles, map and goals are given in `map`, which is the simulator's world;
-they are brought to `odom` by where the simulator's localisation says that it lies. The scan comes
-every 50 ms.
+they are brought to `odom` by where the simulator's localisation says that it lies, obstacles after
+they were observed: in the drifting `odom` everything seems to move. The scan comes every 50 ms.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from diffusion_control.robots.planar import inverse, turned
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import SafetyDecision
+from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.receivers import TwistMessage
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -46,17 +47,21 @@ class BaseSide:
     Args:
         robot: The nominal robot.
         scene: Scene, its layout in `extra`.
-        plant: `default`, `nominal` or a file.
+        plant: `default`, `nominal`, a file, or a plant.
         ideal: The robot is where the motion says.
+        wander_seed: Movers turn at random, by this seed; None lets them go to and fro.
     """
 
-    def __init__(self, robot: Base, scene: Scene, plant: str, *, ideal: bool) -> None:
+    def __init__(
+        self, robot: Base, scene: Scene, plant: str | Plant, *, ideal: bool = False,
+        wander_seed: int | None = None,
+    ) -> None:
         """Make the simulator."""
         self._robot, self._scene = robot, scene
         self.simulation: Any = (
             IdealBase(robot, scene) if ideal else simulation.make(
                 robot, scene=scene, plant=plant, seed=scene.seed, profile='diff_drive',
-                record=True))
+                record=True, wander_seed=wander_seed))
         self._observer = ObstacleObserver()
         self._scan: Scan | None = None
         self._map: OccupancyMap | None = None
@@ -79,8 +84,9 @@ class BaseSide:
             self._kept.obstacles(true, now_s)
         if self._scan is None or now_s - self._scan.stamp_s >= SCAN_S - 1e-9:
             self._scan = self.simulation.scan()
-        seen = tuple(moved(item, inverse(place)) for item in true)
-        return Sight(self._observer.update(seen, now_s), self._map, self._scan)
+        seen = self._observer.update(true, now_s)
+        return Sight(
+            tuple(moved(item, inverse(place)) for item in seen), self._map, self._scan)
 
     def _placed(self, now_s: float) -> Array:
         """Return where `odom` lies in `map`; bring the map there where that has changed."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,13 @@ Array = NDArray[np.float64]
 REQUIRED = ('score', 'success', 'contact_or_wall', 'plan_latency_p99_s', 'time_ratio_to_expert')
 REQUIRED_SAFE = ('h_min_plan', 'h_min_dense', 'h_min_rollout', 'trap_rate')
 SAFE = 'safediffuser'
+SAFE_EPISODES = 100
+SAFE_BOUNDS: dict[str, dict[str, float]] = {
+    SAFE: dict.fromkeys(REQUIRED_SAFE[:3], 0.0) | {'trap_rate': 0.01},
+    'safediffuser_ros': {'h_min_plan': 0.0}, 'safediffuser_res': {'h_min_plan': 0.0},
+    'safediffuser_tvs': {'h_min_plan': -0.01},
+}
+"""Least h of plans (at knots, between them, where the mass went) and largest rate of traps."""
 CONTACTS_OF_WALLS = ('plan', 'inter_sample', 'roll_out')
 ROW_KEYS = ('episode', 'seed', 'planner', 'layout', 'success', 'time_s', 'contact_moving',
             'contacts_at_rest', 'violations', 'return', 'score', 'evaluations', 'plan_p50_s',
@@ -96,7 +103,7 @@ def result_of(rows: Sequence[dict[str, Any]], options: MazeOptions) -> dict[str,
     """Return the result: rows with their scores, and the checks of the judged planner."""
     done = scored(rows, options)
     checks = checks_of(done, options)
-    required = (*REQUIRED, *(REQUIRED_SAFE if options.planner == SAFE else ()))
+    required = (*REQUIRED, *(REQUIRED_SAFE if options.planner in SAFE_BOUNDS else ()))
     return {
         'schema_version': SCHEMA_VERSION, 'commit': options.commit, 'command': options.command,
         'host': host_information(), 'rows': [{key: row[key] for key in ROW_KEYS} for row in done],
@@ -133,7 +140,7 @@ def checks_of(rows: Sequence[dict[str, Any]], options: MazeOptions) -> list[Chec
             at_most=bounds.time_ratio, decisive=enough),
         *[counted_only(f'violations_{name}', [item.violations[name] or 0 for item in episodes])
           for name in CONTACTS_OF_WALLS],
-        *safe_checks(episodes),
+        *safe_checks(episodes, options),
     ]
 
 
@@ -145,12 +152,23 @@ def counted_only(name: str, counts: Sequence[int]) -> Check:
     return Check(name, float(total), None, None, len(counts), statistics.count_interval(total))
 
 
-def safe_checks(episodes: Sequence[MazeEpisode]) -> list[Check]:
-    """Return the least values of the specification and the rate of traps; they judge nothing."""
+def safe_checks(episodes: Sequence[MazeEpisode], options: MazeOptions) -> list[Check]:
+    """Return the least values of the specification, and the rate of traps.
+
+    Bounds are those of `SAFE_BOUNDS`, and only where there is a specification.
+    """
+    asked = SAFE_BOUNDS.get(options.planner, {}) if options.specification else {}
     found = []
     for name in REQUIRED_SAFE[:3]:
         values = [v for v in (getattr(item, name) for item in episodes) if v is not None]
-        found.append(Check(name, min(values, default=None), None, None, len(values), None))
+        value, bound = min(values, default=None), asked.get(name)
+        ok = None if value is None or bound is None else value >= bound
+        found.append(Check(name, value, bound, ok, len(values), None))
     trapped = sum(item.trapped or item.plans_trapped > 0 for item in episodes)
-    return [*found, statistics.rate_check(
-        REQUIRED_SAFE[3], trapped, len(episodes), at_least=None, decisive=False)]
+    rate = statistics.rate_check(
+        REQUIRED_SAFE[3], trapped, len(episodes), at_least=None, decisive=False)
+    bound = asked.get(REQUIRED_SAFE[3])
+    if bound is None or rate.value is None or rate.ci95 is None:
+        return [*found, rate]
+    judged = rate.value if len(episodes) >= SAFE_EPISODES else rate.ci95[0]
+    return [*found, replace(rate, bound=bound, ok=judged <= bound)]

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
 from diffusion_control.planners.base.world import BaseWorld
 from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, plan_set
+from diffusion_control.planners.trace import USUAL, CostWeights, Observer
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.planar import yaw_of
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -42,7 +44,9 @@ class BaseParameters:
 
     num_candidates: int = parameter(6, 1, 64, 'candidates that are checked and returned')
     margin_m: float = parameter(0.04, 0.0, 0.5, 'least clearance to obstacles and walls [m]')
-    speed_scale: float = parameter(0.88, 0.05, 0.95, 'share of the limits to plan with')
+    speed_scale: float = parameter(0.9, 0.05, 0.95, 'share of the limits to plan with')
+    mover_speed_m_s: float = parameter(
+        0.5, 0.0, 5.0, 'bound on the speed of movers, as safety.obstacles.max_speed_m_s [m/s]')
     keep_ratio: float = parameter(
         0.95, 0.1, 1.0, 'a new plan must be shorter than this share of the kept one')
 
@@ -59,8 +63,11 @@ class Way:
 class BaseRequest:
     """One question, made ready: world, goal, start, and roll-outs from it."""
 
-    def __init__(self, robot: Any, problem: PlanningProblem, values: BaseParameters) -> None:
-        self.robot, self.problem, self.values = robot, problem, values
+    def __init__(
+        self, robot: Any, problem: PlanningProblem, values: BaseParameters,
+        weights: CostWeights = USUAL,
+    ) -> None:
+        self.robot, self.problem, self.values, self.weights = robot, problem, values, weights
         begin = problem.start
         x, y, yaw = begin.position
         speed = begin.velocity[0] * np.cos(yaw) + begin.velocity[1] * np.sin(yaw)
@@ -69,6 +76,7 @@ class BaseRequest:
         self.yaw = np.nan if wanted is None else wanted
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
+        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s)
         self.evaluations = 0
 
     @property
@@ -78,11 +86,15 @@ class BaseRequest:
             return self.start[None, :2].copy()
         return np.stack([self.start[:2], self.place])
 
-    def roll(self, corners: Array, widths: Array, limits: Array) -> tuple[Array, float]:
+    def roll(
+        self, corners: Array, widths: Array, limits: Array, *, forgets: bool
+    ) -> tuple[Array, float]:
         """Return the states of a roll-out along a way [K, 5], and the way that is left [m]."""
         way, states = np.empty((LONGEST, 2)), np.empty((len(widths) + 1, 5))
         count, spacing = dense(np.ascontiguousarray(corners), SPACING_M, way)
-        used, left = pursue(self.start, way[:count], spacing, self.yaw, widths, limits, states)
+        used, left = pursue(
+            self.start, way[:count], spacing, self.yaw, widths, limits,
+            self.room.arrays(forgets=forgets), states)
         self.evaluations += 1
         return states[:used + 1], float(left)
 
@@ -92,26 +104,28 @@ class BaseRequest:
         poses, used = np.empty((count, len(WHOLE_S) + 1, 3)), np.empty(count, dtype=np.int64)
         left = np.empty(count)
         pursue_all(self.start, np.ascontiguousarray(corners), self.yaw, WHOLE_S, self.limits,
-                   poses, used, left)
+                   self.room.arrays(forgets=True), poses, used, left)
         self.evaluations += count
         return poses, WHOLE_S[0] * used, left
 
     def rated(self, corners: Array, handicap: float = 1.0) -> Way:
         """Return a way with its time, far longer where what stands blocks it."""
-        states, left = self.roll(corners, WHOLE_S, self.limits)
+        states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
-        lasting = WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0])
+        lasting = self.weights.duration * (
+            WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0]))
         blocked = np.maximum(min(0.0, first) - 0.01 - near, 0.0)
         if (blocked > 0).any():
-            lasting += BLOCKED_S + 5.0 * float(np.linalg.norm(states[-1, :2] - self.place))
+            far_m = float(np.linalg.norm(states[-1, :2] - self.place))
+            lasting += self.weights.collision * (BLOCKED_S + 5.0 * far_m)
         return Way(corners, lasting, handicap)
 
     def motion(self, corners: Array, speed: float = 1.0) -> Trajectory:
         """Return the head of the roll-out along a way, at a share of the speed."""
         limits = self.limits.copy()
         limits[:2] *= speed
-        states, _ = self.roll(corners, HEAD_S, limits)
+        states, _ = self.roll(corners, HEAD_S, limits, forgets=False)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:
@@ -143,6 +157,9 @@ class BaseRequest:
 class BasePlanner:
     """Base of the planners whose plans pursue ways.
 
+    `observer` and `weights` serve explanations, see `planners.trace`; a plan whose cost lacks a
+    term is what that cost chose, not a slower one or a stop in its place.
+
     Args:
         robot: The base.
         model: Not used: these planners have no trained model.
@@ -153,6 +170,8 @@ class BasePlanner:
 
     name = ''
     source = ''
+    observer: Observer | None = None
+    weights: CostWeights = USUAL
     parameters_type: type[BaseParameters] = BaseParameters
 
     def __init__(
@@ -181,7 +200,7 @@ class BasePlanner:
         """Return candidate motions, the best first; see `Planner.plan`."""
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
-        request = BaseRequest(self.robot, problem, self.values)
+        request = BaseRequest(self.robot, problem, self.values, self.weights)
         request.check_goal()
         kept = self.kept_way(request)
         ways = [] if kept is None else [request.rated(kept, self.values.keep_ratio)]
@@ -190,7 +209,7 @@ class BasePlanner:
         ways.sort(key=lambda way: way.time_s * way.handicap)
         ways = ways[:self.values.num_candidates]
         found = [request.candidate(way) for way in ways]
-        if not any(c.judgement.free for c in found):
+        if self.weights.usual and not any(c.judgement.free for c in found):
             found += [request.candidate(way, SLOW) for way in ways[:2]]
             found.append(request.waiting())
         best = max(range(len(found)), key=lambda k: found[k].score)

@@ -29,7 +29,6 @@ from diffusion_control.planners.base.base_planner import (
 )
 from diffusion_control.planners.base.way_samples import CORNERS, EXTRA_M, WaySamples
 from diffusion_control.planners.parameters import parameter
-from diffusion_control.planners.world import MOVER_HORIZON_S
 from diffusion_control.robots.jit import kernel
 
 INPUT_WEIGHT = np.array([1.0, 0.3])
@@ -76,7 +75,7 @@ class BaseIlqr(BasePlanner):
 
 def descended(request: BaseRequest, corners: Array, iterations: int) -> Array:
     """Return the way [C, 2] to which iLQR leads from the pursuit of another."""
-    rolled, _ = request.roll(corners, WHOLE_S, request.limits)
+    rolled, _ = request.roll(corners, WHOLE_S, request.limits, forgets=True)
     if len(rolled) < 3:
         return corners
     wanted: Array = (rolled[1:, 3:] + rolled[:-1, 3:]) / 2
@@ -118,10 +117,7 @@ def _cost(
     request: BaseRequest, states: Array, inputs: Array, wanted: Array, h: float
 ) -> tuple[float, Array, Array]:
     """Return J, its slopes [N + 1, 3] and curvatures [N + 1, 3, 3] in the states."""
-    margin = request.values.margin_m + EXTRA_M
-    times = np.minimum(h * np.arange(len(states)), MOVER_HORIZON_S)
-    value, _, gradient = request.robot.collision.cost(
-        states, times, request.world.search, margin, margin, True)
+    value, _, gradient = request.world.cost(states, EXTRA_M, gradient=True)
     value, slope = value.astype(float), CLEAR_WEIGHT * gradient.astype(float)
     curve = np.einsum('ki,kj->kij', slope, slope) / (
         2.0 * CLEAR_WEIGHT * np.maximum(value, 1e-6))[:, None, None]

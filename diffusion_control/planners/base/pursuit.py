@@ -6,7 +6,8 @@ a parabola there; x and y by Simpson's rule. The steering aims at a point ahead 
 Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", CMU-RI-TR-92-01), after a
 turn on the spot where that point is far aside. With d left to go and brakes b the next speed u of
 a step h is the largest with  d - (v + u) h / 2 >= u^2 / (2 b); the same holds for the heading.
-Every roll-out is at rest at its last knot.
+Every roll-out is at rest at its last knot, and beside movers as slow as its monitor will make it
+(`mover_room`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.base.mover_room import free_share
 from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
@@ -78,8 +80,20 @@ def limited(state: Any, v: float, w: float, left_s: float, limits: Any, h: float
 
 
 @kernel()
+def nearest_ahead(way: Any, first: int, x: float, y: float) -> int:
+    """Return the index of the nearest of the next twelve points of a way."""
+    best, found = 1e18, first
+    for j in range(first, min(first + 12, len(way))):
+        away = (way[j, 0] - x)**2 + (way[j, 1] - y)**2
+        if away < best:
+            best, found = away, j
+    return found
+
+
+@kernel()
 def pursue(
-    start: Any, way: Any, spacing: float, yaw: float, widths: Any, limits: Any, out: Any
+    start: Any, way: Any, spacing: float, yaw: float, widths: Any, limits: Any, room: Any,
+    out: Any,
 ) -> Any:
     """Roll the base along a way until it is there or the steps are used up.
 
@@ -90,6 +104,7 @@ def pursue(
         yaw: Heading wanted at the end [rad]; NaN leaves it free.
         widths: Durations of the steps [N] [s].
         limits: Speed, yaw rate, growth, brakes, yaw acceleration, wheels' speed, half of track.
+        room: See `mover_room.MoverRoom.arrays`.
         out: Receives the states at the knots, shape [N + 1, 5].
 
     Returns:
@@ -97,18 +112,13 @@ def pursue(
     """
     out[0] = start
     count, at = len(way), 0
-    left_s = widths.sum()
+    left_s, passed_s = widths.sum(), 0.0
     left = (count - 1) * spacing
     for k in range(len(widths)):
         h = widths[k]
         left_s = max(left_s - h, 0.0)
         x, y, heading, v, w = out[k, 0], out[k, 1], out[k, 2], out[k, 3], out[k, 4]
-        best = 1e18
-        first = at
-        for j in range(first, min(first + 12, count)):
-            away = (way[j, 0] - x)**2 + (way[j, 1] - y)**2
-            if away < best:
-                best, at = away, j
+        at = nearest_ahead(way, at, x, y)
         left = (count - 1 - at) * spacing
         end_x, end_y = way[count - 1, 0] - x, way[count - 1, 1] - y
         if left < 0.3:
@@ -134,7 +144,9 @@ def pursue(
             share = 0.0 if aside else math.cos(error * math.pi / 2 / ASIDE_RAD)
             wish_v = min(share * limits[SPEED], limits[TRAVEL] - abs(wish_w) * limits[HALF])
             wish_v = min(wish_v, stopping(max(left, 0.0), v, 0.8 * limits[BRAKE], h))
-        v, w = limited(out[k], wish_v, wish_w, left_s, limits, h)
+        share = free_share(out[k], wish_v, wish_w, passed_s, room)
+        v, w = limited(out[k], share * wish_v, share * wish_w, left_s, limits, h)
+        passed_s += h
         advance(out[k], v, w, h, out[k + 1])
     return len(widths), max((count - 1 - at) * spacing, 0.0)
 
@@ -167,13 +179,14 @@ def dense(corners: Any, spacing: float, out: Any) -> Any:
 
 @kernel()
 def pursue_all(
-    start: Any, corners: Any, yaw: float, widths: Any, limits: Any, poses: Any, used: Any,
-    left: Any,
+    start: Any, corners: Any, yaw: float, widths: Any, limits: Any, room: Any, poses: Any,
+    used: Any, left: Any,
 ) -> None:
     """Roll along N ways given by corners [N, C, 2]; poses [N, S + 1, 3] stay where they end."""
     way, states = np.empty((400, 2)), np.empty((len(widths) + 1, 5))
     for i in range(len(corners)):
         count, spacing = dense(corners[i], 0.06, way)
-        used[i], left[i] = pursue(start, way[:count], spacing, yaw, widths, limits, states)
+        used[i], left[i] = pursue(
+            start, way[:count], spacing, yaw, widths, limits, room, states)
         for k in range(len(widths) + 1):
             poses[i, k] = states[min(k, used[i]), :3]

@@ -21,6 +21,7 @@ from diffusion_control.planners.base.base_planner import (
 )
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
 from diffusion_control.planners.training_free import score_step
 
 SIGMA_START, SIGMA_END_M = 0.5, 0.04
@@ -40,6 +41,17 @@ class BaseTrainingFreeParameters(BaseParameters):
     num_samples: int = parameter(160, 2, 65536, 'roll-outs per reverse step, over all chains')
     num_screened: int = parameter(256, 1, 65536, 'random ways of which the chains start')
     temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
+
+
+def _show(
+    observer: Observer, samples: WaySamples, sigma: Array, before: Array, mean: Array,
+    noised: Array,
+) -> None:
+    """Tell an observer of a step, with one noised way of each chain."""
+    kept = slice(SHOWN_MOTIONS)
+    observer(Denoised(
+        float(sigma.mean()), samples.corners(noised[kept]), samples.corners(mean[kept]),
+        knot_norms((mean - before)[kept], sigma[kept])))
 
 
 class BaseTrainingFree(BasePlanner):
@@ -65,7 +77,9 @@ class BaseTrainingFree(BasePlanner):
             lower = cost.min(1) < lowest
             best[lower] = draws[lower, cost.argmin(1)[lower]]
             lowest = np.minimum(lowest, cost.min(1))
-            mean = score_step(draws, cost, values.temperature)
+            before, mean = mean, score_step(draws, cost, values.temperature)
+            if self.observer is not None:
+                _show(self.observer, samples, sigma, before, mean, draws[:, -1])
             sigma = sigma * decay
             now = self.clock()
             if now + (now - began) / (done + 1) > until - RESERVE_S:

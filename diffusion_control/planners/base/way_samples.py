@@ -5,9 +5,9 @@ A way has F = 6 free corners between start and goal; its roll-out of at most 20 
 
     J = T + d / (v_max / 2) + sum_k [guidance * 40 hinge(near_k)^2 + 2 (near_k < 0)]
 
-with T its time, d the way left at its end, and near_k the clearance at its poses every 0.2 s
-(movers where they will be; the hinge begins 0.12 m beyond the margin). No field of distances to
-the goal, no search.
+with T its time, slow or waiting beside movers as the monitor will make it (`mover_room`), d the
+way left at its end, and near_k the clearance to what stands at its poses every 0.2 s (the hinge
+begins 0.12 m beyond the margin). No field of distances to the goal, no search.
 """
 
 from __future__ import annotations
@@ -62,12 +62,13 @@ class WaySamples:
         poses, times, left = self.request.roll_all(self.corners(free))
         most = max(2, int(times.max() / 0.2) + 2)
         rows = poses[:, :most].reshape(-1, 3)
-        at = np.tile(0.2 * np.arange(min(most, poses.shape[1])), len(free))
-        hinge, near = self.request.world.cost(rows, at, EXTRA_M)
+        hinge, near, _ = self.request.world.cost(rows, EXTRA_M)
         hinge = hinge.reshape(len(free), -1).sum(axis=1)
         inside = (near.reshape(len(free), -1) < 0).sum(axis=1)
-        total: Array = (times + left / (0.5 * self.request.limits[0])
-                        + self.guidance * HINGE_WEIGHT * hinge + INSIDE_S * inside)
+        weights = self.request.weights
+        total: Array = (
+            weights.duration * (times + left / (0.5 * self.request.limits[0]))
+            + weights.collision * (self.guidance * HINGE_WEIGHT * hinge + INSIDE_S * inside))
         return total
 
     def from_way(self, corners: Array) -> Array:

@@ -29,8 +29,9 @@ class BaseWorld:
 
     Attributes:
         standing: What stands, map and scan included.
-        movers: What moves.
-        search: Both, with the scan thinned and without what the map explains.
+        moving: What moves, as it was seen.
+        movers: The same, grown.
+        search: What stands, with the scan thinned and without what the map explains.
     """
 
     def __init__(self, robot: Any, problem: PlanningProblem, margin_m: float) -> None:
@@ -41,15 +42,15 @@ class BaseWorld:
         movers = replace(
             _chosen(around, moves), field=DistanceField.empty(), points=np.zeros((0, 2)),
             points_may_move=np.zeros(0, dtype=np.bool_))
+        self.moving = movers
         grow = np.where((movers.code == 2)[:, None], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0])
         self.movers = replace(movers, half_m=movers.half_m + MOVER_GROWTH_M * grow)
         points = around.points[around.points_may_move] if around.field.distance_m.size else (
             around.points)
         points = np.ascontiguousarray(points[::max(1, math.ceil(len(points) / SEARCH_POINTS))])
-        velocity = np.where(moves[:, None], around.velocity_m_s, 0.0)
         self.search = replace(
-            around, points=points, points_may_move=np.ones(len(points), dtype=np.bool_),
-            velocity_m_s=velocity)
+            self.standing, points=points, points_may_move=np.ones(len(points), dtype=np.bool_),
+            velocity_m_s=np.zeros_like(self.standing.velocity_m_s))
 
     def clearance(self, poses: Array) -> Array:
         """Return the distance of poses [L, 3] to what stands, shape [L] [m]."""
@@ -57,12 +58,17 @@ class BaseWorld:
             poses, np.zeros(len(poses)), self.standing)
         return np.asarray(np.minimum(near, wall))
 
-    def cost(self, poses: Array, times_s: Array, extra_m: float) -> tuple[Array, Array]:
-        """Return squared hinges below margin + `extra_m`, and distances, of poses, each [L]."""
+    def cost(
+        self, poses: Array, extra_m: float, *, gradient: bool = False
+    ) -> tuple[Array, Array, Array]:
+        """Return squared hinges below margin + `extra_m`, distances [L], slopes [L, 3] of poses.
+
+        Of what stands: beside movers the roll-outs themselves are slow (`mover_room`).
+        """
         wanted = self.margin_m + extra_m
-        cost, near, _ = self.robot.collision.cost(
-            poses, np.minimum(times_s, MOVER_HORIZON_S), self.search, wanted, wanted, False)
-        return cost, near
+        found: tuple[Array, Array, Array] = self.robot.collision.cost(
+            poses, np.zeros(len(poses)), self.search, wanted, wanted, gradient)
+        return found
 
     def judge(self, motion: Trajectory) -> Judgement:
         """Check a motion every 40 ms; what is asked of it: see `planners.world.required`."""

@@ -3,16 +3,17 @@
 
 With d the distance of a disc to an obstacle, the walls or a point of the scan, n' J(yaw) its
 slope in the twist, and v_o the obstacle's velocity, the base approaches at W = n' v_o - n' J u.
-The twist may be held for T = lead + `receiver_timeout_s` + the motors' lag before anything
-brakes, then with a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what
-a stop needs) >= 0 asks for
+The twist may be held for T before anything brakes: T = lead while the monitor lives, and
+lead + `receiver_timeout_s` + the motors' lag if it dies now; then the base brakes with
+a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what a stop needs) >= 0
+asks for
 
     T W + W^2 / (2 a_d) <= D,    n' J u >= n' v_o + a_d T - sqrt(a_d^2 T^2 + 2 a_d D),
 
 and besides W <= gamma D; D < 0 asks for a retreat of 2 D a second. Where a mover may be when the
-robot stands is `growth`, as in `barriers.link_obstacle`. Hard: speeds, what the accelerations
-reach in the step, and the wheels, |u -+ omega w / 2| <= wheel speed; the twist of the stored
-motion is always admitted.
+robot stands is `growth`, as in `barriers.link_obstacle`. Hard: 0.95 of the speeds (a base
+overshoots, and a retreat may ask for all), what the accelerations reach in the step, and the
+wheels, |u -+ omega w / 2| <= wheel speed; the twist of the stored motion is always admitted.
 
 Original: A. D. Ames, X. Xu, J. W. Grizzle, P. Tabuada, "Control Barrier Function Based Quadratic
 Programs for Safety Critical Systems", IEEE Transactions on Automatic Control 62(8), 2017.
@@ -24,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.base_silence import LAG_S
 from diffusion_control.robots.nearest import OWN
 from diffusion_control.safety.barrier_set import EARLIER_M, MOVING, STANDING
 from diffusion_control.safety.barriers.step import RECOVERY_HZ, Bounds, Rows, Step
 from diffusion_control.safety.base.arc import twist_at
 from diffusion_control.safety.base.candidates import reach
-from diffusion_control.safety.base.verify import LAG_S, SPARE_M
+from diffusion_control.safety.base.verify import SPARE_M
 from diffusion_control.safety.filter import BarrierFilter, Filtered
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings
@@ -37,6 +39,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 NEAREST_ROWS = 24
+WITHIN = 0.95
 LEAST_M_S2 = 0.1
 
 
@@ -55,7 +58,7 @@ class BaseBarriers:
         self._braking = share * np.array([
             drive.braking_max_m_s2, drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2])
         omni = drive.kind == 'omni'
-        scale = parameters.speed_scale
+        scale = WITHIN * parameters.speed_scale
         backward = drive.speed_max_m_s if omni else drive.reverse_max_m_s
         side = drive.speed_max_m_s if omni else 0.0
         self._high = scale * np.array([drive.speed_max_m_s, side, drive.yaw_rate_max_rad_s])
@@ -78,30 +81,38 @@ class BaseBarriers:
         slope = near.slope @ np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1.0]])
         outer = near.obstacle != OWN
         softness = np.full(len(slope), STANDING, dtype=np.int64)
-        towards, growth = np.zeros(len(slope)), np.zeros(len(slope))
-        bounds, hold_s = self._parameters, self._hold_s(step)
+        towards = np.zeros(len(slope))
         index = np.flatnonzero(outer)
         which = near.obstacle[index]
         moves = step.obstacles.may_move[which]
         index, which = index[moves], which[moves]
         softness[index] = MOVING
         towards[index] = (near.normal[index] * step.obstacles.velocity_m_s[which]).sum(axis=1)
-        stop_s = hold_s + np.hypot(*step.velocity[:2]) / self._braking[0]
-        growth[index] = np.minimum(
-            0.5 * bounds.obstacles_max_acceleration_m_s2 * stop_s**2
-            + bounds.obstacles_velocity_error_m_s * stop_s,
-            np.maximum(bounds.obstacles_max_speed_m_s - towards[index], 0.0) * stop_s)
+        bounds = self._parameters
         margin = np.where(outer, bounds.margin_m, bounds.own_margin_m)
-        room = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m - growth
-        floor = towards - self._approach(slope, room, hold_s, step.class_k_gain)
+        free = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m
+        silent_s = step.duration_s + bounds.receiver_timeout_s + LAG_S
+        room = free.copy()
+        room[index] -= self._growth(
+            step, silent_s, towards[index], bounds.silence_obstacles_max_acceleration_m_s2)
+        floor = towards - self._approach(slope, room, silent_s, step.class_k_gain)
+        alive = free[index] - self._growth(
+            step, step.duration_s, towards[index], bounds.obstacles_max_acceleration_m_s2)
+        floor[index] = np.maximum(floor[index], towards[index] - self._approach(
+            slope[index], alive, step.duration_s, step.class_k_gain))
+        room[index] = np.minimum(room[index], alive)
         wheels, least = self._wheels(step)
         return Rows(
             np.concatenate([slope, wheels]), np.concatenate([floor, least]),
             np.concatenate([softness, np.full(len(least), -1, dtype=np.int64)]),
             np.concatenate([room, wheels @ step.velocity - least]))
 
-    def _hold_s(self, step: Step) -> float:
-        return step.duration_s + self._parameters.receiver_timeout_s + LAG_S
+    def _growth(self, step: Step, hold_s: float, towards: Array, turning_m_s2: float) -> Array:
+        """Return how much nearer movers can be than at their velocity when the base stands."""
+        bounds, stop_s = self._parameters, hold_s + np.hypot(*step.velocity[:2]) / self._braking[0]
+        free = 0.5 * turning_m_s2 * stop_s**2 + bounds.obstacles_velocity_error_m_s * stop_s
+        fastest = np.maximum(bounds.obstacles_max_speed_m_s - towards, 0.0) * stop_s
+        return np.asarray(np.minimum(free, fastest))
 
     def _approach(self, slope: Array, room: Array, hold_s: float, gain: float) -> Array:
         """Return the largest admitted approach W [K] [m/s]."""
@@ -127,7 +138,7 @@ class BaseStepFilter:
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Prepare the programme."""
-        self._filter = BarrierFilter(robot, parameters, BaseBarriers(robot, parameters))
+        self.programme = BarrierFilter(robot, parameters, BaseBarriers(robot, parameters))
         self._parameters, self._limits = parameters, robot.limits
         self._omni = robot.drive.kind == 'omni'
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
@@ -137,10 +148,15 @@ class BaseStepFilter:
         around: Surroundings,
     ) -> Filtered:
         """Return the twist at now + ahead that is nearest to the asked one [3]."""
+        return self.programme.filter(self.step(committed, now_s, ahead_s, around), asked)
+
+    def step(
+        self, committed: Trajectory, now_s: float, ahead_s: float, around: Surroundings
+    ) -> Step:
+        """Return the step that the barriers see; arguments as for `filter`."""
         pose, twist = twist_at(committed, now_s, self._omni)
         stopping = twist_at(committed, now_s + ahead_s, self._omni)[1]
-        step = Step(
+        return Step(
             pose, twist, np.zeros(3), stopping, ahead_s, self._limits,
             self._parameters.class_k_gain, around.obstacles, around.age_s + self._delay_s,
             around.deviation_m)
-        return self._filter.filter(step, asked)

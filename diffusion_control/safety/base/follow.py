@@ -87,9 +87,9 @@ class BaseFollower:
         old, new = self._move
         self._move = None
         turn = float(new[2] - old[2])
+        rows = _moved(np.array([row for _, row in self._past]), old, new, turn)
         self._past = deque(
-            ((t, _moved(row[None], old, new, turn)[0]) for t, row in self._past),
-            maxlen=REMEMBERED)
+            zip((t for t, _ in self._past), rows, strict=True), maxlen=REMEMBERED)
         return replace(
             committed, position=_moved(committed.position, old, new, turn),
             velocity=_turned(committed.velocity, turn),

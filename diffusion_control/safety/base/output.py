@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import require_known
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.base_silence import Silence
 from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
-from diffusion_control.safety.base.verify import LAG_S, OWN_BRAKES, STANDS
+from diffusion_control.safety.base.verify import STANDS
 from diffusion_control.safety.outputs import SILENT_PERIODS, TWISTS, CommandSample
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -38,7 +39,8 @@ class TwistOutput:
         self._period_s = 1.0 / parameters.rate_hz
         self._timeout_s = parameters.receiver_timeout_s
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
-        self._drive, self._omni = robot.drive, robot.drive.kind == 'omni'
+        self._rule = Silence.of(robot.drive, parameters.receiver_timeout_s)
+        self._omni = robot.drive.kind == 'omni'
         self._sent = np.zeros(3)
 
     def sample(self, committed: Trajectory, now_s: float, behind: Array) -> CommandSample | None:
@@ -51,7 +53,7 @@ class TwistOutput:
         """Return how long the base goes on after the last command, its own braking included."""
         if moving_s <= 0.0 or not self._sent.any():
             return 0.0
-        return self._timeout_s + LAG_S + self._delay_s + float(self._stop()[0][-1])
+        return self._rule.hold_s + self._delay_s + float(self._stop()[0][-1])
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
         """Return C; after a silence of over two periods, what the receiver did meanwhile."""
@@ -68,5 +70,4 @@ class TwistOutput:
 
     def _stop(self) -> tuple[Array, Array]:
         return slow_down(
-            self._sent, OWN_BRAKES * self._drive.braking_max_m_s2,
-            OWN_BRAKES * self._drive.yaw_acceleration_max_rad_s2, 0.05)
+            self._sent, self._rule.braking_m_s2, self._rule.yaw_braking_rad_s2, 0.05)

@@ -2,17 +2,22 @@
 """Whether a base's motion may be sent: it, and what the receiver does if it is the last command.
 
 Two motions are checked from the tick on. *Goes on*: the motion itself, whose stop the monitor
-sends tick by tick. *Silence*: the twist that is sent now is held for `receiver_timeout_s`, and
-then the receiver brakes by itself, 0.07 s late (its motors), with 0.9 of its limits. Both have to
-keep
+sends tick by tick. *Silence*, if the monitor dies now: the twist that is sent now is held for
+`receiver_timeout_s`, and then the receiver brakes by itself, 0.07 s late (its motors), with 0.9 of
+its limits. Both have to keep
 
     d(q(t), O(t + age + delay)) >= margin + 2 cm + deviation
 
-to all that movers within their bounds can reach, to walls and to what the scan saw, on a grid
+to movers O, to walls and to what the scan saw. Going on, O is all that movers within their bounds
+can reach. In silence a mover keeps its velocity, within `obstacles.velocity_error_m_s` and
+`silence.obstacles_max_acceleration_m_s2` (0 by default): that a monitor dies and that in the same
+second a mover turns against the base are two faults at once. Both are checked on a grid
 with the bound between its knots (`robots.base_reach`), and the limits of speed, of yaw rate and
 of the wheels. The 2 cm are how far a braking base was seen beside its arc. In a world that stands
 the monitor's stop is always verified after a verified tick: with the twist k u, k <= 1, the held
-arc is a shorter piece of the one of u.
+arc is a shorter piece of the one of u. Where something may move, that arc is shorter but later,
+so silence is checked from four further instants of the motion on, too: what is sent while braking
+may as well be the last twist.
 
 Where the start already violates a margin, the demand is `not worse than now`. Standing is always
 allowed.
@@ -29,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.base_silence import Silence
 from diffusion_control.safety import cubic
 from diffusion_control.safety.base.arc import roll, slow_down, twist_at
 from diffusion_control.safety.committed import REST_RAD_S
@@ -40,9 +46,10 @@ Array = NDArray[np.float64]
 GRID_S = 0.02
 SILENT_GRID_S = 0.04
 SPARE_M = 0.02
-LAG_S, OWN_BRAKES = 0.07, 0.9
 TOLERANCE = 0.01
 STANDS = 1e-4
+LATER = (0.25, 0.5, 0.75, 0.95)
+"""Shares of the motion's time after which silence is checked as well."""
 
 
 class BaseVerifier:
@@ -60,6 +67,8 @@ class BaseVerifier:
         self._parameters = parameters
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
         self._period_s = 1.0 / parameters.rate_hz
+        self._turning_m_s2 = parameters.obstacles_max_acceleration_m_s2
+        self._silent_m_s2 = parameters.silence_obstacles_max_acceleration_m_s2
 
     def verify(
         self, motion: Trajectory, around: Surroundings, *, complete: bool = True
@@ -74,7 +83,7 @@ class BaseVerifier:
         moving_s = moving_until(motion)
         grid, dense, _ = cubic.settling_grid(
             motion.times_s, motion.position, motion.velocity, moving_s, GRID_S, 0.0, 0)
-        obstacle, own = self._distances(grid, dense, around, complete)
+        obstacle, own = self._distances(grid, dense, around, complete, self._turning_m_s2)
         clearance = float(min(obstacle[0], own[0]))
         keep = np.array([self._parameters.margin_m, self._parameters.own_margin_m])
         keep += SPARE_M + around.deviation_m
@@ -83,32 +92,39 @@ class BaseVerifier:
             reason = 'stands_in_contact' if clearance < 0.0 else ''
             return Verification(True, reason, least, 0, clearance, 0.0)
         reason = self.limits(motion) or _too_near(obstacle - keep[0], own - keep[1])
-        if complete or not reason:
-            rest, rows = self.silence(motion)
+        for share in (0.0, *LATER) if _moves(around) else (0.0,):
+            if reason and not complete:
+                break
+            rest, rows = self.silence(motion, share * moving_s)
             if len(rest) > 1:
-                obstacle, own = self._distances(rest, rows, around, complete)
+                obstacle, own = self._distances(rest, rows, around, complete, self._silent_m_s2)
                 reason = reason or _too_near(obstacle - keep[0], own - keep[1])
                 least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
         return Verification(not reason, reason, least, 0, clearance, moving_s)
 
-    def sent(self, motion: Trajectory) -> Array:
-        """Return the twist [3] that is sent for a motion: the one a period ahead."""
-        return twist_at(motion, motion.stamp_s + self._period_s, self._omni)[1]
+    def sent(self, motion: Trajectory, after_s: float = 0.0) -> Array:
+        """Return the twist [3] that is sent some time after a motion's stamp: a period ahead."""
+        return twist_at(motion, motion.stamp_s + after_s + self._period_s, self._omni)[1]
 
-    def silence(self, motion: Trajectory) -> tuple[Array, Array]:
-        """Return times [L] and poses [L, 3] if the command of now is the last one."""
-        twist = self.sent(motion)
+    def silence(self, motion: Trajectory, after_s: float = 0.0) -> tuple[Array, Array]:
+        """Return times [L] and poses [L, 3] if a command is the last one.
+
+        Args:
+            motion: The motion.
+            after_s: The command is sent so long after the motion's stamp [s].
+        """
+        twist = self.sent(motion, after_s)
+        pose, start = twist_at(motion, motion.stamp_s + after_s, self._omni)
         if np.abs(twist).max() < STANDS:
-            return np.zeros(1), motion.position[:1]
-        start = twist_at(motion, motion.stamp_s, self._omni)[1]
-        hold_s = self._parameters.receiver_timeout_s + LAG_S
+            return np.zeros(1), pose[None]
+        rule = Silence.of(self._drive, self._parameters.receiver_timeout_s)
+        hold_s = rule.hold_s
         later, falling = slow_down(
-            twist, OWN_BRAKES * self._drive.braking_max_m_s2,
-            OWN_BRAKES * self._drive.yaw_acceleration_max_rad_s2, SILENT_GRID_S)
+            twist, rule.braking_m_s2, rule.yaw_braking_rad_s2, SILENT_GRID_S)
         held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
         times = np.concatenate([[0.0], held, hold_s + later[1:]])
         twists = np.concatenate([[start], np.repeat(twist[None], len(held), axis=0), falling[1:]])
-        return times, roll(times, twists, motion.position[0])[0]
+        return after_s + times, roll(times, twists, pose)[0]
 
     def limits(self, motion: Trajectory) -> str:
         """Return the code of a broken limit, or ''."""
@@ -128,8 +144,8 @@ class BaseVerifier:
             float(wheel.max()) / drive.wheel_travel_max_m_s - 1.0)
         return 'velocity_limit' if not excess <= TOLERANCE else ''
 
-    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool
-                   ) -> tuple[Array, Array]:
+    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool,
+                   turning_m_s2: float) -> tuple[Array, Array]:
         bounds = self._parameters
         spare = SPARE_M + around.deviation_m
         give_up = (-math.inf, -math.inf, 0.0) if complete else (
@@ -137,8 +153,14 @@ class BaseVerifier:
         late_s = around.age_s + self._delay_s
         return self._collision.reach_clearance(
             rows, grid + late_s, around.obstacles, speed_m_s=bounds.obstacles_max_speed_m_s,
-            acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
+            acceleration_m_s2=turning_m_s2,
             velocity_error_m_s=bounds.obstacles_velocity_error_m_s, give_up_m=give_up)
+
+
+def _moves(around: Surroundings) -> bool:
+    """Say whether anything around may move."""
+    found = around.obstacles
+    return bool(found.may_move.any() or getattr(found, 'points_may_move', np.zeros(0)).any())
 
 
 def _too_near(obstacle: Array, own: Array) -> str:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast a base may go beside movers: what its monitor will admit there, foretold.
+
+From a pose at the time t after the start, with d_t(tau) the distance of the footprint, driven on
+for tau by a twist that is held for T and then braked, to a mover where it will be at t, a share k
+of a wanted twist (v, omega) is free if for tau in {T / 2, T, T + stop(k v, k omega)}
+
+    d_t(tau) >= keep + s (tau + late)             with T = lead: the monitor lives, and stops,
+    d_{t + tau}(tau) >= keep + e (tau + late)     with T = T_h: it dies (`robots.base_silence`),
+
+s the bound on a mover's speed, e the error of its velocity. The largest such k is found by
+bisection. Where none is free, one that comes no nearer may keep less: what stands at the limit has
+to leave. 0 means: stand until the mover has gone; standing is always allowed. A mover goes on for
+`MOVER_HORIZON_S`, stands, and is forgotten `FORGOTTEN_S` after the start where only the time of a
+way is asked for: it will have gone on, or the next plan knows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.world import MOVER_HORIZON_S
+from diffusion_control.robots.base_silence import Silence
+from diffusion_control.robots.distance import NOTHING_M, signed_distance
+from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.surround import Surround
+
+Array = NDArray[np.float64]
+SPARE_M, LEAVE_M, NEARER_M = 0.06, 0.035, 1e-3
+LATE_S = 0.06
+FORGOTTEN_S = 6.0
+HALVINGS = 4
+LEAD_S, ERROR_M_S = 0.05, 0.1
+KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON, FORGET, LEAD, ERROR = range(11)
+
+
+@dataclass(frozen=True)
+class MoverRoom:
+    """Movers, the footprint and the rule, as the kernels read them."""
+
+    movers: Surround
+    discs: Array
+    rule: Array
+
+    @classmethod
+    def of(cls, robot: Any, movers: Surround, speed_m_s: float) -> MoverRoom:
+        """Return the room of a base among movers (k of them) of bounded speed [m/s]."""
+        silence = Silence.of(robot.drive, robot.receiver_timeout_s)
+        return cls(movers, robot.collision.discs, np.array([
+            SPARE_M, LEAVE_M, speed_m_s, silence.hold_s, silence.braking_m_s2,
+            silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S, np.inf, LEAD_S, ERROR_M_S]))
+
+    def arrays(self, *, forgets: bool) -> Any:
+        """Return what `free_share` reads; `forgets`: whether movers are gone in the end."""
+        rule = self.rule.copy()
+        if forgets:
+            rule[FORGET] = FORGOTTEN_S
+        movers = self.movers
+        return (movers.code, movers.centre_m, movers.rotation, movers.half_m,
+                movers.velocity_m_s, self.discs, rule)
+
+
+@kernel()
+def driven(x: float, y: float, yaw: float, v: float, w: float, going: float, out: Any) -> None:
+    """Write the pose after a twist was held for a time [s], along the chord of its arc."""
+    middle = yaw + w * going / 2
+    out[0], out[1] = x + v * going * math.cos(middle), y + v * going * math.sin(middle)
+    out[2] = yaw + w * going
+
+
+@kernel()
+def away_from(pose: Any, k: int, at: float, room: Any) -> float:
+    """Return the distance of a pose to where mover k is, `at` seconds after the start."""
+    code, centre, rotation, half, velocity, discs, _ = room
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    x, y = pose[0] - centre[k, 0], pose[1] - centre[k, 1]
+    least = NOTHING_M
+    for d in range(discs.shape[0]):
+        least = min(least, signed_distance(
+            code[k], rotation, half, k,
+            x + c * discs[d, 0] - s * discs[d, 1] - velocity[k, 0] * at,
+            y + s * discs[d, 0] + c * discs[d, 1] - velocity[k, 1] * at, 0.0) - discs[d, 2])
+    return least
+
+
+@kernel()
+def is_free(
+    state: Any, v: float, w: float, at: float, leaving: bool, room: Any, pose: Any
+) -> bool:
+    """Return whether a twist from a state, `at` seconds after the start, is admitted."""
+    rule = room[6]
+    stop = max(abs(v) / rule[BRAKE], abs(w) / rule[TURN])
+    for k in range(room[0].shape[0]):
+        first = away_from(state, k, at, room)
+        keep = rule[LEAVE] if leaving else rule[KEEP]
+        for part in range(2, 8):
+            silent = part % 2 == 1
+            until = (rule[HOLD] if silent else rule[LEAD]) * min(part // 2, 2) / 2
+            going = until + (stop / 2 if part > 5 else 0.0)
+            until += stop if part > 5 else 0.0
+            driven(state[0], state[1], state[2], v, w, going, pose)
+            away = away_from(pose, k, at + (until if silent else 0.0), room)
+            if leaving and not silent and away < first - NEARER_M:
+                return False
+            if away < keep + rule[ERROR if silent else REACH] * (until + rule[LATE]):
+                return False
+    return True
+
+
+@kernel()
+def free_share(state: Any, v: float, w: float, time_s: float, room: Any) -> float:
+    """Return the largest share of a twist (v, w) that is admitted at a state, 0 for none."""
+    rule = room[6]
+    if room[0].shape[0] == 0 or time_s > rule[FORGET] or (abs(v) < 1e-6 and abs(w) < 1e-6):
+        return 1.0
+    at = min(time_s, rule[HORIZON])
+    pose = np.empty(3)
+    if is_free(state, v, w, at, False, room, pose):
+        return 1.0
+    share = 0.0
+    for leaving in (False, True):
+        high = 1.0
+        for _ in range(HALVINGS):
+            middle = (share + high) / 2
+            if is_free(state, middle * v, middle * w, at, leaving, room, pose):
+                share = middle
+            else:
+                high = middle
+        if share > 0.0:
+            break
+    return share
