@@ -149,8 +149,8 @@ def region_in(problem: PlanningProblem) -> Specification | None:
 def closed(known: OccupancyMap, region: Specification, start: Array) -> OccupancyMap:
     """Return the map with walls where the region closes the border of two free cells.
 
-    A border is closed if h < 0 on all of it but a tenth at either end; then the cell with the
-    lower h in its middle becomes a wall, unless the start is in it.
+    A border is closed if h < 0 on all of it but a tenth at either end; then those of both cells
+    whose middle is in the region become walls, unless the start is in it.
     """
     cells, free, here = known.cells.copy(), ~known.occupied, known.cell_of(start[None])[0]
     for step in ((1, 0), (0, 1)):
@@ -163,8 +163,8 @@ def closed(known: OccupancyMap, region: Specification, start: Array) -> Occupanc
         along = np.stack([-across[:, 1], across[:, 0]], axis=1)
         border = middle.mean(axis=1)[:, None] + BORDER[:, None] * along[:, None]
         shut = region.h(border.reshape(-1, 2)).reshape(len(first), -1).max(axis=1) < 0.0
-        lower = region.h(middle.reshape(-1, 2)).reshape(-1, 2).argmin(axis=1)
-        for row, column in pair[np.arange(len(pair)), lower][shut]:
+        inside = region.h(middle.reshape(-1, 2)).reshape(-1, 2) < 0.0
+        for row, column in pair[shut][inside[shut]]:
             if (row, column) != (here[0], here[1]):
                 cells[row, column] = 100
     return replace(known, cells=cells)
