@@ -188,23 +188,6 @@ def test_a_dead_monitor_leaves_a_base_that_touches_no_mover_that_goes_on(
     assert sum(loop.contacts.values()) == 0
 
 
-@pytest.mark.parametrize('turning_m_s2, ok', [(0.0, True), (2.0, False)])
-def test_in_silence_movers_keep_their_velocity_unless_told_otherwise(
-    turning_m_s2: float, ok: bool
-) -> None:
-    parameters = SafetyParameters.make(100.0, {
-        'command_out_type': 'twist', 'receiver_timeout_s': 0.5,
-        'silence.obstacles_max_acceleration_m_s2': turning_m_s2})
-    candidates, verifier = BaseCandidates(BASE, parameters), BaseVerifier(BASE, parameters)
-    going = motion_of(
-        np.array([0.0, 1.0]), np.array([[0.5, 0.0, 0.0]] * 2), np.zeros(3), LIKE, 0.0)
-    for across_m, expected in ((0.75, ok), (0.45, False)):  # the nearer one may turn in any case
-        mover = Obstacle('cylinder', (0.1, 1.0), np.array([0.2, across_m, 0.5]), may_move=True)
-        check = verifier.verify(candidates.brake(going, 0.0), Surroundings(
-            BASE.pack((mover,)), 0.0))
-        assert check.ok is expected, (across_m, check)
-
-
 @pytest.mark.parametrize('lost', [
     {'scan_age_s': 0.5}, {'map_age_s': np.inf}])
 def test_what_is_lost_stops_the_base(lost: dict[str, float]) -> None:

@@ -24,10 +24,10 @@ from diffusion_control.inference.tensor import Array
 Array32 = NDArray[np.float32]
 Improve = Callable[[Array32], Array32]
 """From clean estimates [B, H, D] to better ones."""
-Held = tuple[Array32, Array32]
-"""Mask, 1 where a value is known, and the values, shape [B, H, D] each."""
 Watch = Callable[[Array32, Array32, float, float], None]
 """Is shown x [B, H, D] and its clean estimate at (alpha, sigma) of every evaluation."""
+Held = tuple[Array32, Array32]
+"""Mask, 1 where a value is known, and the values, shape [B, H, D] each."""
 Move = Callable[[Array32, Array32, float], Array32]
 """From x before and after an evaluation, and the share of the run that is done, to another x."""
 UNBOUNDED, FORGET = 1e6, 0.9

@@ -125,10 +125,6 @@ SAFETY: tuple[Parameter, ...] = (
         'obstacles.velocity_error_m_s', 'float', 0.1,
         'Error of the velocity that is seen of an obstacle.', 'm/s', 0.0, 5.0, read_only=False),
     Parameter(
-        'silence.obstacles_max_acceleration_m_s2', 'float', 0.0,
-        'How hard movers may turn while a dead monitor leaves a base to its receiver; '
-        '0: they keep their velocity, within its error.', 'm/s^2', 0.0, 50.0, read_only=False),
-    Parameter(
         'obstacles.stale_s', 'float', 0.2, 'Obstacles older than this stop the robot.', 's',
         0.02, 1.0),
     Parameter(

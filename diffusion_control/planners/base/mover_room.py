@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a base may go beside movers: what its monitor will admit there, foretold.
 
-From a pose at the time t after the start, with d_t(tau) the distance of the footprint, driven on
-for tau by a twist that is held for T and then braked, to a mover where it will be at t, a share k
-of a wanted twist (v, omega) is free if for tau in {T / 2, T, T + stop(k v, k omega)}
+A twist that may be held for T_h before anything brakes (`robots.base_silence`) is admitted if the
+base stays clear of a mover of bounded speed s until it rests. So from a pose at the time t after
+the start, with d(tau) the distance of the footprint, driven on by the twist, to the mover where it
+will be at t, a share k of a wanted twist (v, omega) is free if
 
-    d_t(tau) >= keep + s (tau + late)             with T = lead: the monitor lives, and stops,
-    d_{t + tau}(tau) >= keep + e (tau + late)     with T = T_h: it dies (`robots.base_silence`),
+    d(tau) >= keep + s (tau + late)   for tau in {T_h / 2, T_h, T_h + stop(k v, k omega)},
 
-s the bound on a mover's speed, e the error of its velocity. The largest such k is found by
-bisection. Where none is free, one that comes no nearer may keep less: what stands at the limit has
-to leave. 0 means: stand until the mover has gone; standing is always allowed. A mover goes on for
-`MOVER_HORIZON_S`, stands, and is forgotten `FORGOTTEN_S` after the start where only the time of a
-way is asked for: it will have gone on, or the next plan knows.
+and, because the last twist may be one of the monitor's own stop, at the end of that, too: it takes
+`OWN_STOP` times as long, tau = lead + stop' + T_h.
+
+The largest such k is found by bisection. Where none is free, one that comes no nearer may keep
+less: what stands at the limit has to leave. 0 means: stand until the mover has gone; standing is
+always allowed. A mover goes on for `MOVER_HORIZON_S`, stands, and is forgotten `FORGOTTEN_S` after
+the start where only the time of a way is asked for: it will have gone on, or the next plan knows.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ SPARE_M, LEAVE_M, NEARER_M = 0.06, 0.035, 1e-3
 LATE_S = 0.06
 FORGOTTEN_S = 6.0
 HALVINGS = 4
-LEAD_S, ERROR_M_S = 0.05, 0.1
-KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON, FORGET, LEAD, ERROR = range(11)
+LEAD_S, OWN_STOP = 0.04, 1.2
+KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON, FORGET = range(9)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class MoverRoom:
         silence = Silence.of(robot.drive, robot.receiver_timeout_s)
         return cls(movers, robot.collision.discs, np.array([
             SPARE_M, LEAVE_M, speed_m_s, silence.hold_s, silence.braking_m_s2,
-            silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S, np.inf, LEAD_S, ERROR_M_S]))
+            silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S, np.inf]))
 
     def arrays(self, *, forgets: bool) -> Any:
         """Return what `free_share` reads; `forgets`: whether movers are gone in the end."""
@@ -97,17 +99,19 @@ def is_free(
     stop = max(abs(v) / rule[BRAKE], abs(w) / rule[TURN])
     for k in range(room[0].shape[0]):
         first = away_from(state, k, at, room)
-        keep = rule[LEAVE] if leaving else rule[KEEP]
-        for part in range(2, 8):
-            silent = part % 2 == 1
-            until = (rule[HOLD] if silent else rule[LEAD]) * min(part // 2, 2) / 2
-            going = until + (stop / 2 if part > 5 else 0.0)
-            until += stop if part > 5 else 0.0
+        for part in range(1, 5):
+            until = rule[HOLD] * min(part, 2) / 2
+            going = until + (stop / 2 if part == 3 else 0.0)
+            until += stop if part == 3 else 0.0
+            if part == 4:
+                until += LEAD_S + OWN_STOP * stop
+                going = LEAD_S + OWN_STOP * stop / 2
             driven(state[0], state[1], state[2], v, w, going, pose)
-            away = away_from(pose, k, at + (until if silent else 0.0), room)
-            if leaving and not silent and away < first - NEARER_M:
+            away = away_from(pose, k, at, room)
+            if leaving and away < first - NEARER_M:
                 return False
-            if away < keep + rule[ERROR if silent else REACH] * (until + rule[LATE]):
+            keep = rule[LEAVE] if leaving else rule[KEEP]
+            if away < keep + rule[REACH] * (until + rule[LATE]):
                 return False
     return True
 

@@ -3,10 +3,9 @@
 
 With d the distance of a disc to an obstacle, the walls or a point of the scan, n' J(yaw) its
 slope in the twist, and v_o the obstacle's velocity, the base approaches at W = n' v_o - n' J u.
-The twist may be held for T before anything brakes: T = lead while the monitor lives, and
-lead + `receiver_timeout_s` + the motors' lag if it dies now; then the base brakes with
-a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what a stop needs) >= 0
-asks for
+The twist may be held for T = lead + `receiver_timeout_s` + the motors' lag before anything
+brakes, then with a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what
+a stop needs) >= 0 asks for
 
     T W + W^2 / (2 a_d) <= D,    n' J u >= n' v_o + a_d T - sqrt(a_d^2 T^2 + 2 a_d D),
 
@@ -81,38 +80,30 @@ class BaseBarriers:
         slope = near.slope @ np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1.0]])
         outer = near.obstacle != OWN
         softness = np.full(len(slope), STANDING, dtype=np.int64)
-        towards = np.zeros(len(slope))
+        towards, growth = np.zeros(len(slope)), np.zeros(len(slope))
+        bounds, hold_s = self._parameters, self._hold_s(step)
         index = np.flatnonzero(outer)
         which = near.obstacle[index]
         moves = step.obstacles.may_move[which]
         index, which = index[moves], which[moves]
         softness[index] = MOVING
         towards[index] = (near.normal[index] * step.obstacles.velocity_m_s[which]).sum(axis=1)
-        bounds = self._parameters
+        stop_s = hold_s + np.hypot(*step.velocity[:2]) / self._braking[0]
+        growth[index] = np.minimum(
+            0.5 * bounds.obstacles_max_acceleration_m_s2 * stop_s**2
+            + bounds.obstacles_velocity_error_m_s * stop_s,
+            np.maximum(bounds.obstacles_max_speed_m_s - towards[index], 0.0) * stop_s)
         margin = np.where(outer, bounds.margin_m, bounds.own_margin_m)
-        free = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m
-        silent_s = step.duration_s + bounds.receiver_timeout_s + LAG_S
-        room = free.copy()
-        room[index] -= self._growth(
-            step, silent_s, towards[index], bounds.silence_obstacles_max_acceleration_m_s2)
-        floor = towards - self._approach(slope, room, silent_s, step.class_k_gain)
-        alive = free[index] - self._growth(
-            step, step.duration_s, towards[index], bounds.obstacles_max_acceleration_m_s2)
-        floor[index] = np.maximum(floor[index], towards[index] - self._approach(
-            slope[index], alive, step.duration_s, step.class_k_gain))
-        room[index] = np.minimum(room[index], alive)
+        room = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m - growth
+        floor = towards - self._approach(slope, room, hold_s, step.class_k_gain)
         wheels, least = self._wheels(step)
         return Rows(
             np.concatenate([slope, wheels]), np.concatenate([floor, least]),
             np.concatenate([softness, np.full(len(least), -1, dtype=np.int64)]),
             np.concatenate([room, wheels @ step.velocity - least]))
 
-    def _growth(self, step: Step, hold_s: float, towards: Array, turning_m_s2: float) -> Array:
-        """Return how much nearer movers can be than at their velocity when the base stands."""
-        bounds, stop_s = self._parameters, hold_s + np.hypot(*step.velocity[:2]) / self._braking[0]
-        free = 0.5 * turning_m_s2 * stop_s**2 + bounds.obstacles_velocity_error_m_s * stop_s
-        fastest = np.maximum(bounds.obstacles_max_speed_m_s - towards, 0.0) * stop_s
-        return np.asarray(np.minimum(free, fastest))
+    def _hold_s(self, step: Step) -> float:
+        return step.duration_s + self._parameters.receiver_timeout_s + LAG_S
 
     def _approach(self, slope: Array, room: Array, hold_s: float, gain: float) -> Array:
         """Return the largest admitted approach W [K] [m/s]."""

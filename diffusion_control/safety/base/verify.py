@@ -2,16 +2,13 @@
 """Whether a base's motion may be sent: it, and what the receiver does if it is the last command.
 
 Two motions are checked from the tick on. *Goes on*: the motion itself, whose stop the monitor
-sends tick by tick. *Silence*, if the monitor dies now: the twist that is sent now is held for
-`receiver_timeout_s`, and then the receiver brakes by itself, 0.07 s late (its motors), with 0.9 of
-its limits. Both have to keep
+sends tick by tick. *Silence*: the twist that is sent now is held for `receiver_timeout_s`, and
+then the receiver brakes by itself, 0.07 s late (its motors), with 0.9 of its limits. Both have to
+keep
 
     d(q(t), O(t + age + delay)) >= margin + 2 cm + deviation
 
-to movers O, to walls and to what the scan saw. Going on, O is all that movers within their bounds
-can reach. In silence a mover keeps its velocity, within `obstacles.velocity_error_m_s` and
-`silence.obstacles_max_acceleration_m_s2` (0 by default): that a monitor dies and that in the same
-second a mover turns against the base are two faults at once. Both are checked on a grid
+to all that movers within their bounds can reach, to walls and to what the scan saw, on a grid
 with the bound between its knots (`robots.base_reach`), and the limits of speed, of yaw rate and
 of the wheels. The 2 cm are how far a braking base was seen beside its arc. In a world that stands
 the monitor's stop is always verified after a verified tick: with the twist k u, k <= 1, the held
@@ -67,8 +64,6 @@ class BaseVerifier:
         self._parameters = parameters
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
         self._period_s = 1.0 / parameters.rate_hz
-        self._turning_m_s2 = parameters.obstacles_max_acceleration_m_s2
-        self._silent_m_s2 = parameters.silence_obstacles_max_acceleration_m_s2
 
     def verify(
         self, motion: Trajectory, around: Surroundings, *, complete: bool = True
@@ -83,7 +78,7 @@ class BaseVerifier:
         moving_s = moving_until(motion)
         grid, dense, _ = cubic.settling_grid(
             motion.times_s, motion.position, motion.velocity, moving_s, GRID_S, 0.0, 0)
-        obstacle, own = self._distances(grid, dense, around, complete, self._turning_m_s2)
+        obstacle, own = self._distances(grid, dense, around, complete)
         clearance = float(min(obstacle[0], own[0]))
         keep = np.array([self._parameters.margin_m, self._parameters.own_margin_m])
         keep += SPARE_M + around.deviation_m
@@ -97,7 +92,7 @@ class BaseVerifier:
                 break
             rest, rows = self.silence(motion, share * moving_s)
             if len(rest) > 1:
-                obstacle, own = self._distances(rest, rows, around, complete, self._silent_m_s2)
+                obstacle, own = self._distances(rest, rows, around, complete)
                 reason = reason or _too_near(obstacle - keep[0], own - keep[1])
                 least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
         return Verification(not reason, reason, least, 0, clearance, moving_s)
@@ -144,8 +139,8 @@ class BaseVerifier:
             float(wheel.max()) / drive.wheel_travel_max_m_s - 1.0)
         return 'velocity_limit' if not excess <= TOLERANCE else ''
 
-    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool,
-                   turning_m_s2: float) -> tuple[Array, Array]:
+    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool
+                   ) -> tuple[Array, Array]:
         bounds = self._parameters
         spare = SPARE_M + around.deviation_m
         give_up = (-math.inf, -math.inf, 0.0) if complete else (
@@ -153,7 +148,7 @@ class BaseVerifier:
         late_s = around.age_s + self._delay_s
         return self._collision.reach_clearance(
             rows, grid + late_s, around.obstacles, speed_m_s=bounds.obstacles_max_speed_m_s,
-            acceleration_m_s2=turning_m_s2,
+            acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
             velocity_error_m_s=bounds.obstacles_velocity_error_m_s, give_up_m=give_up)
 
 
