@@ -158,6 +158,6 @@ def test_a_refinement_that_does_not_shorten_leaves_free_motions_alone() -> None:
 
 
 def test_an_unknown_habit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(['data', 'generate', '--habit', 'right', '--out', str(tmp_path / 'd')]) == 2
+    assert cli.run(['data', 'generate', '--habit', 'right', '--out', str(tmp_path / 'd')]) == 2
     assert 'upright' in capsys.readouterr().err
     assert not (tmp_path / 'd').exists()
