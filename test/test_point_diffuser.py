@@ -23,7 +23,7 @@ from diffusion_control.planners.point_mass.barrier import (  # noqa: E402
     BarrierMoves,
 )
 from diffusion_control.planners.point_mass.detour import led_round  # noqa: E402
-from diffusion_control.planners.point_mass.safediffuser import between  # noqa: E402
+from diffusion_control.planners.point_mass.safediffuser import between, closed  # noqa: E402
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS  # noqa: E402
 from diffusion_control.planners.point_mass.wall_push import halved, pushed  # noqa: E402
 from diffusion_control.planners.problem import PlanningProblem  # noqa: E402
@@ -163,6 +163,14 @@ def test_a_correction_leads_a_straight_line_round_a_disc() -> None:
     assert region.h(between(found, 0.04)).min() >= 0.0
     sides = np.sign(found[0, 20:40, 1] - 5.3)
     assert abs(sides.sum()) == len(sides)
+
+
+def test_a_region_is_shown_as_walls_only_where_it_closes_a_way() -> None:
+    known = MAZES['large'].map
+    for name, count in (('circle', 2), ('half_plane', 0), ('super_ellipse', 0)):
+        region = SPECIFICATIONS[name]
+        shut = closed(known, region, np.array(region.start)).occupied & ~known.occupied
+        assert shut.sum() == count, name
 
 
 def test_pushed_knots_keep_off_walls_and_their_speeds_fit() -> None:

@@ -38,6 +38,8 @@ Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
 ROUNDS, WIDER, BETWEEN = 6, 1.7, 10
+BORDER = np.linspace(-0.4, 0.4, 9)
+"""Where a border is looked at, from its middle, in edges of a cell."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +147,27 @@ def region_in(problem: PlanningProblem) -> Specification | None:
 
 
 def closed(known: OccupancyMap, region: Specification, start: Array) -> OccupancyMap:
-    """Return the map with the cells as walls whose middle is in the region, not the start's."""
-    rows, columns = known.cells.shape
-    index = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing='ij'), axis=-1)
-    centres = known.centre_of(index.reshape(-1, 2))
-    shut = (region.h(centres) < 0.0).reshape(rows, columns)
-    here = known.cell_of(np.asarray(start)[None])[0]
-    if 0 <= here[0] < rows and 0 <= here[1] < columns:
-        shut[here[0], here[1]] = False
-    return replace(known, cells=np.where(shut, np.int8(100), known.cells))
+    """Return the map with walls where the region closes the border of two free cells.
+
+    A border is closed if h < 0 on all of it but a tenth at either end; then those of both cells
+    whose middle is in the region become walls, unless the start is in it.
+    """
+    cells, free, here = known.cells.copy(), ~known.occupied, known.cell_of(start[None])[0]
+    for step in ((1, 0), (0, 1)):
+        rows, columns = np.nonzero(free[:free.shape[0] - step[0], :free.shape[1] - step[1]]
+                                   & free[step[0]:, step[1]:])
+        first = np.stack([rows, columns], axis=1)
+        pair = np.stack([first, first + step], axis=1)
+        middle = known.centre_of(pair.reshape(-1, 2)).reshape(-1, 2, 2)
+        across = middle[:, 1] - middle[:, 0]
+        along = np.stack([-across[:, 1], across[:, 0]], axis=1)
+        border = middle.mean(axis=1)[:, None] + BORDER[:, None] * along[:, None]
+        shut = region.h(border.reshape(-1, 2)).reshape(len(first), -1).max(axis=1) < 0.0
+        inside = region.h(middle.reshape(-1, 2)).reshape(-1, 2) < 0.0
+        for row, column in pair[shut][inside[shut]]:
+            if (row, column) != (here[0], here[1]):
+                cells[row, column] = 100
+    return replace(known, cells=cells)
 
 
 def between(knots: Array, knot_s: float) -> Array:
