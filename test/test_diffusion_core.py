@@ -32,7 +32,7 @@ from diffusion_control.errors import ConfigurationError
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / 'diffusion_control' / 'diffusion'
 WITH_TORCH = {'conditioning', 'denoisers', 'ema', 'export', 'graph_step', 'loss',
-              'random_model', 'value'}
+              'random_model', 'value', 'value_iteration'}
 WITH_ONNX = {'scan'}
 SAMPLERS = 'diffusion_control.diffusion.samplers'
 

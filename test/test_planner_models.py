@@ -151,7 +151,8 @@ def test_evaluate_runs_the_network_and_one_of_random_weights(
     assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
 
 
-@pytest.mark.parametrize('name', [path.name for path in SHIPPED])
+@pytest.mark.parametrize('name', [
+    path.name for path in SHIPPED if not path.name.endswith('_point_mass')])
 def test_a_shipped_model_is_what_its_card_says_and_plans(name: str) -> None:
     (folder,) = (path for path in SHIPPED if path.name == name)
     kind, _, robot_name = name.partition('_')

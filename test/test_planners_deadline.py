@@ -172,7 +172,7 @@ def test_fewer_motions_are_drawn_where_one_evaluation_of_all_would_take_too_long
     drawn: list[int] = []
 
     def draw(splines: Any, goal: Any, duration: float, generator: Any, count: int, how: Any,
-             plan: Any) -> Any:
+             *rest: Any) -> Any:
         drawn.append(count)
         clock.now += 1e-3 * count
         return np.zeros((count, 8, 7)), 1
