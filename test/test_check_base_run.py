@@ -15,6 +15,7 @@ from synthetic_base_run import START_S, SyntheticBaseRun, base, twists_at
 
 from diffusion_control.evaluation.base.drive_limits import accelerates_too_much, too_fast
 from diffusion_control.evaluation.base.silence import Silence
+from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.check_run import check_run
 from diffusion_control.evaluation.judgement import judge_run
 from diffusion_control.evaluation.summary_schema import validate_summary
@@ -123,3 +124,13 @@ def test_limits_of_the_drive() -> None:
     assert accelerates_too_much(
         before[:1], before[:1] + 0.06, np.full(1, 0.05), drive, 0.0).all()
     assert twists_at([0.25])[0, 0] == pytest.approx(0.2)
+
+
+def test_a_recorder_that_comes_late_compares_with_what_the_receiver_held() -> None:
+    sent_s = 5.0 + 0.01 * np.arange(20)
+    twists = np.tile([0.3, 0.0, -1.2], (20, 1))
+    none = np.zeros(20, dtype=bool)
+    flags: dict[str, Any] = {name: none for name in ('foreign', 'touching', 'walls', 'exempt')}
+    held = judge_twists(sent_s, twists, base().drive, held=twists[0], **flags)
+    assert not held.unverified.any()
+    assert judge_twists(sent_s, twists, base().drive, **flags).flags['acceleration'][0]

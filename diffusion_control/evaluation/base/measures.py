@@ -14,7 +14,7 @@ from diffusion_control.evaluation.base.following import following_errors
 from diffusion_control.evaluation.base.messages import parse_map
 from diffusion_control.evaluation.base.truth import velocity_onsets
 from diffusion_control.evaluation.base.turns import in_one_turn
-from diffusion_control.evaluation.base.twists import judge_twists
+from diffusion_control.evaluation.base.twists import held_before, judge_twists
 from diffusion_control.evaluation.base.walls import WallCheck
 from diffusion_control.evaluation.command_checks import CommandVerdicts
 from diffusion_control.evaluation.command_geometry import known_set
@@ -48,7 +48,8 @@ def judge_commands(run: RunData) -> CommandVerdicts:
         sent, run.twists, base_of(run).drive,
         foreign=foreign_commands(stream, run.recording.writers(run.command_topic)),
         touching=touching_commands(run), walls=wall_commands(run),
-        exempt=np.array([run.truth.exempt_near(float(t)) for t in sent], dtype=bool))
+        exempt=np.array([run.truth.exempt_near(float(t)) for t in sent], dtype=bool),
+        held=held_before(sent, run.truth))
 
 
 def touching_commands(run: RunData) -> Flags:

@@ -25,7 +25,7 @@ WINDOW_S = 0.05
 TICK_S = 0.01
 RELATIVE = 1e-3
 START_S = 0.1
-"""Before the first command the robot stands: it is compared with that."""
+"""The first command is compared with what the receiver held so long before."""
 
 
 def twist_commands(
@@ -43,9 +43,15 @@ def twist_commands(
     return commands
 
 
+def held_before(sent_s: Array, truth: Truth) -> Array:
+    """Return the twist [3] that the receiver held 0.1 s before the first command."""
+    cmd = truth.cmd_at(float(sent_s[0]) - START_S) if len(sent_s) else np.zeros(3)
+    return np.array([cmd[0], cmd[1] if len(cmd) > 2 else 0.0, cmd[-1]])
+
+
 def judge_twists(
     sent_s: Array, twists: Array, drive: BaseDrive, *, foreign: Flags, touching: Flags,
-    walls: Flags, exempt: Flags,
+    walls: Flags, exempt: Flags, held: Array | None = None,
 ) -> CommandVerdicts:
     """Return the verdicts on twists; `flags` as for trajectories, and `wall`.
 
@@ -57,6 +63,8 @@ def judge_twists(
         touching: Would touch an obstacle, shape [m].
         walls: Would touch a wall, shape [m].
         exempt: Sent while the simulator froze, shape [m]; what they begin from is not known.
+        held: What the receiver held 0.1 s before the first of them, shape [3]: a recorder may
+            come late. None: it stood.
     """
     usable = np.asarray(np.isfinite(twists).all(axis=1))
     clean = np.where(usable[:, None], twists, 0.0)
@@ -65,16 +73,17 @@ def judge_twists(
         'no_motion': np.asarray(~usable), 'writer': foreign, 'obstacle': touching, 'wall': walls,
         'not_at_rest': none, 'position': none, 'start': none,
         'velocity': np.asarray(too_fast(clean, drive, RELATIVE).any(axis=1)),
-        'acceleration': _steps(sent_s, clean, drive) & ~exempt}
+        'acceleration': _steps(sent_s, clean, drive, np.zeros(3) if held is None else held)
+        & ~exempt}
     return CommandVerdicts(sent_s, flags, np.full(len(sent_s), np.nan))
 
 
-def _steps(sent_s: Array, twists: Array, drive: BaseDrive) -> Flags:
+def _steps(sent_s: Array, twists: Array, drive: BaseDrive, held: Array) -> Flags:
     """Say which twists differ too much from the last one at least 50 ms before."""
     if not len(sent_s):
         return np.zeros(0, dtype=bool)
     times = np.concatenate([[sent_s[0] - START_S], sent_s])
-    rows = np.concatenate([np.zeros((1, 3)), twists])
+    rows = np.concatenate([held[None], twists])
     before = np.maximum(np.searchsorted(times, sent_s - WINDOW_S, side='right') - 1, 0)
     width = np.minimum(sent_s - times[before], 2 * WINDOW_S) + TICK_S
     return accelerates_too_much(rows[before], twists, width, drive, RELATIVE)
