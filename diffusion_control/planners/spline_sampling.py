@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.sampling_rules import sampled
 from diffusion_control.planners.selection import Pool, polish
 from diffusion_control.planners.spline_planner import Request, SplineParameters, SplinePlanner
 
@@ -71,24 +72,27 @@ class SplineSamplingPlanner(SplinePlanner):
         warm = request.kept_spline() if request.kept_free else None
         begin = lines if warm is None else warm
         goal, duration = begin.goal[:1], begin.duration[:1]
-        mean = begin.free[0]
-        spread = np.full_like(mean, values.noise_rad if warm is None else KEPT_SPREAD_RAD)
         goals = np.repeat(goal, values.num_samples, 0)
-        elite, costs = mean[None], np.full(1, np.inf)
-        began = self.clock()
-        for done in range(values.num_rounds):
+
+        def draw(mean: Array, spread: Array) -> Array:
             draws = mean + spread * splines.noise(self.generator, (values.num_samples,))
             draws[0] = mean
-            draws = splines.clip(draws)
+            return splines.clip(draws)
+
+        def rate(draws: Array) -> Array:
             lasting = np.repeat(duration, values.num_samples)
-            cost = splines.cost(splines.assemble(draws, goals, lasting), lasting)
-            mean, spread = self.moved(mean, spread, draws, cost)
-            elite, costs = np.concatenate([elite, draws]), np.append(costs, cost)
-            best = np.argsort(costs, kind='stable')[:max(values.polish_count, 1)]
-            elite, costs = elite[best], costs[best]
-            _, duration = splines.fit_duration(mean[None], goal, duration)
-            now = self.clock()
-            if now + (now - began) / (done + 1) > until:
-                break
+            return splines.cost(splines.assemble(draws, goals, lasting), lasting)
+
+        def move(mean: Array, spread: Array, draws: Array, cost: Array) -> tuple[Array, Array]:
+            nonlocal duration
+            moved = self.moved(mean, spread, draws, cost)
+            _, duration = splines.fit_duration(moved[0][None], goal, duration)
+            return moved
+
+        first = begin.free[0]
+        spread = np.full_like(first, values.noise_rad if warm is None else KEPT_SPREAD_RAD)
+        mean, elite = sampled(
+            first, spread, draw, rate, move, rounds=values.num_rounds,
+            kept=max(values.polish_count, 1), clock=self.clock, until=until)
         found = np.concatenate([splines.clip(mean[None]), elite])
         return request.timed(found, np.repeat(goal, len(found), 0))

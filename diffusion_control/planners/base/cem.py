@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cross-entropy method over ways of a base.
-
-R. Rubinstein, "The Cross-Entropy Method for Combinatorial and Continuous Optimization",
-Methodology and Computing in Applied Probability 1999.
-"""
+"""The cross-entropy method over ways of a base (`sampling_rules`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from diffusion_control.planners.base.base_planner import Array
 from diffusion_control.planners.base.sampling import SamplingParameters, SamplingPlanner
 from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.sampling_rules import elite_fit
 
 LEAST_M = 0.02
 
@@ -36,7 +31,6 @@ class BaseCem(SamplingPlanner):
         self, mean: Array, spread: Array, draws: Array, cost: Array
     ) -> tuple[Array, Array]:
         """Return mean and deviation of the elite, smoothed."""
-        count = max(2, round(self.values.elite_share * len(draws)))
-        elite, stay = draws[np.argsort(cost, kind='stable')[:count]], self.values.smoothing
-        return (stay * mean + (1 - stay) * elite.mean(axis=0),
-                np.maximum(stay * spread + (1 - stay) * elite.std(axis=0), LEAST_M))
+        return elite_fit(
+            mean, spread, draws, cost, share=self.values.elite_share,
+            smoothing=self.values.smoothing, least=LEAST_M)

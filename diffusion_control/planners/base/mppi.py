@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model predictive path integral control over ways of a base.
-
-G. Williams, A. Aldrich, E. Theodorou, "Model Predictive Path Integral Control", Journal of
-Guidance, Control, and Dynamics 2017: mean <- sum_i w_i Y_i with w = softmax(-J / temperature).
-"""
+"""Model predictive path integral control over ways of a base (`sampling_rules`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from diffusion_control.planners.base.base_planner import Array
 from diffusion_control.planners.base.sampling import SamplingParameters, SamplingPlanner
 from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.sampling_rules import softmax_mean
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,5 @@ class BaseMppi(SamplingPlanner):
         self, mean: Array, spread: Array, draws: Array, cost: Array
     ) -> tuple[Array, Array]:
         """Return the weighted mean, and the narrower noise."""
-        del mean
-        weight = np.exp(-(cost - cost.min()) / self.values.temperature_s)
-        weight /= weight.sum()
-        return np.einsum('n,nfc->fc', weight, draws), spread * self.values.narrowing
+        mean = softmax_mean(draws, cost, self.values.temperature_s)
+        return mean, spread * self.values.narrowing

@@ -20,6 +20,7 @@ from diffusion_control.planners.base.base_planner import (
 )
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.sampling_rules import sampled
 
 RESERVE_S = 0.03
 KEPT_SIGMA_M = 0.3
@@ -41,22 +42,17 @@ class SamplingPlanner(BasePlanner):
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
         """Return the mean, and the cheapest ways of all rounds."""
         values, samples = self.values, WaySamples(request)
-        mean = samples.line if kept is None else samples.from_way(kept)
-        first_m = samples.sigma_m if kept is None else KEPT_SIGMA_M
-        spread = np.full_like(mean, first_m)
-        elite, costs = mean[None], np.full(1, np.inf)
-        began = self.clock()
-        for done in range(values.num_rounds):
-            draws = mean + spread * samples.noise(self.generator, (values.num_samples,))
+        first = samples.line if kept is None else samples.from_way(kept)
+        spread = np.full_like(first, samples.sigma_m if kept is None else KEPT_SIGMA_M)
+
+        def draw(mean: Array, spread: Array) -> Array:
+            draws: Array = mean + spread * samples.noise(self.generator, (values.num_samples,))
             draws[0] = mean
-            cost = samples.cost(draws)
-            mean, spread = self.moved(mean, spread, draws, cost)
-            elite, costs = np.concatenate([elite, draws]), np.append(costs, cost)
-            best = np.argsort(costs, kind='stable')[:values.num_candidates]
-            elite, costs = elite[best], costs[best]
-            now = self.clock()
-            if now + (now - began) / (done + 1) > until - RESERVE_S:
-                break
+            return draws
+
+        mean, elite = sampled(
+            first, spread, draw, samples.cost, self.moved, rounds=values.num_rounds,
+            kept=values.num_candidates, clock=self.clock, until=until - RESERVE_S)
         return [request.line, *samples.corners(np.concatenate([mean[None], elite]))]
 
     def moved(
