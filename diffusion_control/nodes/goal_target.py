@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from diffusion_control.errors import DiffusionControlError
 from diffusion_control.nodes.inputs import same_goal
 from diffusion_control.nodes.robot_io import Goals
+from diffusion_control.planners.base.base_planner import target_of
 from diffusion_control.planners.goal_configurations import GoalConfigurations
 from diffusion_control.planners.world import World
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.robots.planar import yaw_of
 
 Array = NDArray[np.float64]
 WHERE = 'tracker.follow_goals'
@@ -86,8 +86,5 @@ class GoalTarget:
 
 def pose_of(goal: Goal) -> Array:
     """Return the x, y, yaw of a base's goal."""
-    if goal.joints_rad is not None:
-        return goal.joints_rad
-    assert goal.position_m is not None
-    yaw = np.nan if goal.quaternion is None else yaw_of(goal.quaternion)
-    return np.array([goal.position_m[0], goal.position_m[1], yaw])
+    place, yaw = target_of(goal)
+    return np.array([*place, np.nan if yaw is None else yaw])

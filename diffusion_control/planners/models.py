@@ -6,9 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from diffusion_control import inference
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, ModelCard
+from diffusion_control.inference.chain import DenoisingChain
 from diffusion_control.inference.packages import installed
+from diffusion_control.planners.deadline import Clock
 from diffusion_control.share import share_directory
 
 AUTO, TRAINED, TRAINING_FREE = 'auto', 'diffuser', 'training_free'
@@ -49,6 +52,27 @@ def resolve(name: str, robot: Any, model: str = '') -> str:
         return TRAINED
     shipped = share_directory() / 'models' / f'{TRAINED}_{robot.name}' / CARD_FILE
     return TRAINED if shipped.exists() and installed('onnxruntime') else TRAINING_FREE
+
+
+def load_chain(
+    folder: Path, robot: Any, *, backend: str, require_gpu: bool, clock: Clock
+) -> DenoisingChain:
+    """Return a planner's network, loaded and checked.
+
+    Args:
+        folder: Of the model, see `model_directory`.
+        robot: The robot.
+        backend: A name of `inference.available_backends()`.
+        require_gpu: Refuse a CPU.
+        clock: Steady time [s].
+
+    Raises:
+        ConfigurationError: Not what its card says, or of another robot.
+        MissingDependencyError: The backend is missing.
+    """
+    sampler = inference.load(folder, backend, require_gpu=require_gpu)
+    require_robot(sampler.card, robot, folder)
+    return DenoisingChain(sampler, clock=clock)
 
 
 def require_robot(card: ModelCard, robot: Any, where: Path) -> None:

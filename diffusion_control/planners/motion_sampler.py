@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control import inference
-from diffusion_control.inference.chain import DenoisingChain
 from diffusion_control.inference.tensor import Array as AnyArray
 from diffusion_control.planners.arm_features import ArmFeatures
-from diffusion_control.planners.models import model_directory, require_robot
+from diffusion_control.planners.models import load_chain, model_directory
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
 from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
@@ -62,11 +60,10 @@ class MotionSampler:
         self, robot: Any, model: Any, *, planner: str, backend: str, require_gpu: bool,
         clock: Callable[[], float],
     ) -> None:
-        folder = model_directory(model, planner, robot)
-        sampler = inference.load(folder, backend, require_gpu=require_gpu)
-        require_robot(sampler.card, robot, folder)
-        self.folder, self.chain = folder, DenoisingChain(sampler, clock=clock)
-        self.code = MotionCode.of_card(sampler.card.normaliser, FREE_POINTS, robot.dof)
+        self.folder = model_directory(model, planner, robot)
+        self.chain = load_chain(
+            self.folder, robot, backend=backend, require_gpu=require_gpu, clock=clock)
+        self.code = MotionCode.of_card(self.chain.card.normaliser, FREE_POINTS, robot.dof)
         self.features = ArmFeatures(robot)
 
     def warm_up(self, splines: SplineProblem, goal: Array, count: int) -> None:

@@ -39,6 +39,14 @@ def read_parameters(kind: type[P], planner: str, values: dict[str, Any]) -> P:
     return kind(**read)
 
 
+def refuse_model(planner: str, model: object) -> None:
+    """Raise a ConfigurationError if a planner without a trained model is given one."""
+    if model:
+        raise ConfigurationError(
+            f'planner {planner} takes no model', where='planner.model', value=model,
+            allowed='none', remedy='leave planner.model empty')
+
+
 def _checked(planner: str, field: dataclasses.Field[Any], value: Any) -> Any:
     """Return the value in the type of the field's default, or say what is wrong with it."""
     if 'names' in field.metadata:

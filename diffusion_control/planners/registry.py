@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.planners.parameters import refuse_model
 from diffusion_control.planners.protocol import Planner
 
 PLANNER_GROUP = 'diffusion_control.planners'
@@ -147,10 +148,8 @@ def settings_for(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: Unknown name; a model for a planner that takes none.
     """
     known = parameters_of(name)
-    if settings.get('model') and 'model' not in known:
-        raise ConfigurationError(
-            f'planner {name} takes no model', where='planner.model', value=settings['model'],
-            allowed='none', remedy='leave planner.model empty')
+    if 'model' not in known:
+        refuse_model(name, settings.get('model'))
     return {key: settings[key] for key in known
             if key in settings and (settings[key] or settings[key] is False)}
 

@@ -15,7 +15,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.carry_over import carry_over
 from diffusion_control.planners.deadline import Clock, Deadline
 from diffusion_control.planners.goal_configurations import GoalConfigurations
-from diffusion_control.planners.parameters import parameter, read_parameters
+from diffusion_control.planners.parameters import parameter, read_parameters, refuse_model
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, Pool, candidates, plan_set
 from diffusion_control.planners.spline_problem import SplineProblem
@@ -132,10 +132,7 @@ class SplinePlanner:
         self, robot: Any, *, model: Any = None, seed: int = 0, clock: Clock = time.perf_counter,
         **params: Any,
     ) -> None:
-        if model:
-            raise ConfigurationError(
-                f'planner {self.name} takes no model', where='planner.model', value=model,
-                allowed='none', remedy='leave planner.model empty')
+        refuse_model(self.name, model)
         if robot.kind != 'arm':
             raise ConfigurationError(
                 f'planner {self.name} plans for arms', where='planner.type', value=robot.kind,

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
 
@@ -47,6 +51,12 @@ def yaw_of(quaternion: Array) -> float:
 def quaternion_of(yaw_rad: float) -> Array:
     """Return the quaternion x, y, z, w of a yaw."""
     return np.array([0.0, 0.0, np.sin(yaw_rad / 2.0), np.cos(yaw_rad / 2.0)])
+
+
+@kernel()
+def wrapped(angle: float) -> float:
+    """Return an angle in [-pi, pi)."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
 def unwrapped(yaw_rad: float, near_rad: float) -> float:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.planar import wrapped
 from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.reference import ReferenceWindow
 from diffusion_control.tracking.twist_limits import TwistLimits
@@ -106,11 +107,11 @@ def _law(goal: Any, x: float, y: float, yaw: float, most: Any, change: Any) -> A
     dx, dy = goal[0] - x, goal[1] - y
     away = math.hypot(dx, dy)
     if away > NEAR_M:
-        turn = _turn(math.atan2(dy, dx) - yaw)
+        turn = wrapped(math.atan2(dy, dx) - yaw)
         facing = max(0.0, 1.0 - abs(turn) / AIM_RAD)
         speed = facing * _closing(most[0], change[0], away)
     else:
-        turn = 0.0 if math.isnan(goal[2]) else _turn(goal[2] - yaw)
+        turn = 0.0 if math.isnan(goal[2]) else wrapped(goal[2] - yaw)
         ahead = dx * math.cos(yaw) + dy * math.sin(yaw)
         speed = min(max(GAIN_HZ * ahead, -most[2]), most[0])
     return speed, math.copysign(_closing(most[1], change[1], abs(turn)), turn)
@@ -120,9 +121,3 @@ def _law(goal: Any, x: float, y: float, yaw: float, most: Any, change: Any) -> A
 def _closing(most: float, change: float, error: float) -> float:
     """Return P(v, a, e)."""
     return min(most, min(math.sqrt(2.0 * change * error), GAIN_HZ * error))
-
-
-@kernel()
-def _turn(angle: float) -> float:
-    """Return an angle in [-pi, pi)."""
-    return (angle + math.pi) % (2.0 * math.pi) - math.pi

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
 from diffusion_control.planners.base.world import BaseWorld
 from diffusion_control.planners.deadline import Clock
-from diffusion_control.planners.parameters import parameter, read_parameters
+from diffusion_control.planners.parameters import parameter, read_parameters, refuse_model
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, plan_set
 from diffusion_control.planners.trace import USUAL, CostWeights, Observer
@@ -178,10 +177,7 @@ class BasePlanner:
         self, robot: Any, *, model: Any = None, seed: int = 0, clock: Clock = time.perf_counter,
         **params: Any,
     ) -> None:
-        if model:
-            raise ConfigurationError(
-                f'planner {self.name} takes no model', where='planner.model', value=model,
-                allowed='none', remedy='leave planner.model empty')
+        refuse_model(self.name, model)
         self.robot, self.clock = robot, clock
         self.values: Any = read_parameters(self.parameters_type, self.name, params)
         self.reset(seed)

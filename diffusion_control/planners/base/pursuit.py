@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.planners.base.mover_room import free_share
 from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.planar import wrapped
 
 Array = NDArray[np.float64]
 ASIDE_RAD = 0.8
@@ -34,12 +35,6 @@ def stopping(left: float, now: float, brake: float, h: float) -> float:
     """Return the largest next speed from which one still stops in what is left (>= 0)."""
     inner = h * h / 4 - 2 * (now * h / 2 - left) / brake
     return brake * (-h / 2 + math.sqrt(inner)) if inner > h * h / 4 else 0.0
-
-
-@kernel()
-def wrapped(angle: float) -> float:
-    """Return an angle in [-pi, pi)."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
 @kernel()

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control import inference
-from diffusion_control.inference.chain import DenoisingChain, Held
-from diffusion_control.planners.models import model_directory, require_robot
+from diffusion_control.inference.chain import Held
+from diffusion_control.planners.models import load_chain, model_directory
 from diffusion_control.planners.point_mass import map_view
 from diffusion_control.planners.point_mass.value_network import ValueNetwork
 from diffusion_control.robots.occupancy_map import OccupancyMap
@@ -102,13 +101,13 @@ class MapSampler:
         self, robot: Any, model: Any, *, planner: str, backend: str, require_gpu: bool,
         clock: Callable[[], float],
     ) -> None:
-        folder = model_directory(model, planner, robot)
-        sampler = inference.load(folder, backend, require_gpu=require_gpu)
-        require_robot(sampler.card, robot, folder)
-        self.chain = DenoisingChain(sampler, clock=clock)
-        self.values = ValueNetwork.of(sampler.card.normaliser['value_network'])
-        self.horizon = int(sampler.card.inputs['x'].shape[1])
-        self.knot_s = 1.0 / sampler.card.rate_hz
+        self.chain = load_chain(
+            model_directory(model, planner, robot), robot, backend=backend,
+            require_gpu=require_gpu, clock=clock)
+        card = self.chain.card
+        self.values = ValueNetwork.of(card.normaliser['value_network'])
+        self.horizon = int(card.inputs['x'].shape[1])
+        self.knot_s = 1.0 / card.rate_hz
         self._ground: tuple[bytes, Ground] | None = None
 
     def ground(self, known: OccupancyMap, goal: Array) -> Ground:

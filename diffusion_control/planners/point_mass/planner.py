@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.deadline import Clock
-from diffusion_control.planners.parameters import parameter, read_parameters
+from diffusion_control.planners.parameters import parameter, read_parameters, refuse_model
 from diffusion_control.planners.path_timing import time_path
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
@@ -51,10 +51,7 @@ class PointPlanner:
         self, robot: PointMass, *, model: Any = None, seed: int = 0,
         clock: Clock = time.perf_counter, **params: Any,
     ) -> None:
-        if model:
-            raise ConfigurationError(
-                f'planner {self.name} takes no model', where='planner.model', value=model,
-                allowed='none', remedy='leave planner.model empty')
+        refuse_model(self.name, model)
         self.robot, self.clock, self.seed = robot, clock, seed
         self.values: Any = read_parameters(self.parameters_type, self.name, params)
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
-from diffusion_control.robots.base_silence import LAG_S
+from diffusion_control.robots.base_silence import Silence
 from diffusion_control.robots.nearest import OWN
 from diffusion_control.safety.barrier_set import EARLIER_M, MOVING, STANDING
 from diffusion_control.safety.barriers.step import RECOVERY_HZ, Bounds, Rows, Step
@@ -54,6 +54,7 @@ class BaseBarriers:
         """Take over what is needed."""
         self._robot, self._parameters, self._drive = robot, parameters, robot.drive
         drive, share = robot.drive, parameters.braking_fraction
+        self._silent_s = Silence.of(drive, parameters.receiver_timeout_s).hold_s
         self._braking = share * np.array([
             drive.braking_max_m_s2, drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2])
         omni = drive.kind == 'omni'
@@ -103,7 +104,7 @@ class BaseBarriers:
             np.concatenate([room, wheels @ step.velocity - least]))
 
     def _hold_s(self, step: Step) -> float:
-        return step.duration_s + self._parameters.receiver_timeout_s + LAG_S
+        return step.duration_s + self._silent_s
 
     def _approach(self, slope: Array, room: Array, hold_s: float, gain: float) -> Array:
         """Return the largest admitted approach W [K] [m/s]."""

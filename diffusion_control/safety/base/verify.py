@@ -64,6 +64,7 @@ class BaseVerifier:
         self._parameters = parameters
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
         self._period_s = 1.0 / parameters.rate_hz
+        self._rule = Silence.of(robot.drive, parameters.receiver_timeout_s)
 
     def verify(
         self, motion: Trajectory, around: Surroundings, *, complete: bool = True
@@ -112,8 +113,7 @@ class BaseVerifier:
         pose, start = twist_at(motion, motion.stamp_s + after_s, self._omni)
         if np.abs(twist).max() < STANDS:
             return np.zeros(1), pose[None]
-        rule = Silence.of(self._drive, self._parameters.receiver_timeout_s)
-        hold_s = rule.hold_s
+        rule, hold_s = self._rule, self._rule.hold_s
         later, falling = slow_down(
             twist, rule.braking_m_s2, rule.yaw_braking_rad_s2, SILENT_GRID_S)
         held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
