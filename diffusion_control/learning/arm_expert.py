@@ -4,6 +4,9 @@
 Paths are searched (J. Kuffner, S. LaValle, ICRA 2000) and clamped cubic B-splines fitted to them.
 They and smooth random ones descend the cost of `planners.spline_problem` (M. Zucker et al., CHOMP,
 IJRR 2013); the shortest free ones are what is taught. Unlike a planner the teacher has time.
+
+Where a rule is to be kept, random motions are drawn about the straight line bent until it keeps
+it: so like questions have like answers, which is what a network can learn.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ DRAWN, KEPT = 512, 48
 POLISHED, STEPS = 48, 30
 SAMPLES = 65
 LONG_S = 3.0
+BENDING_STEPS, BENDING_SMOOTH = 150, 0.002
 
 
 def demonstrate(
@@ -67,7 +71,11 @@ def demonstrate(
         return []
     goal = np.repeat(question.goal[None], len(ways), 0)
     first = Pool(splines.clip(ways), goal, np.full(len(ways), LONG_S))
-    pool = first.join(_drawn(splines, question, np.random.default_rng(seed)))
+    middle = splines.line(question.goal[None])
+    if rule is not None:
+        middle = _bent(splines, middle, question.goal[None])
+        first = first.join(Pool(middle, question.goal[None], np.array([LONG_S])))
+    pool = first.join(_drawn(splines, question, middle, np.random.default_rng(seed)))
     pool = first.join(polish(splines, pool, count=POLISHED, steps=STEPS))
     best = candidates(splines, pool, problem, count=3 * count)
     free = [found for found in best if found.judgement.free][:count]
@@ -75,10 +83,18 @@ def demonstrate(
             for found in free]
 
 
-def _drawn(splines: SplineProblem, question: Question, generator: np.random.Generator) -> Pool:
-    """Return the cheapest of many smooth random motions."""
+def _bent(splines: SplineProblem, line: Array, goal: Array) -> Array:
+    """Return the free points [1, F, n] of a line that was pushed until it keeps the rule."""
+    return splines.descend(
+        splines.clip(line), goal, np.array([LONG_S]), steps=BENDING_STEPS, smooth=BENDING_SMOOTH)
+
+
+def _drawn(
+    splines: SplineProblem, question: Question, middle: Array, generator: np.random.Generator
+) -> Pool:
+    """Return the cheapest of many smooth random motions about a middle one [1, F, n]."""
     goal = np.repeat(question.goal[None], DRAWN, 0)
-    free = splines.clip(splines.line(goal) + splines.noise(generator, (DRAWN,)))
+    free = splines.clip(middle + splines.noise(generator, (DRAWN,)))
     _, duration = splines.fit_duration(free, goal, np.full(DRAWN, LONG_S))
     pool = Pool(free, goal, duration)
     return pool.take(by_cost(splines, pool)[:KEPT])

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.deadline import DRAW, Clock
 from diffusion_control.planners.models import TRAINED
-from diffusion_control.planners.motion_sampler import Draw, MotionSampler
+from diffusion_control.planners.motion_sampler import Barrier, Draw, MotionSampler
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import Start
 from diffusion_control.planners.selection import Pool, by_cost, polish
@@ -170,6 +170,11 @@ class DiffuserPlanner(SplinePlanner):
                 Draw(values.num_inference_steps, 1.0, values.guidance_steps, until)))
         return reduce(Pool.join, pools)
 
+    def barrier(self, request: Request) -> Barrier | None:
+        """Return what the noised motions of a run are kept by; None = nothing."""
+        del request
+        return None
+
     def screen(self, request: Request, pool: Pool) -> Pool:
         """Return the cheapest motions of a pool."""
         return pool.take(by_cost(request.splines, pool)[:self.values.num_kept])
@@ -194,7 +199,7 @@ class DiffuserPlanner(SplinePlanner):
             count = min(count, max(most, LEAST_DRAWN))
         free, evaluations = self.network.draw(
             request.splines, goal, duration_s, self.generator, max(count, 1), how, plan,
-            self.observer)
+            self.observer, self.barrier(request))
         self.due.note(DRAW, self.clock() - began, len(free) * evaluations)
         return request.timed(free, np.repeat(goal[None], len(free), 0))
 

@@ -21,6 +21,8 @@ from diffusion_control.planners.world import MOVER_HORIZON_S
 
 Array = NDArray[np.float64]
 WARM_UP_RUNS = 2
+Barrier = Callable[[Array, Array, float], Array]
+"""Free points before and after a move, the share of the run that is done: those after it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class MotionSampler:
     def draw(
         self, splines: SplineProblem, goal: Array, duration_s: float,
         generator: np.random.Generator, count: int, how: Draw, plan: Array | None = None,
-        observer: Observer | None = None,
+        observer: Observer | None = None, barrier: Barrier | None = None,
     ) -> tuple[Array, int]:
         """Return free points [count, F, n] to a goal [n], and the evaluations that were made.
 
@@ -98,6 +100,7 @@ class MotionSampler:
             how: Evaluations, level, descent, deadline.
             plan: Free points [F, n] to start from.
             observer: Is told of every evaluation.
+            barrier: Is applied to the moves of the noised motions.
         """
         line = splines.line(goal[None])
         noise = generator.standard_normal(
@@ -123,10 +126,18 @@ class MotionSampler:
             step = (alpha * clean - x).astype(float)
             observer(Denoised(sigma, noised, found, knot_norms(step, sigma)))
 
+        def keep(
+            before: NDArray[np.float32], after: NDArray[np.float32], done: float,
+        ) -> NDArray[np.float32]:
+            assert barrier is not None
+            was, becomes = self.code.decode(before, line), self.code.decode(after, line)
+            return self.code.encode(barrier(was, becomes, done), line)
+
         run = self.chain.run(
             self._conditions(splines, goal, duration_s), noise, how.evaluations,
             start=how.start, plan=code, improve=descend if how.descent else None,
-            until_s=how.until_s, watch=None if observer is None else show)
+            until_s=how.until_s, move=None if barrier is None else keep,
+            watch=None if observer is None else show)
         return splines.clip(self.code.decode(run.clean, line)), run.evaluations
 
     def _conditions(

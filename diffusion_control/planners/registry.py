@@ -19,6 +19,10 @@ FALLBACK_GROUP = 'diffusion_control.fallbacks'
 _HERE = 'diffusion_control.planners'
 PLANNERS: dict[str, str] = {
     'diffuser': f'{_HERE}.diffuser:DiffuserPlanner',
+    'safediffuser': f'{_HERE}.safe_diffuser:SafeDiffuserPlanner',
+    'safediffuser_ros': f'{_HERE}.safe_diffuser:ArmRobust',
+    'safediffuser_res': f'{_HERE}.safe_diffuser:ArmRelaxed',
+    'safediffuser_tvs': f'{_HERE}.safe_diffuser:ArmTimeVarying',
     'hybrid': f'{_HERE}.hybrid:HybridPlanner',
     'training_free': f'{_HERE}.training_free:TrainingFreePlanner',
     'multi_start': f'{_HERE}.multi_start:MultiStartPlanner',

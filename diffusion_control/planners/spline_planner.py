@@ -162,9 +162,7 @@ class SplinePlanner:
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
         self.due.until_s = until
-        request = Request(
-            self.robot, problem, self.goals, self.values,
-            getattr(self.values, 'guidance_scale', 1.0), self.weights)
+        request = self.request(problem)
         found = [] if request.kept is None else [
             dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
@@ -182,6 +180,12 @@ class SplinePlanner:
         return plan_set(
             found[:self.values.num_candidates], evaluations=request.splines.evaluations,
             latency_s=self.clock() - begin, source=self.name, seed=self.seed)
+
+    def request(self, problem: PlanningProblem) -> Request:
+        """Return a question made ready."""
+        return Request(
+            self.robot, problem, self.goals, self.values,
+            getattr(self.values, 'guidance_scale', 1.0), self.weights)
 
     def search_until(self, until: float, least_s: float) -> float:
         """Return when a search must end that leaves time to polish and judge what it found.

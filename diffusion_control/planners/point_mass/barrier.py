@@ -31,18 +31,45 @@ SMALLEST_SLOPE = 1e-9
 
 
 @dataclass
-class BarrierMoves:
-    """Makes the moves of one run safe.
+class BarrierSchedule:
+    """What a barrier asks of the moves of one run.
 
     Attributes:
-        specification: The barrier.
         kind: `robust`, `relaxed` or `time_varying`.
         level: c of the move before; None before the first.
     """
 
-    specification: Specification
     kind: str
     level: float | None = None
+
+    def least(self, h: Array, done: float) -> tuple[Array, float]:
+        """Return what g'u must at least be, of the shape of h, and the weight w of the slack.
+
+        Args:
+            h: Values of the barrier before the move.
+            done: Share of the run that is done after it.
+        """
+        last = done >= 1.0 - 1e-9
+        share = 1.0 if last else SHARE
+        if self.kind == ROBUST:
+            return -share * (h - MARGIN), 0.0
+        if self.kind == RELAXED:
+            return -share * (h - MARGIN), max(1.0 - done / RELAXED_UNTIL, 0.0)
+        level = float(min(h.min(), 0.0)) if self.level is None else self.level
+        self.level = 0.0 if last else level * (1.0 - share)
+        return -share * (h - level) + self.level - level, 0.0
+
+
+class BarrierMoves:
+    """Makes the moves of one run safe.
+
+    Args:
+        specification: The barrier.
+        kind: `robust`, `relaxed` or `time_varying`.
+    """
+
+    def __init__(self, specification: Specification, kind: str) -> None:
+        self._specification, self._schedule = specification, BarrierSchedule(kind)
 
     def __call__(self, before: Array, after: Array, done: float) -> Array:
         """Return safe noised knots [B, H, 4] in place of `after`.
@@ -53,9 +80,8 @@ class BarrierMoves:
             done: Share of the run that is done after it.
         """
         places = before[..., :2].reshape(-1, 2)
-        h, slope = self.specification.h(places), self.specification.gradient(places)
-        last = done >= 1.0 - 1e-9
-        least, slack = self._least(h, done, last)
+        h, slope = self._specification.h(places), self._specification.gradient(places)
+        least, slack = self._schedule.least(h, done)
         move = after[..., :2].reshape(-1, 2) - places
         lack = least - (slope * move).sum(axis=1)
         steep = (slope**2).sum(axis=1) + slack**2
@@ -63,14 +89,3 @@ class BarrierMoves:
         found = after.copy()
         found[..., :2] = (places + move).reshape(found[..., :2].shape)
         return found
-
-    def _least(self, h: Array, done: float, last: bool) -> tuple[Array, float]:
-        """Return what g'u must at least be [K], and the weight w of the slack."""
-        share = 1.0 if last else SHARE
-        if self.kind == ROBUST:
-            return -share * (h - MARGIN), 0.0
-        if self.kind == RELAXED:
-            return -share * (h - MARGIN), max(1.0 - done / RELAXED_UNTIL, 0.0)
-        level = float(min(h.min(), 0.0)) if self.level is None else self.level
-        self.level = 0.0 if last else level * (1.0 - share)
-        return -share * (h - level) + self.level - level, 0.0

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SafeDiffuser on the arm: does it stay in a region of joint space, in plan and in motion.
+
+Each scene is run in closed loop (tracker, safety monitor, perturbed plant) by the unguarded
+planner and by every method, for two regions (`planners/joint_region.py`): `position`, where joints
+keep the range between start and goal, `slack` wider, and `speed`, where in addition they stay
+`reaction` seconds away from its ends. Printed is the least h of the plans at their knots, of the
+plans at ten instants between knots, and of the true motion, and in how many scenes it is negative.
+
+Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --rows rows.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOptions
+from diffusion_control.evaluation.commands import Command
+from diffusion_control.evaluation.scene_tiers import generate_scene
+from diffusion_control.evaluation.workers import warm_arm
+from diffusion_control.planners.joint_region import JointRegion
+
+Array = NDArray[np.float64]
+REGIONS = {'position': 0.0, 'speed': 0.1}
+UNGUARDED = 'diffuser'
+PLANNERS = (UNGUARDED, 'safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
+LEVELS = ('plan', 'dense', 'motion')
+BETWEEN = 10
+LATE_SHARE, PROGRESS_RAD, AT_GOAL_RAD = 0.25, 0.05, 0.02
+
+
+def arguments() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--robot-config', default='panda')
+    parser.add_argument('--model', default='', help='the shipped one')
+    parser.add_argument('--tier', default='hard')
+    parser.add_argument('--slack', type=float, default=0.4, help='of the range [rad]')
+    parser.add_argument('--episodes', type=int, default=100)
+    parser.add_argument('--seed', type=int, default=48_000, help='seed of the first scene')
+    parser.add_argument('--planners', nargs='+', default=list(PLANNERS))
+    parser.add_argument('--rows', type=Path, help='rows of JSON, kept and gone on with')
+    return parser.parse_args()
+
+
+def least(region: JointRegion, plans: list[Command], between: int) -> float | None:
+    """Return the least h of plans at their knots and at instants between them [rad]."""
+    found = []
+    for plan in plans:
+        count = (len(plan.times_s) - 1) * between + 1
+        knots = np.arange(len(plan.times_s), dtype=float)
+        times = plan.stamp_s + np.interp(
+            np.linspace(0.0, knots[-1], count), knots, plan.times_s)
+        found.append(region.h(plan.position_at(times), plan.velocity_at(times)).min())
+    return float(min(found)) if found else None
+
+
+def trapped(times: Array, q: Array, goal: Array) -> bool:
+    """Say whether a motion is away from its goal and hardly came nearer in the last quarter."""
+    away = np.abs(q - goal).max(axis=1)
+    late = away[times >= times[-1] - LATE_SHARE * (times[-1] - times[0])]
+    return bool(away[-1] > AT_GOAL_RAD and late[0] - late[-1] < PROGRESS_RAD)
+
+
+def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) -> dict[str, Any]:
+    """Return the row of one planner in one scene with one region."""
+    guarded = {} if name == UNGUARDED else {
+        'slack_rad': asked.slack, 'reaction_s': reaction_s}
+    loop = ClosedLoop(robot, scene, name, LoopOptions(
+        model=asked.model, planner_parameters=guarded, deadline_s=math.inf))
+    loop.run()
+    goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
+    region = JointRegion.around(
+        np.asarray(scene.start_rad, dtype=float), goal, asked.slack, reaction_s, robot.limits)
+    truth = loop.arrays
+    moving = truth['t_s'] >= START_S
+    q, dq = truth['q'][moving], truth['dq'][moving]
+    latency = np.array(loop.episode(0).plan_latency_s)
+    return {
+        'name': name, 'reaction_s': reaction_s, 'seed': scene.seed, 'success': loop.done,
+        'time_s': loop.reached_s[-1] if loop.done else None,
+        'plan': least(region, loop.plans, 1), 'dense': least(region, loop.plans, BETWEEN),
+        'motion': float(region.h(q, dq).min()),
+        'trapped': not loop.done and trapped(truth['t_s'][moving], q, goal),
+        'plan_s': float(latency.max()) if len(latency) else None}
+
+
+def cells(rows: list[dict[str, Any]], name: str, reaction_s: float) -> list[str]:
+    """Return a line of the table; times of the scenes that the unguarded planner solves, too."""
+    mine = [row for row in rows if row['name'] == name and row['reaction_s'] == reaction_s]
+    other = {row['seed']: row for row in rows
+             if row['name'] == UNGUARDED and row['reaction_s'] == reaction_s}
+    both = [(row['time_s'], other[row['seed']]['time_s']) for row in mine
+            if row['success'] and other.get(row['seed'], row)['success'] and row['seed'] in other]
+    ratio = np.sum([a for a, _ in both]) / np.sum([b for _, b in both]) if both else math.nan
+    levels = []
+    for key in LEVELS:
+        values = np.array([row[key] for row in mine if row[key] is not None])
+        levels.append(f'{values.min():.3f} ({(values < 0.0).sum()})' if len(values) else '-')
+    latency = [row['plan_s'] for row in mine if row['plan_s'] is not None]
+    return [name, str(len(mine)), *levels, f'{sum(row["trapped"] for row in mine)}',
+            f'{sum(row["success"] for row in mine)}', f'{ratio:.3f}',
+            f'{np.percentile(latency, 99):.3f}' if latency else '-']
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = arguments()
+    robot = warm_arm(asked.robot_config)
+    rows: list[dict[str, Any]] = []
+    if asked.rows is not None and asked.rows.exists():
+        rows = [json.loads(line) for line in asked.rows.read_text().splitlines()]
+    done = {(row['name'], row['reaction_s'], row['seed']) for row in rows}
+    for seed in range(asked.seed, asked.seed + asked.episodes):
+        scene = generate_scene(robot, seed, asked.tier)
+        for reaction_s in REGIONS.values():
+            for name in asked.planners:
+                if (name, reaction_s, seed) in done:
+                    continue
+                rows.append(measure(name, reaction_s, robot, scene, asked))
+                if asked.rows is not None:
+                    with asked.rows.open('a', encoding='utf-8') as file:
+                        file.write(json.dumps(rows[-1]) + '\n')
+    for region, reaction_s in REGIONS.items():
+        table = Table('planner', 'scenes', *(f'least h {key} [rad]' for key in LEVELS), 'trapped',
+                      'reached', 'time / unguarded', 'longest plan p99 s',
+                      title=f'{region}: {" ".join(sys.argv)}')
+        for name in asked.planners:
+            table.add_row(*cells(rows, name, reaction_s))
+        Console(width=160).print(table)
+
+
+if __name__ == '__main__':
+    main()

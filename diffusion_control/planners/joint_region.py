@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where joints may be on the way to a goal, and how fast near the border: h(q, v) >= 0.
+
+For joint j between l and u the barrier is
+
+    h = min_j min(u_j - q_j - tau v_j, q_j - l_j + tau v_j)                         [rad]
+
+with tau = 0 a limit of the position, with tau > 0 one that depends on the speed: what moves
+towards its limit must still have tau seconds before it. The range is that between the start of the
+way and its goal, `slack` wider, so that each question has a region of its own and an answer.
+
+A spline lies in the hull of its control points; control points within the range keep the part of h
+without speed between knots, too. The part with speed is kept by the duration T, in closed form:
+with w = dq/ds at the phase s, u - q - tau w / (T r) >= 0 for r >= tau w / (T (u - q)).
+
+W. Xiao, T.-H. Wang, C. Gan, R. Hasani, M. Lechner, D. Rus, "SafeDiffuser: Safe Planning with
+Diffusion Probabilistic Models", ICLR 2025, has joint limits and limits that depend on the speed
+as specifications of its arm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.robots.limits import JointLimits
+from diffusion_control.trajectory.spline import basis
+
+Array = NDArray[np.float64]
+LOOKED_AT = 97
+LEAST_ROOM_RAD = 1e-3
+
+
+@dataclass(frozen=True)
+class JointRegion:
+    """A region of configurations and velocities.
+
+    Attributes:
+        lower: l, shape [n] [rad].
+        upper: u, shape [n] [rad].
+        reaction_s: tau [s].
+    """
+
+    lower: Array
+    upper: Array
+    reaction_s: float = 0.0
+
+    @classmethod
+    def around(
+        cls, start: Array, goal: Array, slack_rad: float, reaction_s: float, limits: JointLimits
+    ) -> JointRegion:
+        """Return the region of a way from a start to a goal, both [n] [rad]."""
+        low = np.minimum(start, goal) - slack_rad
+        high = np.maximum(start, goal) + slack_rad
+        return cls(np.maximum(low, limits.lower_rad), np.minimum(high, limits.upper_rad),
+                   reaction_s)
+
+    def holds(self, position: Array) -> NDArray[np.bool_]:
+        """Say which configurations [..., n] are in the range."""
+        return np.asarray(((position >= self.lower) & (position <= self.upper)).all(-1))
+
+    def h(self, position: Array, velocity: Array) -> Array:
+        """Return h of states [..., n], shape [...] [rad]."""
+        ahead = self.reaction_s * velocity
+        return np.asarray(np.minimum(
+            self.upper - position - ahead, position - self.lower + ahead).min(-1))
+
+
+class RegionProblem(SplineProblem):
+    """Spline motions that stay in a region.
+
+    Args:
+        free: The same question without the region.
+        region: The region.
+        inset_rad: How far inside it the control points stay: the tracker needs some room.
+    """
+
+    def __init__(self, free: SplineProblem, region: JointRegion, inset_rad: float) -> None:
+        self.__dict__.update(free.__dict__)
+        begin = self.start.position
+        self.region = region
+        self.lower = np.maximum(self.lower, np.minimum(region.lower + inset_rad, begin))
+        self.upper = np.minimum(self.upper, np.maximum(region.upper - inset_rad, begin))
+        self.lower32 = self.lower.astype(np.float32)
+        self.upper32 = self.upper.astype(np.float32)
+
+    def stretch(self, points: Array, duration: Array) -> Array:
+        """See `SplineProblem.stretch`; T r keeps the part of h that depends on the speed, too."""
+        ratio = super().stretch(points, duration)
+        tau = self.region.reaction_s
+        if tau == 0.0:
+            return ratio
+        at = basis(LOOKED_AT)
+        position, slope = at.position @ points, at.velocity @ points
+        room = np.where(slope > 0.0, self.region.upper - position, position - self.region.lower)
+        needed = tau * np.abs(slope) / np.maximum(room, LEAST_ROOM_RAD)
+        return np.asarray(np.maximum(ratio, needed.max((1, 2)) / duration))
