@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.tracking.cost import TrackingCost
 from diffusion_control.tracking.formulation import Formulation, HorizonSolution
+from diffusion_control.tracking.guess_kernels import first_is_better
 from diffusion_control.tracking.prediction import HorizonProblem, Prediction
 from diffusion_control.tracking.reference import ReferenceWindow
 
@@ -52,6 +53,9 @@ class MpcPolicy:
         self._prediction, self._cost, self._limits = prediction, cost, limits
         self._formulation, self._warm_start = formulation, warm_start
         self.solver_name = formulation.solver_name
+        self._bounds = limits.acceleration_rad_s2.copy(), limits.velocity_rad_s.copy()
+        self._maps = prediction.speed_map.copy(), cost.hessian.copy()
+        self._load(len(limits.velocity_rad_s))
 
     def choose(
         self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array | None
@@ -77,16 +81,19 @@ class MpcPolicy:
         return 'cold' if wanted == 'shifted' and shifted is None else wanted
 
     def _better(self, problem: HorizonProblem, window: ReferenceWindow, shifted: Array) -> str:
+        """Return `plan` or `shifted`."""
         _, velocity = self._prediction.free(problem)
-        linear = self._cost.linear(problem)
-        guesses = {'plan': self._clip(window.acceleration[1:-1]), 'shifted': self._clip(shifted)}
+        plan = first_is_better(
+            np.ascontiguousarray(window.acceleration[1:-1]), np.ascontiguousarray(shifted),
+            *self._bounds, velocity, *self._maps, self._cost.linear(problem))
+        return 'plan' if plan else 'shifted'
 
-        def rank(name: str) -> tuple[bool, float]:
-            speed = velocity + self._prediction.speed_map @ guesses[name]
-            fast = bool((np.abs(speed) > self._limits.velocity_rad_s + 1e-6).any())
-            return fast, self._cost.value(linear, guesses[name])
-
-        return min(guesses, key=rank)
+    def _load(self, joints: int) -> None:
+        """Run the kernel once: reading it from the cache in a tick would make that tick late."""
+        speeds, inputs = self._maps[0].shape
+        nothing = np.zeros((inputs, joints))
+        first_is_better(
+            nothing, nothing, *self._bounds, np.zeros((speeds, joints)), *self._maps, nothing)
 
     def _clip(self, acceleration: Array) -> Array:
         bound = self._limits.acceleration_rad_s2
