@@ -3,8 +3,9 @@
 
 A tracker follows a made-up shift of work, and each tick's problem is kept with its class. Then
 every problem is given to one policy for each warm start, in turn and in one process, so that they
-meet the same load; the times include the choosing. `cold` starts from zero primal and dual with
-the same factor.
+meet the same load; the times include the choosing. The whole is done three times over, and the
+least time of each problem counts: what a neighbour took is not ours. `cold` starts from zero
+primal and dual with the same factor.
 
 | class | ticks |
 |---|---|
@@ -43,12 +44,14 @@ from diffusion_control.tracking.reference import ReferenceWindow
 from diffusion_control.tracking.registry import TRACKERS, tracker_with
 
 Array = NDArray[np.float64]
+Answer = tuple[float, HorizonSolution, str]
 NOMINAL = 'nominal'
 EVENTS = ('plan_switch', 'goal_change', 'obstacle_jump', 'recovery')
 CLASSES = (NOMINAL, *EVENTS)
 AROUND, EVENT_TICKS, STOP_TICKS = 5, 45, 25
 SHARE, FAST_SHARE = (0.9, 1.3), 2.0
 DEADLINE_S = 5e-3
+TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def warm_starts(
     robot = robot_of(robot_config, load)
     asked = shift_of_work(robot, ticks, seed)
     with no_collection():
-        found = _replay(policies(robot, tracker), asked)
+        found = _quietest([_replay(policies(robot, tracker), asked) for _ in range(TIMES)])
     rows = []
     for kind in CLASSES:
         here = [k for k, one in enumerate(asked) if one.kind == kind]
@@ -160,11 +163,15 @@ def warm_starts(
     return rows
 
 
-def _replay(
-    made: dict[str, Policy], asked: list[Asked]
-) -> dict[str, list[tuple[float, HorizonSolution, str]]]:
+def _quietest(runs: list[dict[str, list[Answer]]]) -> dict[str, list[Answer]]:
+    """Return for each problem the answer that took least; all runs give the same answers."""
+    return {name: [min(same, key=lambda answer: answer[0]) for same in zip(
+        *(run[name] for run in runs), strict=True)] for name in runs[0]}
+
+
+def _replay(made: dict[str, Policy], asked: list[Asked]) -> dict[str, list[Answer]]:
     """Ask every policy every problem, in an order that turns; return time, answer, choice."""
-    found: dict[str, list[tuple[float, HorizonSolution, str]]] = {name: [] for name in made}
+    found: dict[str, list[Answer]] = {name: [] for name in made}
     order = list(made)
     for k, one in enumerate(asked):
         for name in order[k % len(order):] + order[:k % len(order)]:
@@ -174,15 +181,13 @@ def _replay(
     return found
 
 
-def _timed(
-    choose: Callable[..., tuple[HorizonSolution, str]], *args: Any
-) -> tuple[float, HorizonSolution, str]:
+def _timed(choose: Callable[..., tuple[HorizonSolution, str]], *args: Any) -> Answer:
     begin = time.thread_time_ns()
     solution, choice = choose(*args)
     return (time.thread_time_ns() - begin) * 1e-9, solution, choice
 
 
-def _figures(answers: list[tuple[float, HorizonSolution, str]]) -> dict[str, Any]:
+def _figures(answers: list[Answer]) -> dict[str, Any]:
     spent = np.array([cpu for cpu, _, _ in answers])
     usable = [s.status in (UNCONSTRAINED, *USABLE) for _, s, _ in answers]
     in_time = [ok and cpu <= DEADLINE_S for ok, cpu in zip(usable, spent, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 from diffusion_control.robots.jit import kernel
 
 
-@kernel()
+@kernel(fast=True)
 def first_is_better(
     first: Any, second: Any, bound: Any, most: Any, velocity: Any, speed_map: Any, hessian: Any,
     linear: Any,
