@@ -4,8 +4,10 @@
 Each scene is run in closed loop (tracker, safety monitor, perturbed plant) by the unguarded
 planner and by every method, for two regions (`planners/joint_region.py`): `position`, where joints
 keep the range between start and goal, `slack` wider, and `speed`, where in addition they stay
-`reaction` seconds away from its ends. Printed is the least h of the plans at their knots, of the
-plans at ten instants between knots, and of the true motion, and in how many scenes it is negative.
+`reaction` seconds away from its ends. Tracker and safety monitor of the guarded planners have the
+range as the limits of the robot, and `class_k_gain` 1 / reaction. Printed is the least h of the
+plans at their knots, of the plans at ten instants between knots, and of the true motion, and in how
+many scenes it is negative.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --rows rows.jsonl
 """
@@ -13,9 +15,11 @@ Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --r
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from rich.table import Table
 
 from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOptions
 from diffusion_control.evaluation.commands import Command
+from diffusion_control.evaluation.loop_parts import monitor_of
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners.joint_region import JointRegion
@@ -72,16 +77,31 @@ def trapped(times: Array, q: Array, goal: Array) -> bool:
     return bool(away[-1] > AT_GOAL_RAD and late[0] - late[-1] < PROGRESS_RAD)
 
 
+def guarded_loop(
+    name: str, robot: Any, scene: Any, region: JointRegion, asked: Any
+) -> ClosedLoop:
+    """Return the loop of a guarded planner; tracker and monitor know the region, too."""
+    narrow = copy.copy(robot)
+    narrow.limits = replace(robot.limits, lower_rad=region.lower, upper_rad=region.upper)
+    loop = ClosedLoop(narrow, scene, name, LoopOptions(
+        model=asked.model, deadline_s=math.inf, planner_parameters={
+            'slack_rad': asked.slack, 'reaction_s': region.reaction_s}))
+    if region.reaction_s > 0.0:
+        loop.monitor = monitor_of(
+            narrow, loop.options.fallback, class_k_gain=1.0 / region.reaction_s)
+    return loop
+
+
 def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) -> dict[str, Any]:
     """Return the row of one planner in one scene with one region."""
-    guarded = {} if name == UNGUARDED else {
-        'slack_rad': asked.slack, 'reaction_s': reaction_s}
-    loop = ClosedLoop(robot, scene, name, LoopOptions(
-        model=asked.model, planner_parameters=guarded, deadline_s=math.inf))
-    loop.run()
     goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
     region = JointRegion.around(
         np.asarray(scene.start_rad, dtype=float), goal, asked.slack, reaction_s, robot.limits)
+    if name == UNGUARDED:
+        loop = ClosedLoop(robot, scene, name, LoopOptions(model=asked.model, deadline_s=math.inf))
+    else:
+        loop = guarded_loop(name, robot, scene, region, asked)
+    loop.run()
     truth = loop.arrays
     moving = truth['t_s'] >= START_S
     q, dq = truth['q'][moving], truth['dq'][moving]

@@ -52,8 +52,8 @@ def tracker_of(robot: Arm | Base, name: str, *, ideal: bool) -> Tracker:
     return tracking.make(name, robot=robot, **tracking.settings_for(robot.kind, chosen))
 
 
-def monitor_of(robot: Arm | Base, fallback: str) -> SafetyMonitor:
-    """Return the safety monitor with the parameters that its node gives it."""
+def monitor_of(robot: Arm | Base, fallback: str, **tighter: Any) -> SafetyMonitor:
+    """Return the safety monitor with the parameters that its node gives it, but for some."""
     own = {'command_out_type', 'receiver_timeout_s'}
     known = {field.name for field in fields(SafetyParameters)} - own
     chosen: dict[str, Any] = {
@@ -62,7 +62,7 @@ def monitor_of(robot: Arm | Base, fallback: str) -> SafetyMonitor:
     if isinstance(robot, Base):
         chosen |= {'command_out_type': robot.controller.command_type,
                    'receiver_timeout_s': robot.receiver_timeout_s}
-    return safety.make(robot, **{**chosen, 'fallback_type': fallback})
+    return safety.make(robot, **{**chosen, 'fallback_type': fallback, **tighter})
 
 
 def admission_of(robot: Arm | Base, *, naive: bool) -> PlanAdmission:
