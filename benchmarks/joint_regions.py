@@ -6,7 +6,7 @@ planner and by every method, for two regions (`planners/joint_region.py`): `posi
 keep the range between start and goal, `slack` wider, and `speed`, where in addition they stay
 `reaction` seconds away from its ends. Tracker and safety monitor of the guarded planners have the
 range as the limits of the robot, and `class_k_gain` 1 / reaction. Printed is the least h of the
-plans at their knots, of the plans at ten instants between knots, and of the true motion, and in how
+plans at their knots, at ten instants between knots, and of the true motion, and in how
 many scenes it is negative.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --rows rows.jsonl
