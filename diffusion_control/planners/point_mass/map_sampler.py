@@ -51,12 +51,12 @@ class Ground:
         found[..., :2] += self.known.origin[:2]
         return found
 
-    def value_at(self, places: Array) -> Array:
-        """Return what the value network says of places [..., 2] [m]."""
+    def to_go(self, places: Array) -> Array:
+        """Return the cells to go from places [..., 2] [m], as the value network says."""
         cell = np.floor(self.cells(places)).astype(np.int64) + map_view.RADIUS
         x = np.clip(cell[..., 0], 0, self.walls.shape[0] - 1)
         y = np.clip(cell[..., 1], 0, self.walls.shape[1] - 1)
-        found: Array = self.value[x, y]
+        found: Array = -self.value[x, y]
         return found
 
 
@@ -109,6 +109,7 @@ class MapSampler:
         self.horizon = int(card.inputs['x'].shape[1])
         self.knot_s = 1.0 / card.rate_hz
         self._ground: tuple[bytes, Ground] | None = None
+        self._walks: dict[tuple[int, int], Array] = {}
 
     def ground(self, known: OccupancyMap, goal: Array) -> Ground:
         """Return a map with a goal [2] [m]; the last one is kept."""
@@ -121,6 +122,7 @@ class MapSampler:
             mark = np.zeros(cells.shape)
             mark[cell[0], cell[1]] = 1.0
             walls = cells.astype(float)
+            self._rewards, self._walks = self.values.rewards(walls), {}
             value = self.values.value(walls, mark)
             self._ground = key, Ground(
                 known, np.pad(walls, map_view.RADIUS, constant_values=1.0),
@@ -138,7 +140,7 @@ class MapSampler:
         place, speed = ground.cells(states[:, :2]), states[:, 2:] / cells
         goal = np.repeat(ground.goal[None], count, 0)
         seen = map_view.view(
-            np.broadcast_to(ground.walls, (count, *ground.walls.shape)),
+            np.where(self._shown(place), ground.walls, 1.0),
             np.broadcast_to(ground.value, (count, *ground.value.shape)), goal, place)
         ends = np.zeros(count, dtype=bool) if how.ends is None else how.ends
         held = self._held(seen, place, speed, goal, ends)
@@ -162,6 +164,24 @@ class MapSampler:
         found[:, 0] = states
         found[ends, -1] = [*ground.metres(ground.goal), 0.0, 0.0]
         return found
+
+    def _shown(self, place: Array) -> NDArray[np.bool_]:
+        """Return which cells, framed, are shown from places in cells [B, 2], shape [B, X, Y].
+
+        The value network says how far they are, asked for the way to the start, not the goal.
+        """
+        shape = np.array(self._rewards.shape[:2])
+        cells = np.clip(np.floor(place).astype(int), 0, shape - 1)
+        window_s = (self.horizon - 1) * self.knot_s
+        for x, y in np.unique(cells, axis=0):
+            if (x, y) not in self._walks:
+                mark = np.zeros(shape)
+                mark[x, y] = 1.0
+                self._walks[x, y] = -self.values.repeated(
+                    self._rewards, mark, map_view.walk_rounds(window_s))
+        walk = np.stack([self._walks[x, y] for x, y in cells])
+        return np.pad(map_view.shown(walk, place, window_s), (
+            (0, 0), (map_view.RADIUS,) * 2, (map_view.RADIUS,) * 2))
 
     def _held(
         self, seen: map_view.View, place: Array, speed: Array, goal: Array,

@@ -19,6 +19,8 @@ CONDITION = LAYERS * SIDE**2 + NUMBERS
 VALUE_SCALE, GOAL_SCALE = 6.0, 6.0
 PLACE_SCALE, SPEED_SCALE = 2.5, 3.0
 """A unit of a motion's channels [cells], [cells/s]."""
+FASTEST, USUAL, ROUND_ABOUT = 5.0, 4.0, 2.5
+"""Speeds [cells/s], and how much longer a way is than the distance before it is round about."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,30 @@ class View:
 
     cell: NDArray[np.int64]
     picture: NDArray[np.float32]
+
+
+def walk_rounds(window_s: float) -> int:
+    """Return how often the value network is repeated to see what a window can reach."""
+    return int(np.ceil(FASTEST * window_s)) + 4
+
+
+def shown(walk: NDArray[np.floating], place: Array, window_s: float) -> NDArray[np.bool_]:
+    """Return which cells are shown to a network: those to which a window can lead.
+
+    What lies behind a wall is near for a picture and far for a motion. A cell is hidden if it is
+    out of reach at the largest speed, or if it is out of reach at the usual one and the way there
+    is round about.
+
+    Args:
+        walk: Cells to go from a place to each cell, as the value network says, [B, X, Y].
+        place: In cells, shape [B, 2].
+        window_s: Duration of a window [s].
+    """
+    x, y = (np.arange(n) + 0.5 for n in walk.shape[1:])
+    direct = np.hypot(x[:, None] - place[:, 0, None, None], y - place[:, 1, None, None])
+    around = (walk > ROUND_ABOUT * direct + 1.0) & (walk > USUAL * window_s)
+    found: NDArray[np.bool_] = ~around & (walk <= FASTEST * window_s + 2.0)
+    return found
 
 
 def view(
