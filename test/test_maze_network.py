@@ -85,6 +85,15 @@ def test_a_value_network_is_taken_over_from_its_weights() -> None:
         assert torch.allclose(network(walls, goal, 12), other(walls, goal, 12), atol=1e-4)
 
 
+def test_turning_back_is_the_inverse() -> None:
+    kinds = np.arange(8)
+    code = np.random.default_rng(0).standard_normal((8, 5, 4), dtype=np.float32)
+    there = map_view.turned_motions(code, kinds)
+    assert (map_view.turned_motions(there, kinds, back=True) == code).all()
+    assert len({tuple(row[0, :2]) for row in there * 0 + map_view.turned_motions(
+        np.broadcast_to(code[:1], code.shape), kinds)}) == 8
+
+
 def near(maze: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Say that every cell is at hand."""
     return np.zeros((len(cell), maze_data.SIDE, maze_data.SIDE), np.float32)

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.learning.maze_data import ROW_S, MazeData
-from diffusion_control.learning.maze_settings import CHANNELS, MazeSettings
+from diffusion_control.learning.maze_settings import MazeSettings
 from diffusion_control.planners.point_mass import map_view
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 AT_REST, ENDING = 8, 0.5
 PLACE_NOISE, SPEED_NOISE, BACK_S = 0.03, 0.3, 0.08
-SYMMETRIES = 8
 FRAME = ((0, 0), (map_view.RADIUS,) * 2, (map_view.RADIUS,) * 2)
 Walks = Callable[[NDArray[np.int64], NDArray[np.int64]], Array32]
 
@@ -85,7 +84,10 @@ class MazeBatches:
         code = map_view.encode(seen, motion)
         mask = np.zeros_like(code)
         mask[:, 0], mask[ends, -1] = 1.0, 1.0
-        return MazeBatch(*_turned(code, mask, condition, walls)), generator
+        kinds = np.arange(count) * map_view.SYMMETRIES // count
+        return MazeBatch(
+            map_view.turned_motions(code, kinds), mask, map_view.turned(condition, kinds),
+            map_view.turned_pictures(walls[:, None], kinds)[:, 0]), generator
 
 
 def _leading_back(
@@ -98,29 +100,3 @@ def _leading_back(
     slope, fading = speed + place / BACK_S, np.exp(-t / BACK_S)
     return np.concatenate([(place + slope * t) * fading,
                            (speed - slope * t / BACK_S) * fading], axis=2)
-
-
-def _turned(
-    code: Array32, mask: Array32, condition: Array32, walls: Array32
-) -> tuple[Array32, Array32, Array32, Array32]:
-    """Return windows in which each eighth is turned or mirrored in its own way."""
-    pixels = map_view.LAYERS * map_view.SIDE**2
-    code, numbers = code.copy(), condition[:, pixels:].copy()
-    picture = np.concatenate([condition[:, :pixels].reshape(
-        -1, map_view.LAYERS, map_view.SIDE, map_view.SIDE), walls[:, None]], axis=1)
-    pairs = numbers[:, :6].reshape(-1, 3, 2)
-    motions = code.reshape(*code.shape[:2], CHANNELS // 2, 2)
-    for kind in range(SYMMETRIES):
-        part = slice(kind * len(code) // SYMMETRIES, (kind + 1) * len(code) // SYMMETRIES)
-        for axis in (0, 1):
-            if kind >> axis & 1:
-                picture[part] = np.flip(picture[part], 2 + axis)
-                pairs[part, :, axis] *= -1.0
-                motions[part, :, :, axis] *= -1.0
-        if kind >> 2:
-            picture[part] = picture[part].swapaxes(2, 3)
-            pairs[part] = pairs[part, :, ::-1].copy()
-            motions[part] = motions[part, :, :, ::-1].copy()
-    numbers[:, :6] = pairs.reshape(-1, 6)
-    told = np.concatenate([picture[:, :-1].reshape(len(code), -1), numbers], axis=1)
-    return motions.reshape(code.shape), mask, told, picture[:, -1].copy()

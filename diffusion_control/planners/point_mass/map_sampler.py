@@ -135,6 +135,8 @@ class MapSampler:
         """Return windows from states x, y, vx, vy [B, 4] on, shape [B, H, 4] [m], [m/s].
 
         The first knot is the state, exactly; the last one the goal at rest where it ends there.
+        Each window is drawn in a map that is turned or mirrored in its own way, as in training, so
+        that what the network does wrong is not the same in all of them.
         """
         count, cells = len(states), ground.known.resolution_m
         place, speed = ground.cells(states[:, :2]), states[:, 2:] / cells
@@ -143,19 +145,23 @@ class MapSampler:
             np.where(self._shown(place), ground.walls, 1.0),
             np.broadcast_to(ground.value, (count, *ground.value.shape)), goal, place)
         ends = np.zeros(count, dtype=bool) if how.ends is None else how.ends
-        held = self._held(seen, place, speed, goal, ends)
+        kinds = (generator.integers(map_view.SYMMETRIES) + np.arange(count)) % map_view.SYMMETRIES
+        mask, values = self._held(seen, place, speed, goal, ends)
+        held = mask, map_view.turned_motions(values, kinds)
         noise = generator.standard_normal(held[0].shape, dtype=np.float32)
 
         def code(knots: Array) -> Array32:
             local = np.concatenate([ground.cells(knots[..., :2]), knots[..., 2:] / cells], axis=2)
-            return map_view.encode(seen, local)
+            return map_view.turned_motions(map_view.encode(seen, local), kinds)
 
         def knots(clean: Array32) -> Array:
-            return ground.metres(map_view.decode(seen, clean))
+            return ground.metres(map_view.decode(
+                seen, map_view.turned_motions(clean, kinds, back=True)))
 
         correct, move = how.correct, how.move
         run = self.chain.run(
-            {'condition': map_view.told(seen, place, speed, goal, ends)}, noise, how.evaluations,
+            {'condition': map_view.turned(
+                map_view.told(seen, place, speed, goal, ends), kinds)}, noise, how.evaluations,
             start=how.start, plan=None if how.plan is None else code(how.plan), held=held,
             improve=None if correct is None else lambda clean: code(correct(knots(clean))),
             move=None if move is None else lambda before, after, share: code(
