@@ -33,8 +33,8 @@ from diffusion_control.planners.protocol import Planner
 Array = NDArray[np.float64]
 MAZE = Maze(TWO_WAY, (
     '#######', '#OOOOO#', '#O###O#', '#O###O#', '#O###O#', '#OOOOO#', '#######'))
-START, GOAL, MIDDLE = (3.0, 1.0), (3.0, 5.0), 2.8
-"""Cells of start and goal, and x and y of the middle of the block [m]."""
+START, GOAL, MIDDLE = (2.8, 0.8), (2.8, 4.8), 2.8
+"""Middles of the cells of start and goal, and of the block along both axes [m]."""
 NOISE_M, STEPS, RADIUS_M = 0.1, 400, 0.5
 COLUMNS = ('planner', 'both drawn', 'low side', 'drawn low', 'success', 'switches', 'n')
 LEAST_BOTH, LEAST_SHARE = 0.5, 0.1

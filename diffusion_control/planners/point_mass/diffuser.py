@@ -25,6 +25,7 @@ from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.point_mass.map_sampler import Ground, MapSampler
 from diffusion_control.planners.point_mass.planner import map_in, place_in
 from diffusion_control.planners.point_mass.window_planner import (
+    CLEAR_M,
     SAME_GOAL_M,
     Lead,
     WindowPlanner,
@@ -35,7 +36,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 DIFFUSION = 'diffusion'
-BLOCKED_COST, REFUSED_COST, UNREACHED_COST, BLOCKED_M, GOOD_COST = 20.0, 1e3, 0.3, 0.02, 0.2
+BLOCKED_COST, REFUSED_COST, UNREACHED_COST, BLOCKED_M, GOOD_COST = 20.0, 1e3, 0.3, 0.03, 0.2
 PLANS = 2
 
 
@@ -53,7 +54,7 @@ class PointDiffuserParameters:
     guidance_scale: float = parameter(
         1.0, 0.0, 100.0, 'step along the slope of the value of clean estimates [cells]')
     margin_m: float = parameter(
-        0.04, 0.0, 0.3, 'clearance to walls that clean estimates are pushed to [m]')
+        0.07, 0.0, 0.3, 'clearance to walls that clean estimates are pushed to [m]')
 
 
 class PointDiffuser(WindowPlanner):
@@ -159,7 +160,7 @@ class PointDiffuser(WindowPlanner):
         deepest = self.overlaps(knots, knot_s, ground).max(axis=1)
         return {'time': knot_s * first, 'unreached': UNREACHED_COST * left,
                 'blocked': BLOCKED_COST * self.lack(knots, knot_s, problem, ground)
-                + REFUSED_COST * (deepest >= self.robot.radius_m)}
+                + REFUSED_COST * (deepest >= self.robot.radius_m + CLEAR_M)}
 
     def _motion(self, knots: Array, knot_s: float, stamp_s: float) -> Trajectory:
         """Return a motion as a trajectory."""

@@ -30,14 +30,13 @@ from diffusion_control.planners.point_mass.diffuser import (
 )
 from diffusion_control.planners.point_mass.map_sampler import Ground
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
-from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
 Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
-ROUNDS, WIDER, BETWEEN, SHALLOW_M = 6, 1.7, 10, 0.05
+BETWEEN = 10
 BORDER = np.linspace(-0.4, 0.4, 9)
 """Where a border is looked at, from its middle, in edges of a cell."""
 
@@ -89,16 +88,19 @@ class PointSafeDiffuser(PointDiffuser):
     def finished(
         self, drawn: Array, problem: PlanningProblem, ground: Ground
     ) -> tuple[Array, float]:
-        """Return motions off the walls and out of the region, and the spacing of their knots.
-
-        The barriers' own knots stay as they came out of the denoising.
-        """
-        region, step = region_in(problem), self.network.knot_s
-        if region is None:
+        """Return what `PointDiffuser` does; the barriers' own knots stay as they came out."""
+        if region_in(problem) is None or self.values.method == CORRECTED:
             return super().finished(drawn, problem, ground)
-        if self.values.method != CORRECTED:
-            return drawn, step
-        return self._led(halved(drawn, step), region, ground, 0.5 * step), 0.5 * step
+        return drawn, self.network.knot_s
+
+    def fitted(
+        self, knots: Array, share: float, step: float, problem: PlanningProblem, ground: Ground
+    ) -> Array:
+        """Return motions pushed off the walls and led round the region, by a share of margins."""
+        region, knots = region_in(problem), super().fitted(knots, share, step, problem, ground)
+        if region is None:
+            return knots
+        return led_round(knots, region, share * self.values.region_margin, step)
 
     def lack(
         self, knots: Array, knot_s: float, problem: PlanningProblem, ground: Ground
@@ -109,24 +111,6 @@ class PointSafeDiffuser(PointDiffuser):
             return found
         h = region.h(between(knots, knot_s)).reshape(len(knots), -1)
         return np.asarray(found + np.maximum(-h, 0.0).sum(axis=1))
-
-    def _led(
-        self, whole: Array, region: Specification, ground: Ground, step: float
-    ) -> Array:
-        """Return motions off the walls and out of the region, between knots, too.
-
-        What is deeper in a wall than `SHALLOW_M` is left for the check to refuse.
-        """
-        keep = self.robot.radius_m + self.values.margin_m
-        margin, found = self.values.region_margin, whole
-        for _ in range(ROUNDS):
-            found = led_round(pushed(found, ground.known, keep, step), region, margin, step)
-            inside = region.h(between(found, step)).min() < 0.0
-            over = self.overlaps(found, step, ground).max(axis=1)
-            if not inside and not ((over > 0.0) & (over < SHALLOW_M)).any():
-                break
-            margin *= WIDER if inside else 1.0
-        return found
 
 
 class PointRobust(PointSafeDiffuser):

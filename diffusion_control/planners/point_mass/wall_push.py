@@ -21,7 +21,7 @@ from diffusion_control.robots.point_mass import frame_of, from_cell
 
 Array = NDArray[np.float64]
 ROUNDS = 3
-SMOOTHED_S, SMOOTHINGS, TAPER = 0.08, 3, 6
+SMOOTHED_S, SMOOTHINGS = 0.08, 3
 
 
 def pushed(knots: Array, known: OccupancyMap, keep_m: float, knot_s: float) -> Array:
@@ -55,14 +55,6 @@ def shifted(knots: Array, by: Array, knot_s: float) -> Array:
     speed = np.gradient(by, knot_s, axis=1)
     speed[:, 0] = 0.0
     found: Array = knots + np.concatenate([by, speed], axis=2)
-    return found
-
-
-def ending(knots: Array, places: Array, knot_s: float) -> Array:
-    """Return knots [B, H, 4] bent to end in places [B, 2], at rest."""
-    taper = np.linspace(0.0, 1.0, knots.shape[1])**TAPER
-    found = shifted(knots, taper[:, None] * (places - knots[:, -1, :2])[:, None], knot_s)
-    found[:, -1] = np.concatenate([places, np.zeros_like(places)], axis=1)
     return found
 
 

@@ -3,8 +3,9 @@
 
 A window of H knots begins exactly where the one before ends. The network sees walls and what its
 value iteration network says around the window's start. A window that comes near the goal is drawn
-again with the goal inpainted as its last knot. Each window is put right and checked at once, and
-only free ones go on (`windows`); where none is free and goes on, all are drawn again from noise.
+again with the goal inpainted as its last knot; where that is refused, it goes on as it was. Each
+window is put right, checked at once, and only free ones go on (`windows`); where none is free and
+goes on, all are drawn again from noise.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.point_mass.map_sampler import Draw, Ground, MapSampler
+from diffusion_control.planners.point_mass.steadying import (
+    ending,
+    followed,
+    slowed,
+    steadied,
+)
 from diffusion_control.planners.point_mass.wall_check import line_clearances
-from diffusion_control.planners.point_mass.wall_push import ending, halved, pushed
+from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.point_mass.windows import Windows, hidden, stuck
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.point_mass import PointMass
@@ -28,6 +35,10 @@ NEAR_CELLS, SAME_GOAL_M = 0.7, 0.1
 ENDING_LEVEL = 0.5
 MOST_WINDOWS = 12
 AT_REST_M_S = 0.02
+FITTINGS, CLEAR_M = 3, 0.02
+"""What plans keep from walls, for the tracker."""
+TRIALS = ((1.0, 1.0), (1.25, 0.6), (1.6, 0.4), (2.0, 0.2))
+"""How much slower, and the share of the margin."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,10 @@ class WindowPlanner:
         step, evaluations = self.network.knot_s, 0
         least = [float(ground.to_go(start[:2]))]
         for index in range(MOST_WINDOWS):
-            part, step, spent, kept = self._let_on(problem, ground, whole[:, -1], lead, index)
+            part, spent, kept = self._let_on(problem, ground, whole[:, -1], lead, index)
             whole = np.concatenate([whole, part.knots[:, 1:]], axis=1)
-            evaluations, lead = evaluations + spent, lead if kept else None
+            step, evaluations = part.step, evaluations + spent
+            lead = lead if kept else None
             least.append(part.least())
             arrived = self._arrived(whole[:, -1], ground) & (part.lack == 0.0)
             if arrived.any() or stuck(least):
@@ -95,29 +107,31 @@ class WindowPlanner:
     def _let_on(
         self, problem: PlanningProblem, ground: Ground, states: Array, lead: Lead | None,
         index: int,
-    ) -> tuple[Windows, float, int, bool]:
+    ) -> tuple[Windows, int, bool]:
         """Return windows, drawn again until one is free and goes on; whether the first draw did.
 
-        Every second time the network is not shown where the refused ones came out beyond walls.
+        The network is no longer shown where the refused ones came out beyond walls.
         """
         here, shown, best = ground.to_go(states[:, :2]), ground, None
         evaluations = 0
         for draw in range(self.values.num_rounds):
             how = self._how(problem, ground, lead if draw == 0 else None, index)
             drawn, spent = self._window(shown, states, how)
-            knots, step = self.finished(drawn, problem, ground)
-            ends = (drawn[:, -1, 2:] == 0.0).all(axis=1)
-            knots[ends] = ending(knots[ends], drawn[ends, -1, :2], step)
-            over = self.overlaps(knots, step, ground)
-            part = Windows(knots, self.lack(knots, step, problem, ground),
-                           ground.to_go(knots[:, -1, :2]))
+            parts = [self._checked(one, problem, ground) for one in drawn]
+            part = parts[0] if len(parts) == 1 else parts[0].better(parts[1])
             best, evaluations = part if best is None else best.better(part), evaluations + spent
             if best.good(here).any():
                 break
-            places = halved(knots, step)[..., :2]
-            shown = hidden(ground, places, over > 0.0) if draw % 2 == 0 else ground
+            over = self.overlaps(part.knots, part.step, ground)
+            shown = hidden(shown, halved(part.knots, part.step)[..., :2], over > 0.0)
         assert best is not None
-        return best, step, evaluations, draw == 0
+        return best, evaluations, draw == 0
+
+    def _checked(self, drawn: Array, problem: PlanningProblem, ground: Ground) -> Windows:
+        """Return drawn windows, put right and checked."""
+        knots, step = self.finished(drawn, problem, ground)
+        return Windows(knots, self.lack(knots, step, problem, ground),
+                       ground.to_go(knots[:, -1, :2]), step)
 
     def _how(
         self, problem: PlanningProblem, ground: Ground, lead: Lead | None, index: int
@@ -132,18 +146,21 @@ class WindowPlanner:
         return dataclasses.replace(
             how, evaluations=lead.evaluations, start=lead.level, plan=lead.knots[:, at])
 
-    def _window(self, ground: Ground, states: Array, how: Draw) -> tuple[Array, int]:
-        """Return one window [B, H, 4]; with the goal at its end where it came near to it."""
+    def _window(
+        self, ground: Ground, states: Array, how: Draw
+    ) -> tuple[list[Array], int]:
+        """Return a window [B, H, 4], before it the one that ends in the goal, if it is near."""
         drawn = self.network.draw(ground, states, self.generator, how)
         away = np.linalg.norm(drawn[:, -1, :2] - ground.metres(ground.goal)[:2], axis=1)
         ends = away < NEAR_CELLS * ground.known.resolution_m
         if not ends.any():
-            return drawn, how.evaluations
+            return [drawn], how.evaluations
         again = dataclasses.replace(
             how, evaluations=self.values.num_warm_steps, start=ENDING_LEVEL, plan=drawn[ends],
             ends=np.ones(int(ends.sum()), dtype=bool))
-        drawn[ends] = self.network.draw(ground, states[ends], self.generator, again)
-        return drawn, how.evaluations + again.evaluations
+        ended = drawn.copy()
+        ended[ends] = self.network.draw(ground, states[ends], self.generator, again)
+        return [ended, drawn], how.evaluations + again.evaluations
 
     def _arrived(self, states: Array, ground: Ground) -> NDArray[np.bool_]:
         """Say which states x, y, vx, vy [B, 4] are in the goal, at rest."""
@@ -186,19 +203,47 @@ class WindowPlanner:
     def finished(
         self, drawn: Array, problem: PlanningProblem, ground: Ground
     ) -> tuple[Array, float]:
-        """Return motions [B, 2 K - 1, 4] off the walls, and the time between their knots."""
+        """Return motions [B, 2 K - 1, 4] that the mass can follow, and the time between knots.
+
+        They are kept off the walls (`fitted`) and followed; those that then lack something, but
+        go through no wall, are tried again slower and closer to the walls.
+        """
+        step, ends = 0.5 * self.network.knot_s, at_rest(drawn)
+        source = halved(drawn, self.network.knot_s)
+        found, left = source.copy(), np.full(len(source), np.inf)
+        todo = np.arange(len(source))
+        through = self.overlaps(source, step, ground).max(axis=1) >= self.robot.radius_m
+        for slower, nearer in TRIALS:
+            stop = ends[todo] & (slower == 1.0)
+            tried = slowed(source[todo], slower, step)
+            for _ in range(FITTINGS):
+                tried = self.fitted(tried, nearer, step, problem, ground)
+                tried = followed(steadied(tried, step, stop), step, self.robot)
+            tried[stop] = ending(tried[stop], drawn[todo[stop], -1, :2], step)
+            lack = self.lack(tried, step, problem, ground)
+            better = lack < left[todo]
+            found[todo[better]], left[todo[better]] = tried[better], lack[better]
+            todo = todo[(lack > 0.0) & ~through[todo]]
+            if len(todo) == 0:
+                break
+        return found, step
+
+    def fitted(
+        self, knots: Array, share: float, step: float, problem: PlanningProblem, ground: Ground
+    ) -> Array:
+        """Return motions [B, K, 4] pushed off the walls, by a share of the margin."""
         del problem
-        keep, step = self.robot.radius_m + self.values.margin_m, 0.5 * self.network.knot_s
-        return pushed(halved(drawn, self.network.knot_s), ground.known, keep, step), step
+        keep = self.robot.radius_m + CLEAR_M + share * (self.values.margin_m - CLEAR_M)
+        return pushed(knots, ground.known, keep, step)
 
     def overlaps(self, knots: Array, knot_s: float, ground: Ground) -> Array:
-        """Return what the lines of motions [B, K, 4] overlap with walls [B, 2 K - 2] [m].
+        """Return what lines of motions [B, K, 4] lack to `CLEAR_M` from walls, [B, 2 K - 2] [m].
 
-        They are the chords of the halves between knots; what overlaps at the start is forgiven.
+        They are the chords of the halves between knots; what lacks at the start is forgiven.
         """
         clear = line_clearances(halved(knots, knot_s)[..., :2], ground.known)
-        clear -= self.robot.radius_m
-        begin = self.robot.clearance(knots[:, 0, :2], ground.known)
+        clear -= self.robot.radius_m + CLEAR_M
+        begin = self.robot.clearance(knots[:, 0, :2], ground.known) - CLEAR_M
         found: Array = np.maximum(np.minimum(begin, 0.0)[:, None] - clear, 0.0)
         return found
 
@@ -209,3 +254,8 @@ class WindowPlanner:
         del problem
         found: Array = self.overlaps(knots, knot_s, ground).sum(axis=1)
         return found
+
+
+def at_rest(drawn: Array) -> NDArray[np.bool_]:
+    """Say which windows [B, H, 4] end at rest exactly: those that end in the goal."""
+    return np.asarray((drawn[:, -1, 2:] == 0.0).all(axis=1))

@@ -30,11 +30,13 @@ class Windows:
         knots: x, y, vx, vy [m], [m/s], shape [B, K, 4].
         lack: What they overlap with walls, summed over their lines, shape [B] [m].
         left: Cells to go from their ends, shape [B].
+        step: Time between knots [s].
     """
 
     knots: Array
     lack: Array
     left: Array
+    step: float = 0.02
 
     def good(self, here: Array) -> NDArray[np.bool_]:
         """Say which are free and go on, from where `here` [B] cells were to go."""
@@ -48,7 +50,7 @@ class Windows:
         pick = its < mine
         return Windows(np.where(pick[:, None, None], other.knots, self.knots),
                        np.where(pick, other.lack, self.lack),
-                       np.where(pick, other.left, self.left))
+                       np.where(pick, other.left, self.left), self.step)
 
     def least(self) -> float:
         """Return the fewest cells to go of a free candidate; without one, of any."""
