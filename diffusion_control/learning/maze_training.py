@@ -169,8 +169,8 @@ def take_value(training: MazeTraining) -> None:
     """Take over the value network of a model, so that both see the same values."""
     folder = model_directory(training.settings.value_model, TRAINED, PointMass())
     card = parse((folder / CARD_FILE).read_bytes(), str(folder / CARD_FILE))
-    for network in (training.network, training.ema.model):
-        network.value.load_weights(card.normaliser['value_network'])
+    training.network.value.load_weights(card.normaliser['value_network'])
+    training.ema.model.load_state_dict(training.network.state_dict())
 
 
 def goal_cell(data: MazeData, drive: int) -> tuple[int, int]:

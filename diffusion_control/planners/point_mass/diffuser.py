@@ -37,7 +37,7 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 DIFFUSION = 'diffusion'
 BLOCKED_COST, REFUSED_COST, UNREACHED_COST, BLOCKED_M, GOOD_COST = 20.0, 1e3, 0.3, 0.03, 0.2
-PLANS = 2
+PLANS = 4
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class PointDiffuser(WindowPlanner):
     """
 
     name = TRAINED
-    options = ('model', 'backend', 'backend_require_gpu')
+    options: tuple[str, ...] = ('model', 'backend', 'backend_require_gpu')
     parameters_type: type[PointDiffuserParameters] = PointDiffuserParameters
     refuses = True
     """Whether no plan is given where the best one goes through a wall."""
@@ -105,11 +105,12 @@ class PointDiffuser(WindowPlanner):
         lead, evaluations = self.lead(problem, ground), 0
         motions: list[Trajectory] = []
         rated: list[dict[str, Array]] = []
-        for _ in range(PLANS):
+        for count in range(PLANS):
             above = 0
             if lead is None:
                 lead, above = self.fresh(problem, ground)
-            knots, knot_s, spent = self.windows(problem, ground, lead)
+            knots, knot_s, spent = self.windows(
+                problem, ground, lead, strict=self.refuses and count < PLANS - 1)
             evaluations, lead = evaluations + above + spent, None
             motions += [
                 self._motion(motion, knot_s, problem.start.stamp_s) for motion in knots]
@@ -157,8 +158,9 @@ class PointDiffuser(WindowPlanner):
         near = np.linalg.norm(knots[..., :2] - goal, axis=2) < 0.5 * ground.known.resolution_m
         first = np.where(near.any(axis=1), near.argmax(axis=1), length)
         left = np.where(near.any(axis=1), 0.0, ground.to_go(knots[:, -1, :2]))
+        away = np.linalg.norm(knots[:, -1, :2] - goal, axis=1) > SAME_GOAL_M
         deepest = self.overlaps(knots, knot_s, ground).max(axis=1)
-        return {'time': knot_s * first, 'unreached': UNREACHED_COST * left,
+        return {'time': knot_s * first, 'unreached': UNREACHED_COST * (left + away),
                 'blocked': BLOCKED_COST * self.lack(knots, knot_s, problem, ground)
                 + REFUSED_COST * (deepest >= self.robot.radius_m + CLEAR_M)}
 

@@ -57,7 +57,7 @@ class PointHierarchical(PointDiffuser):
     """
 
     name = 'hierarchical'
-    options = (*PointDiffuser.options, 'upper_model')
+    options: tuple[str, ...] = (*PointDiffuser.options, 'upper_model')
     parameters_type: type[PointDiffuserParameters] = PointHierarchicalParameters
 
     def __init__(self, robot: PointMass, *, upper_model: Any = None, **params: Any) -> None:

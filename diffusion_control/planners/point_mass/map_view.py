@@ -146,7 +146,7 @@ def turned_pictures(
     found = picture.copy()
     for kind in np.unique(kinds):
         mine = kinds == kind
-        part = np.flip(found[mine], [2 + axis for axis in (0, 1) if kind >> axis & 1])
+        part = np.flip(found[mine], tuple(2 + i for i in (0, 1) if kind >> i & 1))
         found[mine] = part.swapaxes(2, 3) if kind >> 2 else part
     return found
 

@@ -113,7 +113,7 @@ def ending(knots: Array, places: Array, knot_s: float) -> Array:
     found = knots + np.concatenate([
         s**2 * (two + s * three), s * (2.0 * two + 3.0 * s * three) / last_s], axis=2)
     found[:, -1] = np.concatenate([places, np.zeros_like(places)], axis=1)
-    return found
+    return np.asarray(found)
 
 
 @kernel()

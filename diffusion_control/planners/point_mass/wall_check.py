@@ -81,12 +81,12 @@ def _to_cell(first: Any, last: Any, column: int, row: int, frame: Any) -> float:
         middle = 0.5 * (begin + end)
         inside = from_cell(first[0] + middle * (last[0] - first[0]),
                            first[1] + middle * (last[1] - first[1]), column, row, frame)[0]
-        return min(near, inside, 0.0)
+        return float(min(near, inside, 0.0))
     for corner in range(4):
         x = frame[0] + (column + corner % 2) * frame[2]
         y = frame[1] + (row + corner // 2) * frame[2]
         near = min(near, _to_point(first, last, x, y))
-    return near
+    return float(near)
 
 
 @kernel()

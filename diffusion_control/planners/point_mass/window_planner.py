@@ -31,7 +31,7 @@ from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.point_mass import PointMass
 
 Array = NDArray[np.float64]
-NEAR_CELLS, SAME_GOAL_M = 0.7, 0.1
+NEAR_CELLS, THERE_CELLS, SAME_GOAL_M = 0.7, 0.5, 0.1
 ENDING_LEVEL = 0.5
 MOST_WINDOWS = 12
 AT_REST_M_S = 0.02
@@ -77,7 +77,8 @@ class WindowPlanner:
     generator: np.random.Generator
 
     def windows(
-        self, problem: PlanningProblem, ground: Ground, lead: Lead | None = None
+        self, problem: PlanningProblem, ground: Ground, lead: Lead | None = None, *,
+        strict: bool = False,
     ) -> tuple[Array, float, int]:
         """Return whole motions [B, K, 4], the time between their knots, and the evaluations.
 
@@ -85,6 +86,7 @@ class WindowPlanner:
             problem: The question.
             ground: Its map, with the goal.
             lead: Motions to start from; None = from noise.
+            strict: Break off at a window of which none is free.
         """
         start = np.concatenate([problem.start.position, problem.start.velocity])
         whole = np.repeat(start[None, None], self.values.num_candidates, 0)
@@ -96,8 +98,10 @@ class WindowPlanner:
             step, evaluations = part.step, evaluations + spent
             lead = lead if kept else None
             least.append(part.least())
+            if strict and part.lack.min() > 0.0:
+                break
             arrived = self._arrived(whole[:, -1], ground) & (part.lack == 0.0)
-            if arrived.any() or stuck(least):
+            if arrived.any() or (stuck(least) and least[-1] > THERE_CELLS):
                 break
             going_on = part.going_on(self.generator)
             whole, lead = whole[going_on], lead and lead.of(going_on)
