@@ -42,7 +42,6 @@ BASE_PLANNERS: dict[str, str] = {
 }
 POINT_PLANNERS: dict[str, str] = {
     'diffuser': f'{_HERE}.point_mass.diffuser:PointDiffuser',
-    'hierarchical': f'{_HERE}.point_mass.hierarchical:PointHierarchical',
     'safediffuser': f'{_HERE}.point_mass.safediffuser:PointSafeDiffuser',
     'safediffuser_ros': f'{_HERE}.point_mass.safediffuser:PointRobust',
     'safediffuser_res': f'{_HERE}.point_mass.safediffuser:PointRelaxed',

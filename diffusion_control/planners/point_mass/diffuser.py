@@ -71,7 +71,7 @@ class PointDiffuser(WindowPlanner):
     """
 
     name = TRAINED
-    options: tuple[str, ...] = ('model', 'backend', 'backend_require_gpu')
+    options = ('model', 'backend', 'backend_require_gpu')
     parameters_type: type[PointDiffuserParameters] = PointDiffuserParameters
     refuses = True
     """Whether no plan is given where the best one goes through a wall."""
@@ -106,12 +106,9 @@ class PointDiffuser(WindowPlanner):
         motions: list[Trajectory] = []
         rated: list[dict[str, Array]] = []
         for count in range(PLANS):
-            above = 0
-            if lead is None:
-                lead, above = self.fresh(problem, ground)
             knots, knot_s, spent = self.windows(
                 problem, ground, lead, strict=self.refuses and count < PLANS - 1)
-            evaluations, lead = evaluations + above + spent, None
+            evaluations, lead = evaluations + spent, None
             motions += [
                 self._motion(motion, knot_s, problem.start.stamp_s) for motion in knots]
             rated.append(self.rated(knots, knot_s, problem, ground))
@@ -125,11 +122,6 @@ class PointDiffuser(WindowPlanner):
             0 if total[order[0]] < REFUSED_COST or not self.refuses else None,
             {name: values[order] for name, values in costs.items()}, evaluations=evaluations,
             latency_s=self.clock() - begin, source=DIFFUSION, seed=self.seed)
-
-    def fresh(self, problem: PlanningProblem, ground: Ground) -> tuple[Lead | None, int]:
-        """Return what windows start from without a previous plan, and its evaluations: noise."""
-        del problem, ground
-        return None, 0
 
     def lead(self, problem: PlanningProblem, ground: Ground) -> Lead | None:
         """Return the previous plan if it still leads to the goal through free space."""
