@@ -41,7 +41,7 @@ Layout = Annotated[Path | None, typer.Option(
 Layouts = Annotated[list[str] | None, typer.Option(
     '--layout', metavar='FILE',
     help='Of a base: a file of walls. Of mazes: umaze, medium, large, a file of rows of # O G, or '
-    'random:ROWSxCOLUMNS; may be repeated; default the three names.')]
+    'random:ROWSxCOLUMNS; may be repeated; default the three names. Or two_way alone.')]
 Goals = Annotated[Path | None, typer.Option(
     '--goals', metavar='FILE', help='Goals of a maze: `row col` a line, one after the other.')]
 HorizonSteps = Annotated[int | None, typer.Option(

@@ -25,6 +25,7 @@ from diffusion_control.evaluation.maze.judgement import judge_plan, onsets, trap
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze
 from diffusion_control.evaluation.maze.options import EXPERT, RANDOM, STOP_AND_GO, MazeOptions
 from diffusion_control.evaluation.maze.tasks import draw_task, with_length
+from diffusion_control.evaluation.maze.two_way import TwoWayRow
 from diffusion_control.evaluation.maze.worlds import FilteredWorld, IdealWorld, PhysicalWorld
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
@@ -347,3 +348,15 @@ def test_the_filter_keeps_every_specification(name: str) -> None:
         entered += keep.h(free.states[:, :2]).min() < 0.0
         assert keep.h(held.states[:, :2]).min() >= 0.0
     assert entered >= 3
+
+
+def test_both_ways_round_a_block_are_drawn_and_each_drive_keeps_to_one() -> None:
+    pytest.importorskip('onnxruntime')
+    options = MazeOptions(planner='diffuser', layouts=('two_way',), episodes=8)
+    rows = [TwoWayRow(**row) for row in evaluate_mazes(options)['rows']]
+    assert {row.side for row in rows} == {-1, 1}
+    assert any(min(row.drawn) > 0 for row in rows)
+    assert sum(row.switches for row in rows) == 0
+    assert all(row.success for row in rows)
+    with pytest.raises(ConfigurationError, match='layout'):
+        MazeOptions(layouts=('two_way', 'umaze'))

@@ -18,7 +18,8 @@ from diffusion_control.learning import checkpoint, maze_data  # noqa: E402
 from diffusion_control.learning import maze_training as training  # noqa: E402
 from diffusion_control.learning.export_model import ExportOptions, export  # noqa: E402
 from diffusion_control.learning.maze_batches import MazeBatches  # noqa: E402
-from diffusion_control.learning.maze_settings import HORIZON, MazeSettings  # noqa: E402
+from diffusion_control.learning.maze_loss import in_walls, unsteady  # noqa: E402
+from diffusion_control.learning.maze_settings import MazeSettings  # noqa: E402
 from diffusion_control.planners.point_mass import map_view  # noqa: E402
 from diffusion_control.planners.point_mass.diffuser import PointDiffuser  # noqa: E402
 from diffusion_control.planners.point_mass.value_network import ValueNetwork  # noqa: E402
@@ -73,22 +74,57 @@ def test_numpy_runs_the_value_network_as_torch_does() -> None:
     assert found.min() < -1.0
 
 
+def test_a_value_network_is_taken_over_from_its_weights() -> None:
+    torch.manual_seed(1)
+    network, other = ValueIteration(), ValueIteration()
+    other.load_weights(network.weights())
+    walls = torch.zeros(1, 6, 6)
+    goal = torch.zeros(1, 6, 6)
+    goal[0, 2, 2] = 1.0
+    with torch.no_grad():
+        assert torch.allclose(network(walls, goal, 12), other(walls, goal, 12), atol=1e-4)
+
+
+def test_turning_back_is_the_inverse() -> None:
+    kinds = np.arange(8)
+    code = np.random.default_rng(0).standard_normal((8, 5, 4), dtype=np.float32)
+    there = map_view.turned_motions(code, kinds)
+    assert (map_view.turned_motions(there, kinds, back=True) == code).all()
+    assert len({tuple(row[0, :2]) for row in there * 0 + map_view.turned_motions(
+        np.broadcast_to(code[:1], code.shape), kinds)}) == 8
+
+
+def near(maze: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Say that every cell is at hand."""
+    return np.zeros((len(cell), maze_data.SIDE, maze_data.SIDE), np.float32)
+
+
+def test_a_cell_behind_a_corner_is_hidden_and_one_round_the_corner_shown() -> None:
+    walk = np.full((1, 3, 3), 6.0)
+    walk[0, 0] = [0.0, 1.0, 2.0]
+    shown = map_view.shown(walk, np.array([[0.5, 0.5]]), 1.24)
+    assert shown[0, 0].all()
+    assert not shown[0, 1, 1]
+    walk[0, 2, 2] = 4.9
+    assert map_view.shown(walk, np.array([[0.5, 0.5]]), 1.24)[0, 2, 2]
+    assert not map_view.shown(np.full((1, 1, 20), 9.0), np.array([[0.5, 0.5]]), 1.24).any()
+
+
 def test_a_window_is_told_apart_in_each_of_its_eight_mirror_images(settings: MazeSettings) -> None:
     data = maze_data.read_data(Path(settings.data))
     values = np.zeros((len(data.maze), maze_data.SIDE, maze_data.SIDE), np.float32)
-    batch, _ = MazeBatches(data, values, 0).draw(0, 256)
-    side = map_view.SIDE
-    walls = torch.as_tensor(batch.condition[:, :side**2].reshape(-1, side, side))
+    batch, _ = MazeBatches(data, values, settings, near).draw(0, 256)
+    walls = torch.as_tensor(batch.walls)
     code = torch.as_tensor(batch.code)
-    assert float(training.in_walls(code, walls).max()) < 1e-3
-    assert float(training.in_walls(-code, walls).mean()) > 1e-3
-    assert float(training.unsteady(code).mean()) < 0.05
+    assert float(in_walls(code, walls, settings.knot_s).max()) < 1e-3
+    assert float(in_walls(-code, walls, settings.knot_s).mean()) > 1e-3
+    assert float(unsteady(code, settings.knot_s).mean()) < 0.05
 
 
 def test_known_knots_are_the_start_and_a_goal_at_rest(settings: MazeSettings) -> None:
     data = maze_data.read_data(Path(settings.data))
     values = np.zeros((len(data.maze), maze_data.SIDE, maze_data.SIDE), np.float32)
-    batch, _ = MazeBatches(data, values, 0).draw(1, 256)
+    batch, _ = MazeBatches(data, values, settings, near).draw(1, 256)
     ends = batch.mask[:, -1, 0] == 1.0
     assert 0 < ends.sum() < 256
     assert (batch.mask[:, 0] == 1.0).all()
@@ -134,5 +170,5 @@ def test_an_exported_network_plans(settings: MazeSettings, tmp_path: Path) -> No
     last = training.train_maze(replace(settings, steps=1), tmp_path / 'run', resume=False)
     folder = export(ExportOptions(last, tmp_path / 'model'))
     planner = PointDiffuser(PointMass(), model=folder)
-    assert planner.network.horizon == HORIZON
+    assert planner.network.horizon == settings.horizon
     assert planner.info()['inference']

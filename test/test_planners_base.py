@@ -79,10 +79,7 @@ def test_a_plan_goes_round_the_wall_and_keeps_the_contract(name: str, twist: Any
     assert answer.source == known.get(name, name)
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.xfail(
-        reason='replanning, the maze network does not find round the wall: docs/diffuser.md'))
-    if name in ('diffuser', 'safediffuser') else name for name in sorted(SEARCHES)])
+@pytest.mark.parametrize('name', sorted(SEARCHES))
 def test_replanning_arrives(name: str) -> None:
     planner, problem = planners.make(name, robot=ROBOT, seed=2), problem_of()
     for _ in range(40):

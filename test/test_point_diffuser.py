@@ -14,7 +14,8 @@ pytest.importorskip('onnxruntime')
 
 from diffusion_control import planners, robots  # noqa: E402
 from diffusion_control.errors import ConfigurationError  # noqa: E402
-from diffusion_control.evaluation.maze.layouts import MAZES, random_maze  # noqa: E402
+from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze  # noqa: E402
+from diffusion_control.planners.base.map_diffuser import coarse  # noqa: E402
 from diffusion_control.planners.point_mass import map_view  # noqa: E402
 from diffusion_control.planners.point_mass.barrier import (  # noqa: E402
     RELAXED,
@@ -25,6 +26,7 @@ from diffusion_control.planners.point_mass.barrier import (  # noqa: E402
 from diffusion_control.planners.point_mass.detour import led_round  # noqa: E402
 from diffusion_control.planners.point_mass.safediffuser import between, closed  # noqa: E402
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS  # noqa: E402
+from diffusion_control.planners.point_mass.wall_check import line_clearances  # noqa: E402
 from diffusion_control.planners.point_mass.wall_push import halved, pushed  # noqa: E402
 from diffusion_control.planners.problem import PlanningProblem  # noqa: E402
 from diffusion_control.robots.goal import Goal  # noqa: E402
@@ -90,6 +92,18 @@ def test_a_maze_of_a_size_never_trained_on_is_solved(diffuser: Any) -> None:
     assert np.linalg.norm(best.position[-1] - goal) < 0.5
 
 
+def test_no_plan_goes_through_a_gap_between_walls_that_touch(diffuser: Any) -> None:
+    rows = ('########', '#OOO##O#', '#O#OO#O#', '#OO#OOO#', '##OO#OO#', '########')
+    maze = Maze('gaps', rows)
+    for seed in range(4):
+        diffuser.reset(seed)
+        start, goal = maze.free[seed] - 0.2, maze.free[-1 - seed] - 0.2
+        best = diffuser.plan(problem_in(maze, start, goal)).trajectory
+        if best is not None:
+            dense = best.sample_many(np.arange(0.0, best.times_s[-1], 0.005))[0]
+            assert line_clearances(dense[None], maze.map).min() > 0.0
+
+
 def test_a_previous_plan_costs_fewer_evaluations_and_stays(diffuser: Any) -> None:
     maze = MAZES['medium']
     start, goal = maze.free[0].astype(float), maze.free[-1].astype(float)
@@ -131,6 +145,18 @@ def test_safe_plans_keep_out_of_the_region(name: str, region: str) -> None:
         planner.reset(seed)
         found = planner.plan(specified(region))
         assert SPECIFICATIONS[region].h(found.trajectory.position).min() >= least - 1e-6
+
+
+def test_corrected_plans_take_another_way_where_the_region_closes_one() -> None:
+    planner, region = planners.make('safediffuser', robot=ROBOT), SPECIFICATIONS['circle']
+    for seed in range(2):
+        planner.reset(seed)
+        best = planner.plan(specified('circle')).trajectory
+        assert best is not None
+        assert np.linalg.norm(best.position[-1] - region.goal) < 0.1
+        dense = best.sample_many(np.arange(0.0, best.times_s[-1], 0.005))[0]
+        assert region.h(dense).min() >= 0.0
+        assert line_clearances(dense[None], MAZES['large'].map).min() > ROBOT.radius_m - 0.002
 
 
 def test_a_plan_without_barrier_enters_the_regions_on_its_way(diffuser: Any) -> None:
@@ -202,6 +228,16 @@ def test_a_base_goes_a_way_that_the_network_drew(name: str) -> None:
     assert found.source == 'diffusion'
     assert found.trajectory is not None
     assert found.trajectory.position[:, 1].min() < 3.4
+
+
+def test_a_base_sees_a_map_in_the_cells_that_fit_it() -> None:
+    rows = ('#####', '#...#', '#.#.#', '#####')
+    for edge, wanted in ((0.6, 0.6), (1.0, 1.0), (2.0, 1.0)):
+        known = OccupancyMap.from_layout(rows, cell_m=edge)
+        seen = coarse(known, np.array([1.5, 1.5]) * edge, np.array([3.5, 1.5]) * edge, 1.0)
+        assert seen.resolution_m == pytest.approx(wanted)
+        assert seen.occupied.sum() * wanted**2 == pytest.approx(
+            known.occupied.sum() * known.resolution_m**2)
 
 
 def test_no_search_can_be_reached_by_import() -> None:

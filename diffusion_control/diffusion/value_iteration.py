@@ -15,11 +15,14 @@ Original: A. Tamar, Y. Wu, G. Thomas, S. Levine, P. Abbeel, "Value Iteration Net
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STEEP = 4.0
+STEEP, LEAST_SHARE = 4.0, 1e-12
 
 
 class ValueIteration(nn.Module):
@@ -59,3 +62,12 @@ class ValueIteration(nn.Module):
         kernel = torch.softmax(STEEP * self.move.detach().double(), dim=1)
         return {**{name.replace('.', '_'): numbers for name, numbers in found.items()},
                 'move': kernel.flatten().tolist()}
+
+    @torch.no_grad()
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over what `weights` wrote."""
+        for name, mine in self.state_dict().items():
+            found = torch.as_tensor(weights[name.replace('.', '_')], dtype=mine.dtype)
+            if name == 'move':
+                found = found.clamp(min=LEAST_SHARE).log() / STEEP
+            mine.copy_(found.reshape(mine.shape))

@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.learning.maze_data import ROW_S, MazeData
-from diffusion_control.learning.maze_settings import CHANNELS, HORIZON, KNOT_S
+from diffusion_control.learning.maze_settings import MazeSettings
 from diffusion_control.planners.point_mass import map_view
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
-STRIDE = round(KNOT_S / ROW_S)
 AT_REST, ENDING = 8, 0.5
 PLACE_NOISE, SPEED_NOISE, BACK_S = 0.03, 0.3, 0.08
-SYMMETRIES = 8
+FRAME = ((0, 0), (map_view.RADIUS,) * 2, (map_view.RADIUS,) * 2)
+Walks = Callable[[NDArray[np.int64], NDArray[np.int64]], Array32]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class MazeBatch:
         code: Clean motions, shape [B, H, 4].
         mask: 1 where a value is known, same shape.
         condition: Shape [B, C].
+        walls: Of the picture, also where the condition hides what is free, shape [B, K, K].
     """
 
     code: Array32
     mask: Array32
     condition: Array32
+    walls: Array32
 
 
 class MazeBatches:
@@ -41,71 +44,59 @@ class MazeBatches:
     Args:
         data: The drives.
         values: Of the value network for each drive, shape [E, N, N].
-        seed: Of the draws.
+        settings: Length of a window, its knots, the seed of the draws.
+        walks: Says how far cells are from cells [B, 2] in mazes of numbers [B], [B, N, N].
     """
 
-    def __init__(self, data: MazeData, values: Array32, seed: int) -> None:
-        frame = ((0, 0), *(((map_view.RADIUS,) * 2,) * 2))
-        self.data, self.seed = data, seed
-        self.walls = np.pad(data.walls.astype(np.float32), frame, constant_values=1.0)
-        self.values = np.pad(values, frame)
+    def __init__(
+        self, data: MazeData, values: Array32, settings: MazeSettings, walks: Walks
+    ) -> None:
+        self.data, self.settings, self.walks = data, settings, walks
+        self.stride = round(settings.knot_s / ROW_S)
+        self.walls = np.pad(data.walls.astype(np.float32), FRAME, constant_values=1.0)
+        self.values = np.pad(values, FRAME)
 
     def draw(self, step: int, count: int) -> tuple[MazeBatch, np.random.Generator]:
         """Return the batch of a step, and the generator for the rest of the step."""
-        generator = np.random.default_rng([self.seed, step])
-        data = self.data
+        generator = np.random.default_rng([self.settings.seed, step])
+        data, horizon = self.data, self.settings.horizon
         drive = generator.integers(len(data.maze), size=count)
         length = data.first[drive + 1] - data.first[drive]
         begin = (generator.random(count) * (length + AT_REST)).astype(np.int64)
-        at = begin[:, None] + STRIDE * np.arange(HORIZON)
+        at = begin[:, None] + self.stride * np.arange(horizon)
         over = at >= length[:, None] - 1
         rows = data.knots[data.first[drive][:, None] + np.minimum(at, length[:, None] - 1)]
         motion = rows.astype(float)
         motion[over, 2:] = 0.0
         motion[over, :2] = np.broadcast_to(
-            data.goal[drive][:, None], (count, HORIZON, 2))[over]
-        motion += _leading_back(generator, count)
+            data.goal[drive][:, None], (count, horizon, 2))[over]
+        motion += _leading_back(generator, count, self.settings)
         ends = over[:, -1] & (generator.random(count) < ENDING)
         motion[ends, -1, :2], motion[ends, -1, 2:] = data.goal[drive][ends], 0.0
         place, goal = motion[:, 0, :2], data.goal[drive]
-        seen = map_view.view(self.walls[data.maze[drive]], self.values[drive], goal, place)
+        real, value = self.walls[data.maze[drive]], self.values[drive]
+        window_s = (horizon - 1) * self.settings.knot_s
+        shown = np.pad(map_view.shown(
+            self.walks(data.maze[drive], np.floor(place).astype(int)), place, window_s), FRAME)
+        seen = map_view.view(np.where(shown, real, 1.0), value, goal, place)
+        walls = map_view.view(real, value, goal, place).picture[:, 0]
         condition = map_view.told(seen, place, motion[:, 0, 2:], goal, ends)
         code = map_view.encode(seen, motion)
         mask = np.zeros_like(code)
         mask[:, 0], mask[ends, -1] = 1.0, 1.0
-        turned, told = _turned(code, condition)
-        return MazeBatch(turned, mask, told), generator
+        kinds = np.arange(count) * map_view.SYMMETRIES // count
+        return MazeBatch(
+            map_view.turned_motions(code, kinds), mask, map_view.turned(condition, kinds),
+            map_view.turned_pictures(walls[:, None], kinds)[:, 0]), generator
 
 
-def _leading_back(generator: np.random.Generator, count: int) -> Array:
+def _leading_back(
+    generator: np.random.Generator, count: int, settings: MazeSettings
+) -> Array:
     """Return errors that begin at random and die out, e = (p + (v + p / T) t) exp(-t / T)."""
-    t = KNOT_S * np.arange(HORIZON)[None, :, None]
+    t = settings.knot_s * np.arange(settings.horizon)[None, :, None]
     place = generator.normal(0.0, PLACE_NOISE, (count, 1, 2))
     speed = generator.normal(0.0, SPEED_NOISE, (count, 1, 2))
     slope, fading = speed + place / BACK_S, np.exp(-t / BACK_S)
     return np.concatenate([(place + slope * t) * fading,
                            (speed - slope * t / BACK_S) * fading], axis=2)
-
-
-def _turned(code: Array32, condition: Array32) -> tuple[Array32, Array32]:
-    """Return windows in which each eighth is turned or mirrored in its own way."""
-    pixels = map_view.LAYERS * map_view.SIDE**2
-    code, numbers = code.copy(), condition[:, pixels:].copy()
-    picture = condition[:, :pixels].reshape(
-        -1, map_view.LAYERS, map_view.SIDE, map_view.SIDE).copy()
-    pairs = numbers[:, :6].reshape(-1, 3, 2)
-    motions = code.reshape(len(code), HORIZON, CHANNELS // 2, 2)
-    for kind in range(SYMMETRIES):
-        part = slice(kind * len(code) // SYMMETRIES, (kind + 1) * len(code) // SYMMETRIES)
-        for axis in (0, 1):
-            if kind >> axis & 1:
-                picture[part] = np.flip(picture[part], 2 + axis)
-                pairs[part, :, axis] *= -1.0
-                motions[part, :, :, axis] *= -1.0
-        if kind >> 2:
-            picture[part] = picture[part].swapaxes(2, 3)
-            pairs[part] = pairs[part, :, ::-1].copy()
-            motions[part] = motions[part, :, :, ::-1].copy()
-    numbers[:, :6] = pairs.reshape(-1, 6)
-    told = np.concatenate([picture.reshape(len(code), -1), numbers], axis=1)
-    return motions.reshape(code.shape), told

@@ -38,6 +38,8 @@ SMALLEST, LARGEST = 5, 13
 HELD_OUT = ((7, 11), (10, 10), (12, 6))
 """Rows and columns that no training sees, besides all that are larger than `LARGEST`."""
 PER_MAZE, NAMED_SHARE, PART = 4, 0.25, 250
+BLOCKED_SHARE, MOST_BLOCKED = 0.5, 3
+"""Share of named mazes in which cells are walled up, and how many at most."""
 FAST_SHARE, FASTEST_M_S = 0.3, 3.0
 """Share of drives that begin in motion, as where the goal has just moved; their speed."""
 DATA_FILE = 'maze.npz'
@@ -90,7 +92,7 @@ def generate_part(seed: int, part: int) -> MazeData:
     rows: dict[str, list[Any]] = {'maze': [], 'goal': [], 'knots': []}
     while len(rows['maze']) < PART:
         pick = generator.random() < NAMED_SHARE
-        maze = named[int(generator.integers(3))] if pick else drawn_maze(generator)
+        maze = drawn_named(named, generator) if pick else drawn_maze(generator)
         walls.append(framed(maze.map.occupied.T))
         for _ in range(PER_MAZE):
             goal, knots = _shown(planner, maze, generator)
@@ -115,6 +117,16 @@ def _shown(
     if generator.random() < FAST_SHARE:
         start[2:] = generator.uniform(-FASTEST_M_S, FASTEST_M_S, 2)
     return goal, drive(planner, maze, start, goal)
+
+
+def drawn_named(named: list[Maze], generator: np.random.Generator) -> Maze:
+    """Return one of the named mazes, some with cells walled up, so that none is known by heart."""
+    maze = named[int(generator.integers(len(named)))]
+    if generator.random() < BLOCKED_SHARE:
+        count = int(generator.integers(1, MOST_BLOCKED + 1))
+        for row, column in generator.choice(maze.free, count):
+            maze = maze.with_wall((int(row), int(column)))
+    return maze
 
 
 def drawn_maze(generator: np.random.Generator) -> Maze:

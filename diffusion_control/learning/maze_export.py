@@ -11,7 +11,7 @@ from diffusion_control.diffusion.graph_step import SamplerStep, StepSpec
 from diffusion_control.learning import checkpoint
 from diffusion_control.learning.card import write_model
 from diffusion_control.learning.export_model import UNTRAINED, ExportOptions
-from diffusion_control.learning.maze_settings import CHANNELS, HORIZON, KNOT_S
+from diffusion_control.learning.maze_settings import CHANNELS
 from diffusion_control.learning.maze_training import make_maze_network
 from diffusion_control.learning.settings import PREDICTION, SCHEDULE
 from diffusion_control.planners.point_mass import map_view
@@ -25,11 +25,11 @@ def export_maze(found: checkpoint.Checkpoint, options: ExportOptions) -> Path:
         network.load_state_dict(found.part('average.'))
     network.eval()
     step = SamplerStep(network, StepSpec(
-        HORIZON, CHANNELS, map_view.CONDITION, clean_input=True))
+        found.settings.horizon, CHANNELS, map_view.CONDITION, clean_input=True))
     return write_model(options.out, export_sampler(step), {
         'joint_names': list(PointMass.joint_names),
         'normaliser': {**found.code, 'value_network': network.value.weights()},
-        'rate_hz': 1.0 / KNOT_S,
+        'rate_hz': 1.0 / found.settings.knot_s,
         'train_command': options.train_command or (
             f'{found.about["train_command"]} && diffusion_control export'),
         'data_seed': int(found.about['seed']), 'commit': options.commit or 'unknown',

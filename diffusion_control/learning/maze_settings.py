@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from diffusion_control.learning.settings import setting, text
 
 MAZE_TASK = 'maze'
-HORIZON, KNOT_S, CHANNELS = 32, 0.04, 4
+CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class MazeSettings:
     data: str = text('data/maze', 'folder of the drives; made if it is not there')
     drives: int = setting(16000, 10, 10_000_000, 'demonstrations to make')
     jobs: int = setting(2, 1, 256, 'processes that make them')
+    horizon: int = setting(32, 4, 1024, 'knots of a window, a multiple of 4')
+    knot_s: float = setting(0.04, 0.02, 1.0, 'time between knots, a multiple of 0.02 [s]')
+    value_model: str = text('', 'model whose value network is taken over; empty: one is fitted')
     value_steps: int = setting(1500, 1, 1_000_000, 'optimiser steps of the value network')
     value_batch: int = setting(64, 1, 65536, 'maps per step')
     width: int = setting(32, 8, 1024, 'features of the first level of the U-Net')

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,12 @@ from torch.nn import functional
 
 from diffusion_control.diffusion.denoisers.map_unet import MapUNet
 from diffusion_control.diffusion.ema import Ema
-from diffusion_control.diffusion.loss import DiffusionLoss
-from diffusion_control.diffusion.prediction import Prediction
-from diffusion_control.diffusion.schedules import make_schedule
 from diffusion_control.diffusion.value_iteration import ValueIteration
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import command_line
+from diffusion_control.inference.card import CARD_FILE, parse
 from diffusion_control.learning import checkpoint
-from diffusion_control.learning.maze_batches import MazeBatch, MazeBatches
+from diffusion_control.learning.maze_batches import MazeBatches
 from diffusion_control.learning.maze_data import (
     DATA_FILE,
     MazeData,
@@ -33,16 +32,17 @@ from diffusion_control.learning.maze_data import (
     read_data,
     write_data,
 )
-from diffusion_control.learning.maze_settings import CHANNELS, HORIZON, KNOT_S, MazeSettings
-from diffusion_control.learning.settings import PREDICTION, SCHEDULE
-from diffusion_control.learning.training import LAST, NOISE_SHARE, WEIGHTING, learning_rate
+from diffusion_control.learning.maze_loss import loss_of
+from diffusion_control.learning.maze_settings import CHANNELS, MazeSettings
+from diffusion_control.learning.training import LAST, learning_rate
+from diffusion_control.planners.models import TRAINED, model_directory
 from diffusion_control.planners.point_mass import map_view
+from diffusion_control.robots.point_mass import PointMass
 
 Array32 = NDArray[np.float32]
 VALUE_RATE, FEWEST_ROUNDS, MOST_ROUNDS, SLOWER = 5e-3, 6, 40, 15
 VALUE_ROUNDS, AT_ONCE = 80, 512
-STEADY_WEIGHT, SHOWN = 0.05, 100
-KEEP_CELLS, TINY = 0.13, 1e-12
+SHOWN = 100
 
 
 class MazeNetwork(nn.Module):
@@ -53,7 +53,7 @@ class MazeNetwork(nn.Module):
         self.regression = settings.regression
         self.value = ValueIteration()
         self.denoiser = MapUNet(
-            HORIZON, CHANNELS, map_view.CONDITION, (map_view.LAYERS, map_view.SIDE),
+            settings.horizon, CHANNELS, map_view.CONDITION, (map_view.LAYERS, map_view.SIDE),
             map_view.PLACE_SCALE, settings.width)
 
     def forward(self, code: Tensor, time: Tensor, condition: Tensor) -> Tensor:
@@ -113,7 +113,10 @@ def train_maze(settings: MazeSettings, out: Path, *, resume: bool) -> Path:
         found.restore(training.network, training.ema, training.optimiser)
         training.progress = found.progress
     else:
-        fit_value(training)
+        if settings.value_model:
+            take_value(training)
+        else:
+            fit_value(training)
         _save(training, last)
     _run(training, last)
     return last
@@ -162,6 +165,14 @@ def fit_value(training: MazeTraining) -> None:
     training.ema.model.load_state_dict(training.network.state_dict())
 
 
+def take_value(training: MazeTraining) -> None:
+    """Take over the value network of a model, so that both see the same values."""
+    folder = model_directory(training.settings.value_model, TRAINED, PointMass())
+    card = parse((folder / CARD_FILE).read_bytes(), str(folder / CARD_FILE))
+    training.network.value.load_weights(card.normaliser['value_network'])
+    training.ema.model.load_state_dict(training.network.state_dict())
+
+
 def goal_cell(data: MazeData, drive: int) -> tuple[int, int]:
     """Return the cell of a drive's goal."""
     cell = np.floor(data.goal[drive]).astype(int)
@@ -185,18 +196,33 @@ def values_of(network: ValueIteration, data: MazeData) -> Array32:
     return np.concatenate(parts)
 
 
+@torch.no_grad()
+def walks_of(
+    network: ValueIteration, data: MazeData, rounds: int, maze: NDArray[np.int64],
+    cell: NDArray[np.int64],
+) -> Array32:
+    """Return how far all cells are from cells [B, 2] in mazes of numbers [B], [B, N, N]."""
+    walls = data.walls[maze].astype(np.float32)
+    mark = np.zeros_like(walls)
+    mark[np.arange(len(cell)), cell[:, 0], cell[:, 1]] = 1.0
+    found: Array32 = -network(torch.as_tensor(walls), torch.as_tensor(mark), rounds).numpy()
+    return found
+
+
 def _run(training: MazeTraining, last: Path) -> None:
     """Take the steps that are left, and save on the way."""
     settings, begin, losses = training.settings, training.progress.step, []
     batches = MazeBatches(
-        training.data, values_of(training.network.value, training.data), settings.seed)
+        training.data, values_of(training.network.value, training.data), settings,
+        partial(walks_of, training.network.value, training.data, map_view.walk_rounds(
+            (settings.horizon - 1) * settings.knot_s)))
     with _bar('train', settings.steps, begin) as (bar, task):
         for step in range(begin, settings.steps):
             for group in training.optimiser.param_groups:
                 group['lr'] = learning_rate(settings, step)
             batch, generator = batches.draw(step, settings.batch)
             loss = loss_of(
-                training.network, batch, generator,
+                training.network, batch, generator, settings.knot_s,
                 settings.wall_weight if step >= settings.walls_from else 0.0)
             training.optimiser.zero_grad()
             loss.backward()
@@ -210,66 +236,6 @@ def _run(training: MazeTraining, last: Path) -> None:
                 task, advance=1, description=f'train: loss {np.mean(losses[-SHOWN:]):.5f}')
             if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
                 _save(training, last)
-
-
-def loss_of(
-    network: MazeNetwork, batch: MazeBatch, generator: np.random.Generator, wall_weight: float
-) -> Tensor:
-    """Return the loss of a batch: denoising, speeds that fit the places, and walls."""
-    schedule = make_schedule(SCHEDULE, noise_share=NOISE_SHARE)
-    side = map_view.SIDE
-    walls = torch.as_tensor(batch.condition[:, :side**2].reshape(-1, side, side))
-
-    def penalty(code: Tensor) -> Tensor:
-        steady = STEADY_WEIGHT * unsteady(code)
-        return steady if wall_weight == 0.0 else steady + wall_weight * in_walls(code, walls)
-
-    loss = DiffusionLoss(
-        schedule, Prediction(PREDICTION), weighting=WEIGHTING, clean_input=True, penalty=penalty,
-        penalty_weight=1.0)
-    noise = generator.standard_normal(batch.code.shape, dtype=np.float32)
-    time = schedule.training_times(generator, len(batch.code))
-    condition = torch.as_tensor(batch.condition)
-
-    def denoise(code: Tensor, at: Tensor) -> Tensor:
-        out: Tensor = network(code, at, condition)
-        return out
-
-    return loss(denoise, torch.as_tensor(batch.code), torch.as_tensor(noise), time,
-                torch.as_tensor(batch.mask))
-
-
-def unsteady(code: Tensor) -> Tensor:
-    """Return how far the places are from what the speeds say, mean square, shape [B]."""
-    place, speed = map_view.PLACE_SCALE * code[..., :2], map_view.SPEED_SCALE * code[..., 2:]
-    moved = (place[:, 1:] - place[:, :-1]) / KNOT_S
-    error = (moved - 0.5 * (speed[:, 1:] + speed[:, :-1])) / map_view.SPEED_SCALE
-    return error.square().mean(dim=(1, 2))
-
-
-def in_walls(code: Tensor, walls: Tensor) -> Tensor:
-    """Return the mean square of what knots and middles lack to `KEEP_CELLS` from walls, [B].
-
-    Args:
-        code: Clean motions, shape [B, H, 4].
-        walls: Around the start's cell, shape [B, K, K].
-    """
-    place, speed = map_view.PLACE_SCALE * code[..., :2], map_view.SPEED_SCALE * code[..., 2:]
-    middle = 0.5 * (place[:, 1:] + place[:, :-1]) - 0.125 * KNOT_S * (
-        speed[:, 1:] - speed[:, :-1])
-    points = torch.cat([place, middle], dim=1)
-    cell, side = torch.round(points.detach()), walls.shape[1]
-    lack = torch.zeros_like(points[..., 0])
-    for x in (-1, 0, 1):
-        for y in (-1, 0, 1):
-            at = cell + torch.tensor([x, y])
-            over = (points - at).abs() - 0.5
-            far = (over.clamp(min=0.0).square().sum(-1) + TINY).sqrt() + over.amax(-1).clamp(
-                max=0.0)
-            index = (at + side // 2).clamp(0, side - 1).long()
-            wall = walls.flatten(1).gather(1, index[..., 0] * side + index[..., 1])
-            lack = torch.maximum(lack, wall * (KEEP_CELLS - far))
-    return lack.square().mean(dim=1)
 
 
 def _save(training: MazeTraining, path: Path) -> None:

@@ -15,9 +15,10 @@ from diffusion_control.evaluation.maze.drivers import (
     drive,
     untrained_model,
 )
-from diffusion_control.evaluation.maze.options import MazeOptions
+from diffusion_control.evaluation.maze.options import TWO_WAY, MazeOptions
 from diffusion_control.evaluation.maze.table import print_mazes
 from diffusion_control.evaluation.maze.tasks import MazeTask, draw_task, with_length
+from diffusion_control.evaluation.maze.two_way import evaluate_two_way
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import run_tasks
@@ -49,6 +50,8 @@ def evaluate_mazes(options: MazeOptions) -> Row:
         MissingDependencyError: pointmaze without Gymnasium-Robotics.
     """
     check_planners(options)
+    if options.names == (TWO_WAY,):
+        return evaluate_two_way(options)
     tasks = tasks_of(options)
     store = RowStore(_folder(options), options.settings(), resume=options.resume, key=_key)
     if options.untrained:

@@ -21,6 +21,7 @@ RANDOM, NEAREST, CLONING, UNTRAINED = (
     'random_controls', 'nearest_demonstration', 'behaviour_cloning', 'untrained')
 SCRIPTED = (EXPERT, STOP_AND_GO, RANDOM, NEAREST, CLONING)
 TRACKERS = ('pd', 'ideal')
+TWO_WAY = 'two_way'
 RANDOM_LAYOUT = re.compile(r'random:(\d+)x(\d+)')
 
 
@@ -34,7 +35,8 @@ class MazeOptions:
         episodes: Episodes of each layout.
         jobs: Processes side by side.
         resume: Keep the rows that `out` already has.
-        layouts: Names, files, or `random:ROWSxCOLUMNS` (a new maze every episode).
+        layouts: Names, files, `random:ROWSxCOLUMNS` (a new maze every episode), or `two_way`
+            alone (see `two_way`).
         goals: File of goal cells, `row col` a line; None = those of the task.
         horizon_steps: Length of an episode; None = the named layout's, or 4 x the expert's mean.
         ref_min: Return that scores 0; None = the named layout's.
@@ -99,6 +101,13 @@ class MazeOptions:
                       (self.ref_min, self.ref_max), 'both --ref-min and --ref-max, or neither')
         if self.ref_min is not None and self.ref_max is not None:
             self._require(self.ref_max > self.ref_min, '--ref-max', self.ref_max, '> --ref-min')
+        if TWO_WAY in self.names:
+            plain = not (self.multi or self.goals or self.changes or self.specification
+                         or self.untrained or self.ideal)
+            self._require(self.names == (TWO_WAY,) and self.task == MAZE2D and plain, '--layout',
+                          TWO_WAY, 'evaluate maze2d with --planner, --peer, --episodes, --seed, '
+                          '--model, --latency-ms, --open-loop alone')
+            return
         for name in self.names:
             found = RANDOM_LAYOUT.fullmatch(name)
             if found:

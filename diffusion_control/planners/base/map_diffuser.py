@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trained planners of mazes for a base: ways out of the network, pursued by the base.
 
-The map is seen in cells of `cell_m` along its own axes, a cell being a wall where more than
-`WALL_SHARE` of it is occupied; the network of the point mass draws motions over these cells, whose
-places are ways for the base. Standing obstacles and movers are judged as for every planner of a
-base; the network does not see them.
+The map is seen in cells along its own axes, a cell being a wall where more than `WALL_SHARE` of it
+is occupied. Their edge is the largest one up to `cell_m` in which the map comes out best: cells
+that do not fit close ways and open walls. The network of the point mass draws motions over these
+cells, whose places are ways for the base. Standing obstacles and movers are judged as for every
+planner of a base; the network does not see them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
-WALL_SHARE, FRAME_CELLS, EVERY = 0.3, 8, 2
+WALL_SHARE, FRAME_CELLS, EVERY = 0.3, 8, 4
+LEAST_CELL_M, AS_GOOD = 0.4, 0.005
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class BaseDiffuserParameters(BaseParameters):
 
     num_samples: int = parameter(8, 1, 4096, 'motions drawn from the network at once')
     num_inference_steps: int = parameter(6, 1, 500, 'network evaluations from noise')
-    cell_m: float = parameter(1.0, 0.1, 10.0, 'edge of the cells that the network sees [m]')
+    cell_m: float = parameter(
+        1.0, 0.1, 10.0, 'largest edge of the cells that the network sees [m]')
     keep_m: float = parameter(0.3, 0.1, 0.4, 'distance to walls that ways are pushed to [m]')
 
 
@@ -107,7 +110,7 @@ class BaseDiffuser(BasePlanner):
             Goal(position_m=np.append(local(request.place), 0.0)), map=flat,
             condition=request.problem.condition)
         ground = self.planner.network.ground(flat, local(request.place))
-        whole, evaluations = self.planner.windows(problem, ground)
+        whole, _, evaluations = self.planner.windows(problem, ground)
         request.evaluations += evaluations
         ways = []
         for motion in whole:
@@ -124,7 +127,7 @@ class BaseSafeDiffuser(BaseDiffuser):
 
 
 def coarse(known: Any, start: Array, goal: Array, cell_m: float) -> OccupancyMap:
-    """Return a map in cells of some size along the axes of the map; without one, open ground.
+    """Return a map in cells of at most some edge along its axes; without one, open ground.
 
     The cells of start and goal are free.
     """
@@ -133,14 +136,25 @@ def coarse(known: Any, start: Array, goal: Array, cell_m: float) -> OccupancyMap
         size = np.ceil(np.maximum(start, goal) / cell_m) + FRAME_CELLS - low
         return OccupancyMap(cell_m, np.append(low * cell_m, 0.0), np.zeros(
             (int(size[1]), int(size[0])), np.int8))
-    fine = max(1, round(cell_m / known.resolution_m))
-    rows, columns = (-(-n // fine) for n in known.cells.shape)
-    occupied = np.zeros((rows * fine, columns * fine))
-    occupied[:known.cells.shape[0], :known.cells.shape[1]] = known.occupied
-    share = occupied.reshape(rows, fine, columns, fine).mean(axis=(1, 3))
-    found = OccupancyMap(fine * known.resolution_m, known.origin, np.where(
-        share > WALL_SHARE, np.int8(100), np.int8(0)))
+    largest = max(1, round(cell_m / known.resolution_m))
+    least = max(1, min(round(LEAST_CELL_M / known.resolution_m), largest))
+    tried = [_in_cells(known, fine) for fine in range(largest, least - 1, -1)]
+    best = min(wrong for _, wrong in tried)
+    found = next(cells for cells, wrong in tried if wrong <= best + AS_GOOD)
+    rows, columns = found.cells.shape
     for row, column in found.cell_of(np.stack([start, goal])):
         if 0 <= row < rows and 0 <= column < columns:
             found.cells[row, column] = 0
     return found
+
+
+def _in_cells(known: OccupancyMap, fine: int) -> tuple[OccupancyMap, float]:
+    """Return a map in cells of `fine` of its own, and the share of these that come out wrong."""
+    rows, columns = (-(-n // fine) for n in known.cells.shape)
+    occupied = np.ones((rows * fine, columns * fine))
+    occupied[:known.cells.shape[0], :known.cells.shape[1]] = known.occupied
+    share = occupied.reshape(rows, fine, columns, fine).mean(axis=(1, 3))
+    walls = share > WALL_SHARE
+    wrong = float(np.where(walls, 1.0 - share, share).mean())
+    return OccupancyMap(
+        fine * known.resolution_m, known.origin, np.where(walls, np.int8(100), np.int8(0))), wrong

@@ -27,8 +27,8 @@ NEWTON_STEPS = 12
 
 def led_round(knots: Array, region: Specification, margin: float, knot_s: float) -> Array:
     """Return knots [B, H, 4] whose places have h >= margin; the first ones stay as they are."""
-    by = np.stack([smoothed(_shift(motion[:, :2], region, margin)) for motion in knots])
-    places = knots[..., :2] + by
+    by = np.stack([_shift(motion[:, :2], region, margin) for motion in knots])
+    places = knots[..., :2] + smoothed(by, knot_s)
     out = outside(places.reshape(-1, 2), region, margin).reshape(places.shape)
     return shifted(knots, out - knots[..., :2], knot_s)
 

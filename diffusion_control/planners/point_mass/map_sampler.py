@@ -51,12 +51,12 @@ class Ground:
         found[..., :2] += self.known.origin[:2]
         return found
 
-    def value_at(self, places: Array) -> Array:
-        """Return what the value network says of places [..., 2] [m]."""
+    def to_go(self, places: Array) -> Array:
+        """Return the cells to go from places [..., 2] [m], as the value network says."""
         cell = np.floor(self.cells(places)).astype(np.int64) + map_view.RADIUS
         x = np.clip(cell[..., 0], 0, self.walls.shape[0] - 1)
         y = np.clip(cell[..., 1], 0, self.walls.shape[1] - 1)
-        found: Array = self.value[x, y]
+        found: Array = -self.value[x, y]
         return found
 
 
@@ -109,6 +109,7 @@ class MapSampler:
         self.horizon = int(card.inputs['x'].shape[1])
         self.knot_s = 1.0 / card.rate_hz
         self._ground: tuple[bytes, Ground] | None = None
+        self._walks: dict[tuple[int, int], Array] = {}
 
     def ground(self, known: OccupancyMap, goal: Array) -> Ground:
         """Return a map with a goal [2] [m]; the last one is kept."""
@@ -121,6 +122,7 @@ class MapSampler:
             mark = np.zeros(cells.shape)
             mark[cell[0], cell[1]] = 1.0
             walls = cells.astype(float)
+            self._rewards, self._walks = self.values.rewards(walls), {}
             value = self.values.value(walls, mark)
             self._ground = key, Ground(
                 known, np.pad(walls, map_view.RADIUS, constant_values=1.0),
@@ -133,27 +135,33 @@ class MapSampler:
         """Return windows from states x, y, vx, vy [B, 4] on, shape [B, H, 4] [m], [m/s].
 
         The first knot is the state, exactly; the last one the goal at rest where it ends there.
+        Each window is drawn in a map that is turned or mirrored in its own way, as in training, so
+        that what the network does wrong is not the same in all of them.
         """
         count, cells = len(states), ground.known.resolution_m
         place, speed = ground.cells(states[:, :2]), states[:, 2:] / cells
         goal = np.repeat(ground.goal[None], count, 0)
         seen = map_view.view(
-            np.broadcast_to(ground.walls, (count, *ground.walls.shape)),
+            np.where(self._shown(place), ground.walls, 1.0),
             np.broadcast_to(ground.value, (count, *ground.value.shape)), goal, place)
         ends = np.zeros(count, dtype=bool) if how.ends is None else how.ends
-        held = self._held(seen, place, speed, goal, ends)
+        kinds = (generator.integers(map_view.SYMMETRIES) + np.arange(count)) % map_view.SYMMETRIES
+        mask, values = self._held(seen, place, speed, goal, ends)
+        held = mask, map_view.turned_motions(values, kinds)
         noise = generator.standard_normal(held[0].shape, dtype=np.float32)
 
         def code(knots: Array) -> Array32:
             local = np.concatenate([ground.cells(knots[..., :2]), knots[..., 2:] / cells], axis=2)
-            return map_view.encode(seen, local)
+            return map_view.turned_motions(map_view.encode(seen, local), kinds)
 
         def knots(clean: Array32) -> Array:
-            return ground.metres(map_view.decode(seen, clean))
+            return ground.metres(map_view.decode(
+                seen, map_view.turned_motions(clean, kinds, back=True)))
 
         correct, move = how.correct, how.move
         run = self.chain.run(
-            {'condition': map_view.told(seen, place, speed, goal, ends)}, noise, how.evaluations,
+            {'condition': map_view.turned(
+                map_view.told(seen, place, speed, goal, ends), kinds)}, noise, how.evaluations,
             start=how.start, plan=None if how.plan is None else code(how.plan), held=held,
             improve=None if correct is None else lambda clean: code(correct(knots(clean))),
             move=None if move is None else lambda before, after, share: code(
@@ -162,6 +170,24 @@ class MapSampler:
         found[:, 0] = states
         found[ends, -1] = [*ground.metres(ground.goal), 0.0, 0.0]
         return found
+
+    def _shown(self, place: Array) -> NDArray[np.bool_]:
+        """Return which cells, framed, are shown from places in cells [B, 2], shape [B, X, Y].
+
+        The value network says how far they are, asked for the way to the start, not the goal.
+        """
+        shape = np.array(self._rewards.shape[:2])
+        cells = np.clip(np.floor(place).astype(int), 0, shape - 1)
+        window_s = (self.horizon - 1) * self.knot_s
+        for x, y in np.unique(cells, axis=0):
+            if (x, y) not in self._walks:
+                mark = np.zeros(shape)
+                mark[x, y] = 1.0
+                self._walks[x, y] = -self.values.repeated(
+                    self._rewards, mark, map_view.walk_rounds(window_s))
+        walk = np.stack([self._walks[x, y] for x, y in cells])
+        return np.pad(map_view.shown(walk, place, window_s), (
+            (0, 0), (map_view.RADIUS,) * 2, (map_view.RADIUS,) * 2))
 
     def _held(
         self, seen: map_view.View, place: Array, speed: Array, goal: Array,

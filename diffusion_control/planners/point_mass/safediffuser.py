@@ -30,14 +30,13 @@ from diffusion_control.planners.point_mass.diffuser import (
 )
 from diffusion_control.planners.point_mass.map_sampler import Ground
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
-from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
 Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
-ROUNDS, WIDER, BETWEEN = 6, 1.7, 10
+BETWEEN = 10
 BORDER = np.linspace(-0.4, 0.4, 9)
 """Where a border is looked at, from its middle, in edges of a cell."""
 
@@ -60,6 +59,7 @@ class PointSafeDiffuser(PointDiffuser):
 
     def __init__(self, robot: Any, **params: Any) -> None:
         super().__init__(robot, **{'method': self.method, **params})
+        self.refuses = self.values.method == CORRECTED
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
         """Return the candidates, best first; see `Planner.plan`."""
@@ -86,33 +86,31 @@ class PointSafeDiffuser(PointDiffuser):
         return lambda knots: led_round(improve(knots), region, margin, step)
 
     def finished(
-        self, whole: Array, problem: PlanningProblem, ground: Ground
+        self, drawn: Array, problem: PlanningProblem, ground: Ground
     ) -> tuple[Array, float]:
-        """Return motions at rest at the end, out of the region, and the spacing of their knots.
+        """Return what `PointDiffuser` does; the barriers' own knots stay as they came out."""
+        if region_in(problem) is None or self.values.method == CORRECTED:
+            return super().finished(drawn, problem, ground)
+        return drawn, self.network.knot_s
 
-        The barriers' own knots stay as they came out of the denoising.
-        """
-        region, step = region_in(problem), self.network.knot_s
-        if region is None:
-            return super().finished(whole, problem, ground)
-        if self.values.method == CORRECTED:
-            whole, step = self._led(halved(whole, step), region, ground, 0.5 * step), 0.5 * step
-        whole[:, -1, 2:] = 0.0
-        return whole, step
-
-    def _led(
-        self, whole: Array, region: Specification, ground: Ground, step: float
+    def fitted(
+        self, knots: Array, share: float, step: float, problem: PlanningProblem, ground: Ground
     ) -> Array:
-        """Return motions off the walls and out of the region, between knots, too."""
-        keep = self.robot.radius_m + self.values.margin_m
-        margin, found = self.values.region_margin, whole
-        for _ in range(ROUNDS):
-            found = pushed(whole, ground.known, keep, step)
-            found = led_round(found, region, margin, step)
-            if region.h(between(found, step)).min() >= 0.0:
-                break
-            margin *= WIDER
-        return found
+        """Return motions pushed off the walls and led round the region, by a share of margins."""
+        region, knots = region_in(problem), super().fitted(knots, share, step, problem, ground)
+        if region is None:
+            return knots
+        return led_round(knots, region, share * self.values.region_margin, step)
+
+    def lack(
+        self, knots: Array, knot_s: float, problem: PlanningProblem, ground: Ground
+    ) -> Array:
+        """Return overlaps with walls, and for corrected motions what lies in the region."""
+        found, region = super().lack(knots, knot_s, problem, ground), region_in(problem)
+        if region is None or self.values.method != CORRECTED:
+            return found
+        h = region.h(between(knots, knot_s)).reshape(len(knots), -1)
+        return np.asarray(found + np.maximum(-h, 0.0).sum(axis=1))
 
 
 class PointRobust(PointSafeDiffuser):

@@ -47,11 +47,18 @@ class ValueNetwork:
 
         It is at most 4 (X + Y) times repeated.
         """
+        return self.repeated(self.rewards(walls), goal, ROUNDS_PER_CELL * sum(walls.shape))
+
+    def rewards(self, walls: Array) -> Array:
+        """Return what each action costs at each cell of walls [X, Y], negative, [X, Y, A]."""
         features = np.maximum(_around(walls, 1.0) @ self.look[0].T + self.look[1], 0.0)
-        cost = features @ self.cost[0].T + self.cost[1]
-        rewards = -STEEP * np.logaddexp(0.0, cost)
-        value, move = np.zeros_like(walls), np.ascontiguousarray(self.move.T)
-        for _ in range(ROUNDS_PER_CELL * sum(walls.shape)):
+        found: Array = -STEEP * np.logaddexp(0.0, features @ self.cost[0].T + self.cost[1])
+        return found
+
+    def repeated(self, rewards: Array, goal: Array, rounds: int) -> Array:
+        """Return v [X, Y] after some rounds, or when it is settled; see `rewards`."""
+        value, move = np.zeros_like(goal), np.ascontiguousarray(self.move.T)
+        for _ in range(rounds):
             after: Array = (1.0 - goal) * (rewards + _around(value, None) @ move).max(axis=-1)
             if np.abs(after - value).max() < SETTLED:
                 return after

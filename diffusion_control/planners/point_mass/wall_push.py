@@ -2,12 +2,14 @@
 """Points pushed off the walls of a map, in closed form, and the speeds that go with it.
 
 A point at distance d < m of the nearest cell moves by (m - d) n along the direction n away from
-it; in a corner between cells this is repeated. What knots move is smoothed over time, what then
-still lacks is added, and the speeds follow.
+it; in a corner between cells this is repeated. What knots move is smoothed over time and added, a
+few times, as what is left over shrinks; then what still lacks is added, and the speeds follow.
 """
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from diffusion_control.robots.point_mass import frame_of, from_cell
 
 Array = NDArray[np.float64]
 ROUNDS = 3
-SMOOTHED_KNOTS = 2.0
+SMOOTHED_S, SMOOTHINGS = 0.08, 3
 
 
 def pushed(knots: Array, known: OccupancyMap, keep_m: float, knot_s: float) -> Array:
@@ -37,11 +39,13 @@ def pushed(knots: Array, known: OccupancyMap, keep_m: float, knot_s: float) -> A
         return found.reshape(places.shape)
 
     places = knots[..., :2]
-    by = off(places) - places
-    if not by.any():
-        return knots
-    by = np.stack([smoothed(motion) for motion in by])
-    return shifted(knots, off(places + by) - places, knot_s)
+    for _ in range(SMOOTHINGS):
+        by = off(places) - places
+        if not by.any():
+            break
+        places = places + smoothed(by, knot_s)
+    by = off(places) - knots[..., :2]
+    return shifted(knots, by, knot_s) if by.any() else knots
 
 
 def shifted(knots: Array, by: Array, knot_s: float) -> Array:
@@ -54,15 +58,18 @@ def shifted(knots: Array, by: Array, knot_s: float) -> Array:
     return found
 
 
-def smoothed(by: Array) -> Array:
-    """Return shifts [H, 2] smoothed over neighbouring knots."""
-    if not by.any():
-        return by
-    reach = int(3 * SMOOTHED_KNOTS)
-    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHED_KNOTS)**2)
-    framed = np.pad(by, ((reach, reach), (0, 0)))
-    return np.stack([np.convolve(framed[:, i], weight / weight.sum(), 'valid') for i in (0, 1)],
-                    axis=1)
+def smoothed(by: Array, knot_s: float) -> Array:
+    """Return shifts [..., H, 2] smoothed over time."""
+    return np.asarray(_neighbours(by.shape[-2], SMOOTHED_S / knot_s) @ by)
+
+
+@lru_cache(maxsize=16)
+def _neighbours(count: int, deviation: float) -> Array:
+    """Return the weights of the knots [H, H] of which a smoothed one is the mean."""
+    apart = np.subtract.outer(np.arange(count), np.arange(count)) / deviation
+    reach = np.arange(-math.ceil(3.0 * deviation), math.ceil(3.0 * deviation) + 1) / deviation
+    weight = np.where(np.abs(apart) <= 3.0, np.exp(-0.5 * apart**2), 0.0)
+    return np.asarray(weight / np.exp(-0.5 * reach**2).sum())
 
 
 def halved(knots: Array, knot_s: float) -> Array:
