@@ -53,11 +53,14 @@ def admitted(mover: Obstacle, v: float, w: float) -> bool:
 
 
 @pytest.mark.parametrize('twist', TWISTS)
+@pytest.mark.parametrize('velocity', [(0.0, 0.0), (0.3, 0.0), (-0.3, 0.1), (0.0, 0.5)])
 @pytest.mark.parametrize('angle_rad', [0.0, 0.8, 1.6, 2.4, 3.1])
-def test_what_the_planner_drives_the_monitor_admits(twist: Any, angle_rad: float) -> None:
+def test_what_the_planner_drives_the_monitor_admits(
+    twist: Any, velocity: tuple[float, float], angle_rad: float
+) -> None:
     drives = 0
     for gap_m in np.arange(0.05, 1.3, 0.05):
-        mover = post(float(gap_m), angle_rad)
+        mover = post(float(gap_m), angle_rad, velocity)
         k = share(mover, *twist)
         drives += k > 0.0
         assert k == 0.0 or admitted(mover, k * twist[0], k * twist[1])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.base.mover_memory import MoverMemory
 from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
 from diffusion_control.planners.base.world import BaseWorld
@@ -64,7 +65,7 @@ class BaseRequest:
 
     def __init__(
         self, robot: Any, problem: PlanningProblem, values: BaseParameters,
-        weights: CostWeights = USUAL,
+        weights: CostWeights = USUAL, memory: MoverMemory | None = None,
     ) -> None:
         self.robot, self.problem, self.values, self.weights = robot, problem, values, weights
         begin = problem.start
@@ -75,7 +76,9 @@ class BaseRequest:
         self.yaw = np.nan if wanted is None else wanted
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
-        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s)
+        self.room = MoverRoom.of(
+            robot, self.world.moving, values.mover_speed_m_s,
+            None if memory is None else memory.turns(self.world.seen_moving))
         self.evaluations = 0
 
     @property
@@ -187,6 +190,7 @@ class BasePlanner:
         self.seed = seed
         self.generator = np.random.default_rng(seed)
         self._kept: tuple[Array, Array] | None = None
+        self._memory = MoverMemory()
 
     def info(self) -> dict[str, Any]:
         """Return name and parameters."""
@@ -196,7 +200,7 @@ class BasePlanner:
         """Return candidate motions, the best first; see `Planner.plan`."""
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
-        request = BaseRequest(self.robot, problem, self.values, self.weights)
+        request = BaseRequest(self.robot, problem, self.values, self.weights, self._memory)
         request.check_goal()
         kept = self.kept_way(request)
         ways = [] if kept is None else [request.rated(kept, self.values.keep_ratio)]
