@@ -29,8 +29,8 @@ from diffusion_control.trajectory.trajectory import Trajectory
 Array = NDArray[np.float64]
 BASE = load_base('base')
 STEP_S, PERIOD_S, DELAY_S, LAG_S = 0.002, 0.01, 0.01, 0.03
-FAR_M = 5.0
-SPEED_M_S, TURN_M_S2 = 0.5, 2.0
+FAR_M, CLOSE_M = 5.0, 0.1
+SPEED_M_S, TURN_M_S2, ERROR_M_S = 0.5, 2.0, 0.1
 WALL_M = 0.1
 LIKE = Trajectory(0.0, np.array([0.0, 1.0]), *np.zeros((3, 2, 3)), BASE.joint_names, 'odom')
 
@@ -119,20 +119,22 @@ def received(start: Array, ticks: Array, until_s: float, timeout_s: float) -> Ar
 
 
 def turned(
-    obstacles: tuple[Obstacle, ...], times: Array, rng: np.random.Generator, aim: bool,
+    obstacles: tuple[Obstacle, ...], times: Array, rng: np.random.Generator, aim: Array | None,
     until_s: float,
 ) -> Array:
     """Return places [T, k, 3] of obstacles that turn at their bounds until some time [s].
 
-    Some of them turn to the base (`aim`).
+    They turn to a place [2] or anyhow, and were seen with an error of velocity that way.
     """
     places = np.empty((len(times), len(obstacles), 3))
     for k, o in enumerate(obstacles):
         angle = rng.uniform(-np.pi, np.pi)
-        if aim:
-            angle = np.arctan2(-o.position_m[1], -o.position_m[0])
+        if aim is not None:
+            angle = np.arctan2(aim[1] - o.position_m[1], aim[0] - o.position_m[0])
         push = TURN_M_S2 * np.array([np.cos(angle), np.sin(angle), 0.0]) * o.may_move
         place, velocity = np.array(o.position_m), np.array(o.velocity_m_s)
+        velocity += ERROR_M_S / TURN_M_S2 * push
+        velocity *= min(1.0, SPEED_M_S / max(float(np.linalg.norm(velocity)), 1e-9))
         for row, width in enumerate(np.diff(times, prepend=0.0)):
             later = velocity + width * push * (times[row] <= until_s)
             size = float(np.linalg.norm(later))
@@ -189,6 +191,8 @@ def least_of_verified(
 ) -> tuple[float, int]:
     """Return the least distance in the oracle of three verified motions, and how many it refused.
 
+    Only motions that come within `CLOSE_M` of what is refused are played.
+
     Args:
         seed: Of everything.
         timeout_s: Of the receiver in the oracle.
@@ -207,7 +211,7 @@ def least_of_verified(
         motion, before = a_motion(rng)
         check = verifier.verify(motion, Surroundings(BASE.pack(obstacles, map=known), age_s))
         refused += check.reason in ('obstacle', 'walls')
-        if not check.ok or check.h_min < 0.0:
+        if not check.ok or not 0.0 <= check.h_min < CLOSE_M:
             continue
         verified += 1
         oracle, twists = Oracle(obstacles, wall_m), twists_of(motion)
@@ -221,7 +225,7 @@ def least_of_verified(
                 until_s = age_s + PERIOD_S * (len(heard) - 1) + turning_s
             least = min(least, *(
                 oracle.least(poses, moving, turned(obstacles, times, rng, aim, until_s))
-                for aim in (True, False)))
+                for aim in (poses[-1, :2], poses[len(poses) // 2, :2], None)))
     return least, refused
 
 
