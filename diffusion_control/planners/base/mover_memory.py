@@ -5,6 +5,9 @@ A planner is asked several times a second and sees the same mover (by its key) a
 mover keeps to one line, its places on it are remembered; where it turned back is an end, and so
 is where it was first seen, once it has turned at the other end. An end that it passes is none.
 What is believed only sets the time of ways (`mover_room`): the monitor believes nothing.
+
+Where an end is not known, a mover may come back at any time over its *lane*: where it was seen, and
+where it will be within `MOVER_HORIZON_S`. A way pays for the time that it spends there.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.world import MOVER_HORIZON_S
 from diffusion_control.robots.obstacles import Obstacle
 
 Array = NDArray[np.float64]
@@ -65,6 +69,29 @@ class _Line:
         span = float(self.ends[1] - self.ends[0]) if self.believed.all() else np.inf
         return max(abs(float(self.ends[self.side]) - s), 0.0), span
 
+    def lane(self, place: Array, velocity: Array) -> Array:
+        """Return two points [2, 2] between which it may come back, the same one if it is known."""
+        if self.turned and self.believed.all():
+            return np.stack([place, place])
+        ends = self.origin_m + self.ends[:, None] * self.axis
+        if not self.believed[self.side]:
+            ends[self.side] = place + MOVER_HORIZON_S * velocity
+        return np.asarray(ends)
+
+
+@dataclass(frozen=True)
+class MoverViews:
+    """What is believed of k movers.
+
+    Attributes:
+        turns: How far each goes until it turns, and how far back then, inf where nobody knows,
+            shape [k, 2] [m].
+        lanes: Between which places each may come back, shape [k, 2, 2] [m].
+    """
+
+    turns: Array
+    lanes: Array
+
 
 class MoverMemory:
     """Remember the lines of movers between plans."""
@@ -73,24 +100,26 @@ class MoverMemory:
         """Begin with nothing seen."""
         self._lines: dict[str, _Line] = {}
 
-    def turns(self, movers: Iterable[Obstacle]) -> Array:
-        """Return how far each mover goes until it turns, and how far back then, [k, 2] [m].
+    def views(self, movers: Iterable[Obstacle]) -> MoverViews:
+        """Return what is believed of movers.
 
         Args:
             movers: All that may move, as they are seen now; what is not among them is forgotten.
         """
-        lines, found = {}, []
+        lines, turns, lanes = {}, [], []
         for mover in movers:
             place, velocity = mover.position_m[:2], mover.velocity_m_s[:2]
             line = self._lines.get(mover.key)
-            ahead = (np.inf, np.inf)
+            ahead, lane = (np.inf, np.inf), np.stack([place, place])
             if np.linalg.norm(velocity) > MOVES_M_S:
                 if line is None or not line.holds(place, velocity):
                     line = _Line.of(place.copy(), velocity)
                 line.see(place, velocity)
-                ahead = line.ahead(place)
+                ahead, lane = line.ahead(place), line.lane(place, velocity)
             if line is not None:
                 lines[mover.key] = line
-            found.append(ahead)
+            turns.append(ahead)
+            lanes.append(lane)
         self._lines = lines
-        return np.array(found, dtype=float).reshape(-1, 2)
+        return MoverViews(np.array(turns, dtype=float).reshape(-1, 2),
+                          np.array(lanes, dtype=float).reshape(-1, 2, 2))
