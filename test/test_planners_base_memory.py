@@ -88,6 +88,7 @@ def test_the_room_is_free_when_the_mover_will_have_come_back_and_gone() -> None:
 
 def test_a_way_pays_for_the_lane_of_a_mover_until_both_its_ends_are_known() -> None:
     mover, memory = post(0.2, 0.0), MoverMemory()
-    lanes = [memory.views((seen(mover, float(t)),)).lanes[0] for t in np.arange(0.0, 6.0, PERIOD_S)]
+    times = np.arange(0.0, 6.0, PERIOD_S)
+    lanes = [memory.views((seen(mover, float(t)),)).lanes[0] for t in times]
     np.testing.assert_allclose(lanes[10], [[1.0, 2.0], [1.4 + 0.3, 2.0]], atol=1e-6)
     assert np.linalg.norm(np.diff(lanes[-1], axis=0)) == 0.0, 'it goes back and forth'

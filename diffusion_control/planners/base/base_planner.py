@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.base.lanes import LANE_WEIGHT, Lanes
 from diffusion_control.planners.base.mover_memory import MoverMemory
 from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
@@ -36,8 +37,6 @@ NEAR_M = 0.08
 OFF_M = 0.5
 BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
 GOAL_INSIDE_M = -0.05
-LANE_M, LANE_WEIGHT = 0.45, 1.0
-"""A second in the lane of a mover whose turns are not known counts for up to `LANE_WEIGHT` more."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class BaseRequest:
         self.limits = drive_limits(robot.drive, values.speed_scale)
         seen = (memory or MoverMemory()).views(self.world.seen_moving)
         self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s, seen.turns)
-        self._lanes = seen.lanes
+        self.lanes = Lanes(self.world, seen.lanes)
         self.evaluations = 0
 
     @property
@@ -112,29 +111,14 @@ class BaseRequest:
         self.evaluations += count
         return poses, WHOLE_S[0] * used, left
 
-    def in_lanes(self, poses: Array) -> Array:
-        """Return how much each of L poses [L, 3] lies in the lanes of movers, in [0, 1] [L].
-
-        1 where one touches the base, 0 from `LANE_M` on.
-        """
-        most = np.zeros(len(poses))
-        for k, (first, last) in enumerate(self._lanes):
-            along = last - first
-            share = np.clip(
-                (poses[:, :2] - first) @ along / max(float(along @ along), 1e-9), 0.0, 1.0)
-            away, _ = self.robot.collision.path_clearance(
-                poses, share, self.world.mover_on(k, first, along))
-            most = np.maximum(most, np.clip(1.0 - away / LANE_M, 0.0, 1.0))
-        return most
-
     def rated(self, corners: Array, handicap: float = 1.0) -> Way:
         """Return a way with its time, far longer where what stands blocks it."""
         states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
+        slower = LANE_WEIGHT * float(self.lanes.share(states[:, :3]).sum())
         lasting = self.weights.duration * (
-            WHOLE_S[0] * (len(states) - 1 + LANE_WEIGHT * float(self.in_lanes(states[:, :3]).sum()))
-            + left / (0.5 * self.limits[0]))
+            WHOLE_S[0] * (len(states) - 1 + slower) + left / (0.5 * self.limits[0]))
         blocked = np.maximum(min(0.0, first) - 0.01 - near, 0.0)
         if (blocked > 0).any():
             far_m = float(np.linalg.norm(states[-1, :2] - self.place))

@@ -6,8 +6,8 @@ mover keeps to one line, its places on it are remembered; where it turned back i
 is where it was first seen, once it has turned at the other end. An end that it passes is none.
 What is believed only sets the time of ways (`mover_room`): the monitor believes nothing.
 
-Where an end is not known, a mover may come back at any time over its *lane*: where it was seen, and
-where it will be within `MOVER_HORIZON_S`. A way pays for the time that it spends there.
+Where an end is not known, a mover may come back at any time over its *lane*: where it was seen,
+and where it will be within `MOVER_HORIZON_S`. A way pays for the time that it spends there.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class BaseWorld:
             velocity_m_s=np.zeros_like(self.standing.velocity_m_s))
 
     def mover_on(self, k: int, first: Array, along: Array) -> Surround:
-        """Return mover k at a place [2], going on from there by `along` [2] a second."""
+        """Return mover k alone, at a place [2] and going on from there by `along` [2] a second."""
         one = _chosen(self.moving, np.arange(len(self.moving.code)) == k)
         return replace(one, centre_m=np.array([[*first, 0.0]]),
                        velocity_m_s=np.array([[*along, 0.0]]))

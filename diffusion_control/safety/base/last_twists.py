@@ -3,10 +3,10 @@
 
 The twist sent at tau is held for `hold_s` and then braked at the receiver's rates, both parts in
 the same time, from the pose at tau on. It is looked at every 40 ms, for a tau every 20 ms until
-the last tick that sends a twist. A mover seen at c with velocity v turns until the monitor is dead
-and then keeps its velocity: at a time t after it was seen it is within
+the last tick that sends a twist. A mover seen at c with velocity v turns until the monitor is
+dead and then keeps its velocity: at a time t after it was seen it is within
 
-    (e + A (age + tau + turning)) t   of   c + v t,     and within   s t   of   c,
+    (e + A (age + tau + turning)) t   of   c + v t,   and within   s t   of   c,
 
 see `base.verify`; a point of the scan whose velocity nobody knows, within s t of where it was seen.
 Distances are 1-Lipschitz: between two knots the distance to the obstacle that goes on is at least
@@ -46,7 +46,12 @@ def last_twists(
         omni: Whether the twist has a part to the side.
         rule: See `PERIOD` to `KEEP`.
         discs: Of the footprint [D, 3].
-        code: Of the obstacles, and so on as in `base_reach`; `speed` are velocities [k, 3].
+        code: Shapes of the k obstacles.
+        centre: When they were seen, [k, 3].
+        rotation: [k, 3, 3].
+        half: Half sizes [k, 3].
+        speed: Velocities [k, 3].
+        may_move: Others are left out, [k].
         points: Of the scan, those that may move [P, 2].
         allowed_m: How much nearer than at the beginning is not worse [m].
     """

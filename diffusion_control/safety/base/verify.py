@@ -23,8 +23,8 @@ at most A (age + tau), so in silence it is within
     (e + A (age + tau + `silence.turning_s`)) t   of   c + v t,   and within   s t   of   c,
 
 e the error of its velocity, s the bound on its speed. In the next tick the mover is inside what
-was allowed for every later tau, so what is left of a verified motion is verified again. A mover that turns after the monitor has died is not foreseen unless
-`silence.turning_s` says for how long.
+was allowed for every later tau, so what is left of a verified motion is verified again. A mover
+that turns after the monitor has died is not foreseen unless `silence.turning_s` says for how long.
 
 Where the start already violates a margin, the demand is `not worse than now`. Standing is always
 allowed.
@@ -117,14 +117,14 @@ class BaseVerifier:
         """
         bounds, rule = self._parameters, self._rule
         turning = bounds.obstacles_max_acceleration_m_s2
-        around_s, seen = around.age_s + bounds.silence_turning_s, self._collision.surround(
-            around.obstacles)
+        unseen_s = around.age_s + bounds.silence_turning_s
+        seen = self._collision.surround(around.obstacles)
         near, short = last_twists(
             motion.times_s, motion.position, motion.velocity, self._omni, np.array([
                 self._period_s, max(moving_s - self._period_s - RESTING_S, 0.0), rule.hold_s,
                 rule.braking_m_s2, rule.yaw_braking_rad_s2, around.age_s + self._delay_s,
                 bounds.obstacles_max_speed_m_s,
-                bounds.obstacles_velocity_error_m_s + turning * around_s, turning, keep_m]),
+                bounds.obstacles_velocity_error_m_s + turning * unseen_s, turning, keep_m]),
             self._collision.discs, seen.code, seen.centre_m, seen.rotation, seen.half_m,
             seen.velocity_m_s, seen.may_move, seen.points[seen.points_may_move], NOT_WORSE_M)
         return float(near), float(short)
@@ -169,7 +169,8 @@ class BaseVerifier:
                    *, dead: bool = False) -> tuple[Array, Array]:
         """Return both distances; movers turn until now if the monitor is dead, else always."""
         bounds = self._parameters
-        turning, error = bounds.obstacles_max_acceleration_m_s2, bounds.obstacles_velocity_error_m_s
+        turning = bounds.obstacles_max_acceleration_m_s2
+        error = bounds.obstacles_velocity_error_m_s
         if dead:
             error += turning * (around.age_s + bounds.silence_turning_s)
             turning = 0.0
