@@ -8,7 +8,7 @@ dead and then keeps its velocity: at a time t after it was seen it is within
 
     (e + A (age + tau + turning)) t   of   c + v t,   and within   s t   of   c,
 
-see `base.verify`; a point of the scan whose velocity nobody knows, within s t of where it was seen.
+see `base.verify`; a point of the scan whose velocity nobody knows is within s t of its place.
 Distances are 1-Lipschitz: between two knots the distance to the obstacle that goes on is at least
 (d_{k-1} + d_k - l) / 2 for the relative way l, and the balls are those of the later knot.
 """
