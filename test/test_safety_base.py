@@ -26,6 +26,7 @@ from diffusion_control.safety.base.candidates import BaseCandidates
 from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.safety.base.output import TwistOutput
 from diffusion_control.safety.base.verify import BaseVerifier
+from diffusion_control.safety.committed import rest_of
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings, moving_until
@@ -43,8 +44,15 @@ GOOD = Health(
     own_gap_s=0.01)
 
 
+GRID_ERROR_M = 0.005
+"""Silence is checked from every other tick of a motion; the others are those of the next tick."""
 LIKE = Trajectory(0.0, np.array([0.0, 1.0]), *np.zeros((3, 2, 3)), BASE.joint_names, 'odom')
 TWISTS = SafetyParameters(rate_hz=100.0, receiver_timeout_s=0.5, command_out_type='twist_stamped')
+
+
+def heading(angle: float) -> np.ndarray:
+    """Return the unit vector [3] of a course in the plane."""
+    return np.array([np.cos(angle), np.sin(angle), 0.0])
 
 
 def sent(motions: list[Trajectory], ticks: np.ndarray, *, moving: bool = False) -> CommandVerdicts:
@@ -296,6 +304,38 @@ def test_after_a_verified_motion_its_stop_is_verified_in_a_standing_world(
         motion = candidates.brake(motion, now)
         check = verifier.verify(motion, around)
         assert check.ok, (now, check)
+
+
+@given(v=st.floats(-0.25, 0.55), w=st.floats(-1.7, 1.7), x=st.floats(0.5, 1.4),
+       y=st.floats(-0.9, 0.9), course=st.floats(-np.pi, np.pi), turn=st.floats(-np.pi, np.pi),
+       speed=st.floats(0.0, 0.5), timeout_s=st.sampled_from([0.2, 0.5]))
+@settings(max_examples=150, deadline=None)
+def test_after_a_verified_motion_its_rest_is_verified_however_movers_turn(
+    v: float, w: float, x: float, y: float, course: float, turn: float, speed: float,
+    timeout_s: float,
+) -> None:
+    verifier = BaseVerifier(BASE, SafetyParameters.make(
+        100.0, {'command_out_type': 'twist', 'receiver_timeout_s': timeout_s}))
+    place, velocity = np.array([x, y, 0.5]), speed * heading(course)
+
+    def around() -> Surroundings:
+        return Surroundings(BASE.pack((Obstacle(
+            'cylinder', (0.12, 1.0), place, velocity_m_s=velocity, may_move=True),)), 0.0)
+
+    twist = np.array([v, 0.0, w])
+    times, falling = slow_down(twist, 1.125, 3.0, 0.05)
+    motion = motion_of(np.concatenate([[0.0], 0.04 + times]),
+                       np.concatenate([[twist], falling]), np.zeros(3), LIKE, 0.0)
+    first = verifier.verify(motion, around())
+    if not first.ok or first.h_min < 0.0:
+        return
+    for tick in range(1, round(100 * moving_until(motion)) + 1):
+        later = velocity + 0.02 * heading(turn)
+        later *= min(1.0, 0.5 / max(float(np.hypot(*later[:2])), 1e-9))
+        place = place + 0.005 * (velocity + later)
+        velocity = later
+        check = verifier.verify(rest_of(motion, 0.01 * tick), around())
+        assert check.h_min > -GRID_ERROR_M, (tick, check)
 
 
 def test_c_is_where_the_base_was_measured() -> None:

@@ -125,6 +125,10 @@ SAFETY: tuple[Parameter, ...] = (
         'obstacles.velocity_error_m_s', 'float', 0.1,
         'Error of the velocity that is seen of an obstacle.', 'm/s', 0.0, 5.0, read_only=False),
     Parameter(
+        'silence.turning_s', 'float', 0.0,
+        'For how long movers may still turn after the last twist of a monitor that died; '
+        '0: they keep the velocity they have then.', 's', 0.0, 10.0, read_only=False),
+    Parameter(
         'obstacles.stale_s', 'float', 0.2, 'Obstacles older than this stop the robot.', 's',
         0.02, 1.0),
     Parameter(

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 DOTTED = ('obstacles.max_speed_m_s', 'obstacles.max_acceleration_m_s2',
           'obstacles.velocity_error_m_s', 'obstacles.stale_s', 'state.stale_s', 'motion.stale_s',
           'workspace.lower_m', 'workspace.upper_m', 'separation.person_speed_m_s',
-          'separation.reaction_s', 'separation.intrusion_m')
+          'separation.reaction_s', 'separation.intrusion_m', 'silence.turning_s')
 NO_SIDE_M = 100.0
 RANGES: dict[str, tuple[float, float]] = {
     'rate_hz': (20.0, 1000.0), 'margin_m': (0.0, 0.5), 'own_margin_m': (0.0, 0.5),
@@ -32,7 +32,8 @@ RANGES: dict[str, tuple[float, float]] = {
     'unverified_s': (0.0, 1.0),
     'position_jump_rad': (1e-6, 1e-3), 'rejected_limit': (1, 100),
     'obstacles_max_speed_m_s': (0.0, 5.0), 'obstacles_max_acceleration_m_s2': (0.0, 50.0),
-    'obstacles_velocity_error_m_s': (0.0, 5.0), 'obstacles_stale_s': (0.02, 1.0),
+    'obstacles_velocity_error_m_s': (0.0, 5.0), 'silence_turning_s': (0.0, 10.0),
+    'obstacles_stale_s': (0.02, 1.0),
     'state_stale_s': (0.005, 0.2), 'motion_stale_s': (0.01, 0.2)}
 CHOICES: dict[str, tuple[str, ...]] = {
     'command_out_type': (
@@ -80,6 +81,8 @@ class SafetyParameters:
         obstacles_max_speed_m_s: Bound on the speed of movers [m/s].
         obstacles_max_acceleration_m_s2: Bound on the acceleration of movers [m/s^2].
         obstacles_velocity_error_m_s: Error of the movers' measured velocity [m/s].
+        silence_turning_s: For how long movers may still turn after the last twist of a base's
+            monitor that died, see `base.verify` [s].
         obstacles_stale_s: Obstacles older than this stop the robot [s].
         state_stale_s: Joint states older than this stop the robot [s].
         motion_stale_s: A tracker silent for longer stops the robot [s].
@@ -119,6 +122,7 @@ class SafetyParameters:
     obstacles_max_speed_m_s: float = 0.5
     obstacles_max_acceleration_m_s2: float = 2.0
     obstacles_velocity_error_m_s: float = 0.1
+    silence_turning_s: float = 0.0
     obstacles_stale_s: float = 0.2
     state_stale_s: float = 0.05
     motion_stale_s: float = 0.04

@@ -15,7 +15,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.safety.parameters import SafetyParameters
 
 GREATER = ('margin_m', 'own_margin_m', 'obstacles.max_speed_m_s',
-           'obstacles.max_acceleration_m_s2', 'obstacles.velocity_error_m_s',
+           'obstacles.max_acceleration_m_s2', 'obstacles.velocity_error_m_s', 'silence.turning_s',
            'separation.person_speed_m_s', 'separation.reaction_s', 'separation.intrusion_m',
            'settle_s')
 LESS = ('class_k_gain', 'speed_scale', 'braking_fraction', 'tool_speed_max_m_s')

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.base.lanes import LANE_WEIGHT, Lanes
+from diffusion_control.planners.base.mover_memory import MoverMemory
 from diffusion_control.planners.base.mover_room import MoverRoom
 from diffusion_control.planners.base.pursuit import dense, pursue, pursue_all
 from diffusion_control.planners.base.world import BaseWorld
@@ -64,7 +66,7 @@ class BaseRequest:
 
     def __init__(
         self, robot: Any, problem: PlanningProblem, values: BaseParameters,
-        weights: CostWeights = USUAL,
+        weights: CostWeights = USUAL, memory: MoverMemory | None = None,
     ) -> None:
         self.robot, self.problem, self.values, self.weights = robot, problem, values, weights
         begin = problem.start
@@ -75,7 +77,9 @@ class BaseRequest:
         self.yaw = np.nan if wanted is None else wanted
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
-        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s)
+        seen = (memory or MoverMemory()).views(self.world.seen_moving)
+        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s, seen.turns)
+        self.lanes = Lanes(self.world, seen.lanes)
         self.evaluations = 0
 
     @property
@@ -112,8 +116,9 @@ class BaseRequest:
         states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         first = float(near[0])
+        slower = LANE_WEIGHT * float(self.lanes.share(states[:, :3]).sum())
         lasting = self.weights.duration * (
-            WHOLE_S[0] * (len(states) - 1) + left / (0.5 * self.limits[0]))
+            WHOLE_S[0] * (len(states) - 1 + slower) + left / (0.5 * self.limits[0]))
         blocked = np.maximum(min(0.0, first) - 0.01 - near, 0.0)
         if (blocked > 0).any():
             far_m = float(np.linalg.norm(states[-1, :2] - self.place))
@@ -187,6 +192,7 @@ class BasePlanner:
         self.seed = seed
         self.generator = np.random.default_rng(seed)
         self._kept: tuple[Array, Array] | None = None
+        self._memory = MoverMemory()
 
     def info(self) -> dict[str, Any]:
         """Return name and parameters."""
@@ -196,7 +202,7 @@ class BasePlanner:
         """Return candidate motions, the best first; see `Planner.plan`."""
         begin = self.clock()
         until = float('inf') if deadline_s is None else begin + deadline_s
-        request = BaseRequest(self.robot, problem, self.values, self.weights)
+        request = BaseRequest(self.robot, problem, self.values, self.weights, self._memory)
         request.check_goal()
         kept = self.kept_way(request)
         ways = [] if kept is None else [request.rated(kept, self.values.keep_ratio)]

@@ -2,19 +2,23 @@
 """How fast a base may go beside movers: what its monitor will admit there, foretold.
 
 A twist that may be held for T_h before anything brakes (`robots.base_silence`) is admitted if the
-base stays clear of a mover of bounded speed s until it rests. So from a pose at the time t after
-the start, with d(tau) the distance of the footprint, driven on by the twist, to the mover where it
-will be at t, a share k of a wanted twist (v, omega) is free if
+base stays clear of a mover until it rests. The mover turns until the monitor dies, at tau_d, and
+then keeps its velocity (`safety.base.verify`). So from a pose at the time t after the start, with
+d_x(tau) the distance of the footprint, driven on by the twist, to the mover where it will be at x,
+a share k of a wanted twist (v, omega) is free if for tau in {T_h / 2, T_h, T_h + stop(k v,
+k omega)} and tau_d = lead
 
-    d(tau) >= keep + s (tau + late)   for tau in {T_h / 2, T_h, T_h + stop(k v, k omega)},
+    d_t(tau) >= keep + s tau'   or   d_{t + tau'}(tau) >= keep + (e + A tau_d) tau',
 
-and, because the last twist may be one of the monitor's own stop, at the end of that, too: it takes
-`OWN_STOP` times as long, tau = lead + stop' + T_h.
+tau' = tau + late, s and A the bounds on a mover's speed and acceleration, e the error of its
+velocity; and, because the last twist may be one of the monitor's own stop, at `INSTANTS` times of
+that, too: it takes `OWN_STOP` times as long, at its end tau_d = lead + stop', tau = tau_d + T_h.
 
 The largest such k is found by bisection. Where none is free, one that comes no nearer may keep
 less: what stands at the limit has to leave. 0 means: stand until the mover has gone; standing is
 always allowed. A mover goes on for `MOVER_HORIZON_S`, stands, and is forgotten `FORGOTTEN_S` after
 the start where only the time of a way is asked for: it will have gone on, or the next plan knows.
+One that was seen to turn (`mover_memory`) goes to and fro.
 """
 
 from __future__ import annotations
@@ -37,23 +41,35 @@ SPARE_M, LEAVE_M, NEARER_M = 0.06, 0.035, 1e-3
 LATE_S = 0.06
 FORGOTTEN_S = 6.0
 HALVINGS = 4
-LEAD_S, OWN_STOP = 0.04, 1.2
+LEAD_S, OWN_STOP, INSTANTS = 0.04, 1.2, 4
+ERROR_M_S, TURNING_M_S2, SEEN_S = 0.1, 2.0, 0.02
 KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON, FORGET = range(9)
 
 
 @dataclass(frozen=True)
 class MoverRoom:
-    """Movers, the footprint and the rule, as the kernels read them."""
+    """Movers, the footprint and the rule, as the kernels read them.
+
+    Attributes:
+        movers: k of them.
+        turns: How far each goes until it turns, and how far back then, inf where nobody knows,
+            shape [k, 2] [m].
+        discs: The footprint.
+        rule: Numbers of the rule.
+    """
 
     movers: Surround
+    turns: Array
     discs: Array
     rule: Array
 
     @classmethod
-    def of(cls, robot: Any, movers: Surround, speed_m_s: float) -> MoverRoom:
-        """Return the room of a base among movers (k of them) of bounded speed [m/s]."""
+    def of(cls, robot: Any, movers: Surround, speed_m_s: float, turns: Array | None = None
+           ) -> MoverRoom:
+        """Return the room of a base among movers of bounded speed [m/s]; `turns` as above."""
         silence = Silence.of(robot.drive, robot.receiver_timeout_s)
-        return cls(movers, robot.collision.discs, np.array([
+        unknown = np.full((len(movers.code), 2), np.inf)
+        return cls(movers, unknown if turns is None else turns, robot.collision.discs, np.array([
             SPARE_M, LEAVE_M, speed_m_s, silence.hold_s, silence.braking_m_s2,
             silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S, np.inf]))
 
@@ -64,7 +80,7 @@ class MoverRoom:
             rule[FORGET] = FORGOTTEN_S
         movers = self.movers
         return (movers.code, movers.centre_m, movers.rotation, movers.half_m,
-                movers.velocity_m_s, self.discs, rule)
+                movers.velocity_m_s, self.discs, rule, self.turns)
 
 
 @kernel()
@@ -76,9 +92,32 @@ def driven(x: float, y: float, yaw: float, v: float, w: float, going: float, out
 
 
 @kernel()
+def went(k: int, time_s: float, room: Any) -> Any:
+    """Return for how long mover k at its velocity would be where it is at a time, and its way.
+
+    Both are seconds of its present velocity: (1, 1) is where it will be in a second, going on;
+    (1, -1) is the same place on the way back.
+    """
+    ahead, span = room[7][k, 0], room[7][k, 1]
+    speed = math.hypot(room[4][k, 0], room[4][k, 1])
+    if ahead == np.inf or speed < 1e-6:
+        soon = time_s < room[6][HORIZON]
+        return min(time_s, room[6][HORIZON]), 1.0 if soon else 0.0
+    back = speed * time_s - ahead
+    if back <= 0.0:
+        return time_s, 1.0
+    if span == np.inf or span < 1e-3:
+        return (ahead - back) / speed, -1.0
+    back = back % (2.0 * span)
+    if back < span:
+        return (ahead - back) / speed, -1.0
+    return (ahead - 2.0 * span + back) / speed, 1.0
+
+
+@kernel()
 def away_from(pose: Any, k: int, at: float, room: Any) -> float:
-    """Return the distance of a pose to where mover k is, `at` seconds after the start."""
-    code, centre, rotation, half, velocity, discs, _ = room
+    """Return the distance of a pose to where mover k is after so long at its velocity [s]."""
+    code, centre, rotation, half, velocity, discs = room[:6]
     c, s = math.cos(pose[2]), math.sin(pose[2])
     x, y = pose[0] - centre[k, 0], pose[1] - centre[k, 1]
     least = NOTHING_M
@@ -92,26 +131,40 @@ def away_from(pose: Any, k: int, at: float, room: Any) -> float:
 
 @kernel()
 def is_free(
-    state: Any, v: float, w: float, at: float, leaving: bool, room: Any, pose: Any
+    state: Any, v: float, w: float, time_s: float, leaving: bool, room: Any, pose: Any
 ) -> bool:
-    """Return whether a twist from a state, `at` seconds after the start, is admitted."""
+    """Return whether a twist from a state, `time_s` after the start, is admitted."""
     rule = room[6]
     stop = max(abs(v) / rule[BRAKE], abs(w) / rule[TURN])
     for k in range(room[0].shape[0]):
+        if time_s > rule[FORGET] and room[7][k, 0] == np.inf:
+            continue
+        at, side = went(k, time_s, room)
         first = away_from(state, k, at, room)
-        for part in range(1, 5):
-            until = rule[HOLD] * min(part, 2) / 2
+        whole = rule[HOLD] + rule[LATE] + LEAD_S + OWN_STOP * stop
+        if first - abs(v) * whole >= rule[KEEP] + rule[REACH] * whole:
+            continue
+        for part in range(1, 4 + INSTANTS):
+            until, dead = rule[HOLD] * min(part, 2) / 2, LEAD_S
             going = until + (stop / 2 if part == 3 else 0.0)
             until += stop if part == 3 else 0.0
-            if part == 4:
-                until += LEAD_S + OWN_STOP * stop
-                going = LEAD_S + OWN_STOP * stop / 2
+            if part > 3:
+                slowed = (part - 3) / INSTANTS
+                left = 1.0 - slowed
+                dead += slowed * OWN_STOP * stop
+                going = (LEAD_S + slowed * OWN_STOP * stop * (1.0 + left) / 2
+                         + left * (rule[HOLD] + left * stop / 2))
+                until += dead + left * stop
             driven(state[0], state[1], state[2], v, w, going, pose)
             away = away_from(pose, k, at, room)
             if leaving and away < first - NEARER_M:
                 return False
             keep = rule[LEAVE] if leaving else rule[KEEP]
-            if away < keep + rule[REACH] * (until + rule[LATE]):
+            until += rule[LATE]
+            if away >= keep + rule[REACH] * until:
+                continue
+            unknown = ERROR_M_S + TURNING_M_S2 * (SEEN_S + dead)
+            if away_from(pose, k, at + side * until, room) < keep + unknown * until:
                 return False
     return True
 
@@ -119,19 +172,17 @@ def is_free(
 @kernel()
 def free_share(state: Any, v: float, w: float, time_s: float, room: Any) -> float:
     """Return the largest share of a twist (v, w) that is admitted at a state, 0 for none."""
-    rule = room[6]
-    if room[0].shape[0] == 0 or time_s > rule[FORGET] or (abs(v) < 1e-6 and abs(w) < 1e-6):
+    if room[0].shape[0] == 0 or (abs(v) < 1e-6 and abs(w) < 1e-6):
         return 1.0
-    at = min(time_s, rule[HORIZON])
     pose = np.empty(3)
-    if is_free(state, v, w, at, False, room, pose):
+    if is_free(state, v, w, time_s, False, room, pose):
         return 1.0
     share = 0.0
     for leaving in (False, True):
         high = 1.0
         for _ in range(HALVINGS):
             middle = (share + high) / 2
-            if is_free(state, middle * v, middle * w, at, leaving, room, pose):
+            if is_free(state, middle * v, middle * w, time_s, leaving, room, pose):
                 share = middle
             else:
                 high = middle

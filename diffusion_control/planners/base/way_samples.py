@@ -5,9 +5,10 @@ A way has F = 6 free corners between start and goal; its roll-out of at most 20 
 
     J = T + d / (v_max / 2) + sum_k [guidance * 40 hinge(near_k)^2 + 2 (near_k < 0)]
 
-with T its time, slow or waiting beside movers as the monitor will make it (`mover_room`), d the
-way left at its end, and near_k the clearance to what stands at its poses every 0.2 s (the hinge
-begins 0.12 m beyond the margin). No field of distances to the goal, no search.
+with T its time, slow or waiting beside movers as the monitor will make it (`mover_room`) and
+longer where a mover may come back (`lanes`), d the way left at its end, and near_k the clearance
+to what stands at its poses every 0.2 s (the hinge begins 0.12 m beyond the margin). No field of
+distances to the goal, no search.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.planners.base.base_planner import BaseRequest
+from diffusion_control.planners.base.base_planner import WHOLE_S, BaseRequest
+from diffusion_control.planners.base.lanes import LANE_WEIGHT
 from diffusion_control.planners.base.pursuit import dense
 
 Array = NDArray[np.float64]
@@ -66,6 +68,9 @@ class WaySamples:
         hinge = hinge.reshape(len(free), -1).sum(axis=1)
         inside = (near.reshape(len(free), -1) < 0).sum(axis=1)
         weights = self.request.weights
+        lanes = self.request.lanes.share(rows).reshape(len(free), -1)
+        lanes[np.arange(lanes.shape[1]) * WHOLE_S[0] > times[:, None]] = 0.0
+        times = times + LANE_WEIGHT * WHOLE_S[0] * lanes.sum(axis=1)
         total: Array = (
             weights.duration * (times + left / (0.5 * self.request.limits[0]))
             + weights.collision * (self.guidance * HINGE_WEIGHT * hinge + INSIDE_S * inside))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.planners.world import MOVER_HORIZON_S, Judgement, required
 from diffusion_control.robots.distance_field import DistanceField
-from diffusion_control.robots.surround import Surround
+from diffusion_control.robots.surround import Surround, shadow
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -30,6 +30,7 @@ class BaseWorld:
     Attributes:
         standing: What stands, map and scan included.
         moving: What moves, as it was seen.
+        seen_moving: The same things, in the same order.
         movers: The same, grown.
         search: What stands, with the scan thinned and without what the map explains.
     """
@@ -39,6 +40,9 @@ class BaseWorld:
         around = robot.pack(problem.obstacles, map=problem.map, scan=problem.scan)
         moves = around.may_move | (np.abs(around.velocity_m_s).max(axis=1, initial=0.0) > 1e-3)
         self.standing = _chosen(around, ~moves)
+        self.seen_moving = tuple(
+            o for o in problem.obstacles if (o.may_move or np.abs(o.velocity_m_s[:2]).max() > 1e-3)
+            and shadow(o, robot.collision.height_m) is not None)
         movers = replace(
             _chosen(around, moves), field=DistanceField.empty(), points=np.zeros((0, 2)),
             points_may_move=np.zeros(0, dtype=np.bool_))
@@ -51,6 +55,12 @@ class BaseWorld:
         self.search = replace(
             self.standing, points=points, points_may_move=np.ones(len(points), dtype=np.bool_),
             velocity_m_s=np.zeros_like(self.standing.velocity_m_s))
+
+    def mover_on(self, k: int, first: Array, along: Array) -> Surround:
+        """Return mover k alone, at a place [2] and going on from there by `along` [2] a second."""
+        one = _chosen(self.moving, np.arange(len(self.moving.code)) == k)
+        return replace(one, centre_m=np.array([[*first, 0.0]]),
+                       velocity_m_s=np.array([[*along, 0.0]]))
 
     def clearance(self, poses: Array) -> Array:
         """Return the distance of poses [L, 3] to what stands, shape [L] [m]."""

@@ -44,6 +44,7 @@ class BaseCandidates:
         """Take over the limits."""
         self._drive, self.omni = robot.drive, robot.drive.kind == 'omni'
         self._lead_s, self._share = parameters.lead_s, parameters.braking_fraction
+        self._period_s = 1.0 / parameters.rate_hz
 
     def refusal(self, committed: Trajectory, motion: Trajectory, now_s: float) -> str:
         """Return why a motion cannot follow C now, as a reason code; empty if it can."""
@@ -63,8 +64,12 @@ class BaseCandidates:
         return ''
 
     def ahead_s(self, motion: Trajectory, now_s: float) -> float:
-        """Return the time from now until the stop begins [s]."""
-        return max(motion.start_s - now_s, 0.0) + self._lead_s
+        """Return the time from now until the stop begins [s].
+
+        The lead, or the first period of a motion that begins later: the sooner, the less a mover
+        can turn until the last twist of the stop.
+        """
+        return max(motion.start_s - now_s + self._period_s, self._lead_s)
 
     def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory:
         """Return C, then the twists of a motion until `ahead`, then a stop."""

@@ -3,14 +3,16 @@
 
 With d the distance of a disc to an obstacle, the walls or a point of the scan, n' J(yaw) its
 slope in the twist, and v_o the obstacle's velocity, the base approaches at W = n' v_o - n' J u.
-The twist may be held for T = lead + `receiver_timeout_s` + the motors' lag before anything
-brakes, then with a_d = share sum_k |(n' J)_k| a_k, so the barrier h = d - margin - growth - (what
-a stop needs) >= 0 asks for
+If the monitor dies now, the twist is held for T = lead + `receiver_timeout_s` + the motors' lag
+before anything brakes, then with a_d = share sum_k |(n' J)_k| a_k, so the barrier
+h = d - margin - growth - (what a stop needs) >= 0 asks for
 
     T W + W^2 / (2 a_d) <= D,    n' J u >= n' v_o + a_d T - sqrt(a_d^2 T^2 + 2 a_d D),
 
-and besides W <= gamma D; D < 0 asks for a retreat of 2 D a second. Where a mover may be when the
-robot stands is `growth`, as in `barriers.link_obstacle`. Hard: 0.95 of the speeds (a base
+and besides W <= gamma D; D < 0 asks for a retreat of 2 D a second. If it dies at the end of its
+own stop, the base has gone on for the lead and the stop alone (T = lead, v_o = 0), but the mover
+for T more. `growth` is how much nearer than at its velocity a mover can be by then: it turns until
+the monitor dies (`verify`). Hard: 0.95 of the speeds (a base
 overshoots, and a retreat may ask for all), what the accelerations reach in the step, and the
 wheels, |u -+ omega w / 2| <= wheel speed; the twist of the stored motion is always admitted.
 
@@ -55,6 +57,7 @@ class BaseBarriers:
         self._robot, self._parameters, self._drive = robot, parameters, robot.drive
         drive, share = robot.drive, parameters.braking_fraction
         self._silent_s = Silence.of(drive, parameters.receiver_timeout_s).hold_s
+        self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
         self._braking = share * np.array([
             drive.braking_max_m_s2, drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2])
         omni = drive.kind == 'omni'
@@ -81,30 +84,48 @@ class BaseBarriers:
         slope = near.slope @ np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1.0]])
         outer = near.obstacle != OWN
         softness = np.full(len(slope), STANDING, dtype=np.int64)
-        towards, growth = np.zeros(len(slope)), np.zeros(len(slope))
-        bounds, hold_s = self._parameters, self._hold_s(step)
+        towards = np.zeros(len(slope))
+        bounds, hold_s = self._parameters, step.duration_s + self._silent_s
         index = np.flatnonzero(outer)
         which = near.obstacle[index]
         moves = step.obstacles.may_move[which]
         index, which = index[moves], which[moves]
         softness[index] = MOVING
         towards[index] = (near.normal[index] * step.obstacles.velocity_m_s[which]).sum(axis=1)
-        stop_s = hold_s + np.hypot(*step.velocity[:2]) / self._braking[0]
-        growth[index] = np.minimum(
-            0.5 * bounds.obstacles_max_acceleration_m_s2 * stop_s**2
-            + bounds.obstacles_velocity_error_m_s * stop_s,
-            np.maximum(bounds.obstacles_max_speed_m_s - towards[index], 0.0) * stop_s)
+        brake_s = float(np.hypot(*step.velocity[:2])) / self._braking[0]
         margin = np.where(outer, bounds.margin_m, bounds.own_margin_m)
-        room = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m - growth
+        free = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m
+        room = free.copy()
+        room[index] -= self._growth(step, step.duration_s, hold_s + brake_s, towards[index])
         floor = towards - self._approach(slope, room, hold_s, step.class_k_gain)
+        last_s = step.duration_s + brake_s
+        rest_s = last_s + self._silent_s
+        later = free[index] - towards[index] * rest_s - self._growth(
+            step, last_s, rest_s, towards[index])
+        floor[index] = np.maximum(floor[index], -self._approach(
+            slope[index], later, step.duration_s, step.class_k_gain))
+        room[index] = np.minimum(room[index], later)
         wheels, least = self._wheels(step)
         return Rows(
             np.concatenate([slope, wheels]), np.concatenate([floor, least]),
             np.concatenate([softness, np.full(len(least), -1, dtype=np.int64)]),
             np.concatenate([room, wheels @ step.velocity - least]))
 
-    def _hold_s(self, step: Step) -> float:
-        return step.duration_s + self._silent_s
+    def _growth(self, step: Step, dead_s: float, rest_s: float, towards: Array) -> Array:
+        """Return how much nearer than at its velocity a mover can be when the base rests [K] [m].
+
+        Args:
+            step: The step.
+            dead_s: The monitor dies so long after the tick.
+            rest_s: The base rests so long after it.
+            towards: The movers' approach at their velocity, shape [K] [m/s].
+        """
+        bounds, late_s = self._parameters, step.late_s
+        turning_s = late_s - self._delay_s + dead_s + bounds.silence_turning_s
+        unknown = (bounds.obstacles_velocity_error_m_s
+                   + bounds.obstacles_max_acceleration_m_s2 * turning_s)
+        fastest = np.maximum(bounds.obstacles_max_speed_m_s - towards, 0.0)
+        return np.asarray((late_s + rest_s) * np.minimum(unknown, fastest))
 
     def _approach(self, slope: Array, room: Array, hold_s: float, gain: float) -> Array:
         """Return the largest admitted approach W [K] [m/s]."""

@@ -8,13 +8,23 @@ keep
 
     d(q(t), O(t + age + delay)) >= margin + 2 cm + deviation
 
-to all that movers within their bounds can reach, to walls and to what the scan saw, on a grid
-with the bound between its knots (`robots.base_reach`), and the limits of speed, of yaw rate and
-of the wheels. The 2 cm are how far a braking base was seen beside its arc. In a world that stands
-the monitor's stop is always verified after a verified tick: with the twist k u, k <= 1, the held
-arc is a shorter piece of the one of u. Where something may move, that arc is shorter but later,
-so silence is checked from four further instants of the motion on, too: what is sent while braking
-may as well be the last twist.
+to movers, to walls and to what the scan saw, on a grid with the bound between its knots
+(`robots.base_reach`), and the limits of speed, of yaw rate and of the wheels. The 2 cm are how far
+a braking base was seen beside its arc. In a world that stands the monitor's stop is always
+verified after a verified tick: with the twist k u, k <= 1, the held arc is a shorter piece of the
+one of u. Where something may move, that arc is shorter but later, so silence is checked against
+what may move from every later tick tau of the motion on, too (`last_twists`): what is sent while
+braking may as well be the last twist.
+
+As long as the monitor lives a mover may turn at its bounds. What is sent at tau is judged with
+movers that keep the velocity they have then: seen `age` before now, a mover has by tau turned by
+at most A (age + tau), so in silence it is within
+
+    (e + A (age + tau + `silence.turning_s`)) t   of   c + v t,   and within   s t   of   c,
+
+e the error of its velocity, s the bound on its speed. In the next tick the mover is inside what
+was allowed for every later tau, so what is left of a verified motion is verified again. A mover
+that turns after the monitor has died is not foreseen unless `silence.turning_s` says for how long.
 
 Where the start already violates a margin, the demand is `not worse than now`. Standing is always
 allowed.
@@ -34,6 +44,7 @@ from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
 from diffusion_control.safety import cubic
 from diffusion_control.safety.base.arc import roll, slow_down, twist_at
+from diffusion_control.safety.base.last_twists import last_twists
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import NOT_WORSE_M, Surroundings, Verification, moving_until
@@ -44,9 +55,7 @@ GRID_S = 0.02
 SILENT_GRID_S = 0.04
 SPARE_M = 0.02
 TOLERANCE = 0.01
-STANDS = 1e-4
-LATER = (0.25, 0.5, 0.75, 0.95)
-"""Shares of the motion's time after which silence is checked as well."""
+STANDS, RESTING_S = 1e-4, 0.004
 
 
 class BaseVerifier:
@@ -88,29 +97,46 @@ class BaseVerifier:
             reason = 'stands_in_contact' if clearance < 0.0 else ''
             return Verification(True, reason, least, 0, clearance, 0.0)
         reason = self.limits(motion) or _too_near(obstacle - keep[0], own - keep[1])
-        for share in (0.0, *LATER) if _moves(around) else (0.0,):
-            if reason and not complete:
-                break
-            rest, rows = self.silence(motion, share * moving_s)
-            if len(rest) > 1:
-                obstacle, own = self._distances(rest, rows, around, complete)
-                reason = reason or _too_near(obstacle - keep[0], own - keep[1])
-                least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
+        rest, rows = self.silence(motion)
+        if (complete or not reason) and len(rest) > 1:
+            obstacle, own = self._distances(rest, rows, around, complete, dead=True)
+            reason = reason or _too_near(obstacle - keep[0], own - keep[1])
+            least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
+        if (complete or not reason) and _moves(around):
+            near, short = self._last_twists(motion, moving_s, around, float(keep[0]))
+            reason = reason or ('obstacle' if short > 0.0 else '')
+            least = min(least, near - float(keep[0]))
         return Verification(not reason, reason, least, 0, clearance, moving_s)
 
-    def sent(self, motion: Trajectory, after_s: float = 0.0) -> Array:
-        """Return the twist [3] that is sent some time after a motion's stamp: a period ahead."""
-        return twist_at(motion, motion.stamp_s + after_s + self._period_s, self._omni)[1]
+    def _last_twists(
+        self, motion: Trajectory, moving_s: float, around: Surroundings, keep_m: float
+    ) -> tuple[float, float]:
+        """Return how near movers come if any twist is the last, and how much too near [m].
 
-    def silence(self, motion: Trajectory, after_s: float = 0.0) -> tuple[Array, Array]:
-        """Return times [L] and poses [L, 3] if a command is the last one.
-
-        Args:
-            motion: The motion.
-            after_s: The command is sent so long after the motion's stamp [s].
+        The last tick that sends a twist which moves the base sends the one of a period ahead.
         """
-        twist = self.sent(motion, after_s)
-        pose, start = twist_at(motion, motion.stamp_s + after_s, self._omni)
+        bounds, rule = self._parameters, self._rule
+        turning = bounds.obstacles_max_acceleration_m_s2
+        unseen_s = around.age_s + bounds.silence_turning_s
+        seen = self._collision.surround(around.obstacles)
+        near, short = last_twists(
+            motion.times_s, motion.position, motion.velocity, self._omni, np.array([
+                self._period_s, max(moving_s - self._period_s - RESTING_S, 0.0), rule.hold_s,
+                rule.braking_m_s2, rule.yaw_braking_rad_s2, around.age_s + self._delay_s,
+                bounds.obstacles_max_speed_m_s,
+                bounds.obstacles_velocity_error_m_s + turning * unseen_s, turning, keep_m]),
+            self._collision.discs, seen.code, seen.centre_m, seen.rotation, seen.half_m,
+            seen.velocity_m_s, seen.may_move, seen.points[seen.points_may_move], NOT_WORSE_M)
+        return float(near), float(short)
+
+    def sent(self, motion: Trajectory) -> Array:
+        """Return the twist [3] that is sent for a motion: the one of a period ahead."""
+        return twist_at(motion, motion.stamp_s + self._period_s, self._omni)[1]
+
+    def silence(self, motion: Trajectory) -> tuple[Array, Array]:
+        """Return times [L] and poses [L, 3] if the command of now is the last one."""
+        twist = self.sent(motion)
+        pose, start = twist_at(motion, motion.stamp_s, self._omni)
         if np.abs(twist).max() < STANDS:
             return np.zeros(1), pose[None]
         rule, hold_s = self._rule, self._rule.hold_s
@@ -119,7 +145,7 @@ class BaseVerifier:
         held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
         times = np.concatenate([[0.0], held, hold_s + later[1:]])
         twists = np.concatenate([[start], np.repeat(twist[None], len(held), axis=0), falling[1:]])
-        return after_s + times, roll(times, twists, pose)[0]
+        return times, roll(times, twists, pose)[0]
 
     def limits(self, motion: Trajectory) -> str:
         """Return the code of a broken limit, or ''."""
@@ -139,17 +165,22 @@ class BaseVerifier:
             float(wheel.max()) / drive.wheel_travel_max_m_s - 1.0)
         return 'velocity_limit' if not excess <= TOLERANCE else ''
 
-    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool
-                   ) -> tuple[Array, Array]:
+    def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool,
+                   *, dead: bool = False) -> tuple[Array, Array]:
+        """Return both distances; movers turn until now if the monitor is dead, else always."""
         bounds = self._parameters
+        turning = bounds.obstacles_max_acceleration_m_s2
+        error = bounds.obstacles_velocity_error_m_s
+        if dead:
+            error += turning * (around.age_s + bounds.silence_turning_s)
+            turning = 0.0
         spare = SPARE_M + around.deviation_m
         give_up = (-math.inf, -math.inf, 0.0) if complete else (
             bounds.margin_m + spare, bounds.own_margin_m + spare, NOT_WORSE_M)
         late_s = around.age_s + self._delay_s
         return self._collision.reach_clearance(
             rows, grid + late_s, around.obstacles, speed_m_s=bounds.obstacles_max_speed_m_s,
-            acceleration_m_s2=bounds.obstacles_max_acceleration_m_s2,
-            velocity_error_m_s=bounds.obstacles_velocity_error_m_s, give_up_m=give_up)
+            acceleration_m_s2=turning, velocity_error_m_s=error, give_up_m=give_up)
 
 
 def _moves(around: Surroundings) -> bool:
