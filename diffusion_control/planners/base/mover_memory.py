@@ -39,6 +39,7 @@ class _Line:
 
     @classmethod
     def of(cls, place: Array, velocity: Array) -> _Line:
+        """Return the line of a mover that is seen for the first time."""
         axis = velocity / np.linalg.norm(velocity)
         return cls(place, axis, 1, np.zeros(2), np.array([True, False]))
 
