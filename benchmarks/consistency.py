@@ -11,7 +11,6 @@ Example: OMP_NUM_THREADS=1 python benchmarks/consistency.py --regression models/
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOp
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_truth import sent
 from diffusion_control.evaluation.plan_checks import mode_flips
+from diffusion_control.evaluation.row_store import append_rows, read_rows
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners import registry
@@ -125,9 +125,7 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows: list[dict[str, Any]] = []
-    if asked.rows is not None and asked.rows.exists():
-        rows = [json.loads(line) for line in asked.rows.read_text().splitlines()]
+    rows = [] if asked.rows is None else read_rows(asked.rows)
     done = {(row['name'], row['seed']) for row in rows}
     names = [name for name in asked.arrangements
              if asked.regression or not name.startswith(REGRESSION)]
@@ -139,8 +137,7 @@ def main() -> None:
             model = asked.regression if name.startswith(REGRESSION) else asked.model
             rows.append(measure(name, robot, scene, model))
             if asked.rows is not None:
-                with asked.rows.open('a', encoding='utf-8') as file:
-                    file.write(json.dumps(rows[-1]) + '\n')
+                append_rows(asked.rows, rows[-1:])
     table = Table('arrangement', 'scenes, solved by all', *MEANS, title=' '.join(sys.argv))
     for name in names:
         table.add_row(*summary([row for row in rows if row['name'] in names], name))

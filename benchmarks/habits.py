@@ -13,7 +13,6 @@ Example: OMP_NUM_THREADS=1 python benchmarks/habits.py --habit left --model mode
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from diffusion_control.evaluation.row_store import append_rows, read_rows
 from diffusion_control.evaluation.statistics import rate_interval
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.inference.untrained import write_untrained
@@ -118,17 +118,14 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows: list[dict[str, Any]] = []
-    if asked.rows.exists():
-        rows = [json.loads(text) for text in asked.rows.read_text(encoding='utf-8').splitlines()]
+    rows = read_rows(asked.rows)
     done = {row['seed'] for row in rows}
     made = planners(
         robot, asked.arrangements, asked.model, asked.rows.with_suffix('.untrained'))
     for seed in range(asked.seed, asked.seed + asked.scenes):
         if seed not in done:
             rows += (new := measure(robot, asked.habit, seed, made))
-            with asked.rows.open('a', encoding='utf-8') as file:
-                file.write(''.join(json.dumps(row) + '\n' for row in new))
+            append_rows(asked.rows, new)
     table = Table('planner', *COLUMNS, title=' '.join(sys.argv))
     for name in (EXPERT, *asked.arrangements):
         table.add_row(*line(rows, name))

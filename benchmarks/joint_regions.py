@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
 import sys
 from dataclasses import replace
@@ -31,9 +30,11 @@ from rich.table import Table
 from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOptions
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_parts import monitor_of
+from diffusion_control.evaluation.row_store import append_rows, read_rows
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners.joint_region import JointRegion
+from diffusion_control.tracking import plan_case
 
 Array = NDArray[np.float64]
 REGIONS = {'position': 0.0, 'speed': 0.1}
@@ -58,14 +59,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def least(region: JointRegion, plans: list[Command], between: int) -> float | None:
-    """Return the least h of plans at their knots and at instants between them [rad]."""
+def least(region: JointRegion, plans: list[Command], parts: int) -> float | None:
+    """Return the least h of plans at their knots and `parts` - 1 times between them [rad]."""
     found = []
     for plan in plans:
-        count = (len(plan.times_s) - 1) * between + 1
-        knots = np.arange(len(plan.times_s), dtype=float)
-        times = plan.stamp_s + np.interp(
-            np.linspace(0.0, knots[-1], count), knots, plan.times_s)
+        times = plan.stamp_s + plan_case.between(plan.times_s, parts)
         found.append(region.h(plan.position_at(times), plan.velocity_at(times)).min())
     return float(min(found)) if found else None
 
@@ -118,11 +116,11 @@ def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) ->
 def cells(rows: list[dict[str, Any]], name: str, reaction_s: float) -> list[str]:
     """Return a line of the table; times of the scenes that the unguarded planner solves, too."""
     mine = [row for row in rows if row['name'] == name and row['reaction_s'] == reaction_s]
-    other = {row['seed']: row for row in rows
-             if row['name'] == UNGUARDED and row['reaction_s'] == reaction_s}
-    both = [(row['time_s'], other[row['seed']]['time_s']) for row in mine
-            if row['success'] and other.get(row['seed'], row)['success'] and row['seed'] in other]
-    ratio = np.sum([a for a, _ in both]) / np.sum([b for _, b in both]) if both else math.nan
+    other = {row['seed']: row['time_s'] for row in rows if row['name'] == UNGUARDED
+             and row['reaction_s'] == reaction_s and row['success']}
+    both = np.array([(row['time_s'], other[row['seed']]) for row in mine
+                     if row['success'] and row['seed'] in other]).reshape(-1, 2).sum(axis=0)
+    ratio = both[0] / both[1] if both[1] > 0.0 else math.nan
     levels = []
     for key in LEVELS:
         values = np.array([row[key] for row in mine if row[key] is not None])
@@ -137,9 +135,7 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows: list[dict[str, Any]] = []
-    if asked.rows is not None and asked.rows.exists():
-        rows = [json.loads(line) for line in asked.rows.read_text().splitlines()]
+    rows = [] if asked.rows is None else read_rows(asked.rows)
     done = {(row['name'], row['reaction_s'], row['seed']) for row in rows}
     for seed in range(asked.seed, asked.seed + asked.episodes):
         scene = generate_scene(robot, seed, asked.tier)
@@ -149,8 +145,7 @@ def main() -> None:
                     continue
                 rows.append(measure(name, reaction_s, robot, scene, asked))
                 if asked.rows is not None:
-                    with asked.rows.open('a', encoding='utf-8') as file:
-                        file.write(json.dumps(rows[-1]) + '\n')
+                    append_rows(asked.rows, rows[-1:])
     for region, reaction_s in REGIONS.items():
         table = Table('planner', 'scenes', *(f'least h {key} [rad]' for key in LEVELS), 'trapped',
                       'reached', 'time / unguarded', 'longest plan p99 s',

@@ -69,10 +69,10 @@ def test_durations_keep_the_part_of_h_that_depends_on_the_speed(
     robot, random = panda(), np.random.default_rng(seed)
     start, goal = robot.home_rad + random.uniform(-0.4, 0.4, (2, 7))
     rest = np.zeros(7)
-    free = SplineProblem(
-        World(robot, (), margin_m=0.015), Start(0.0, start, rest, rest), robot.limits)
+    asked = World(robot, (), margin_m=0.015), Start(0.0, start, rest, rest), robot.limits
+    free = SplineProblem(*asked)
     region = JointRegion.around(start, goal, 0.3, reaction_s, robot.limits)
-    problem = RegionProblem(free, region, 0.02)
+    problem = RegionProblem(*asked, region, 0.02)
     inner = problem.clip(problem.line(goal[None]) + random.normal(0.0, 0.4, (5, 8, 7)))
     points, duration = problem.fit_duration(inner, np.repeat(goal[None], 5, 0), np.full(5, 1.0))
     _, usual = free.fit_duration(inner, np.repeat(goal[None], 5, 0), np.full(5, 1.0))

@@ -15,6 +15,24 @@ ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
 Row = dict[str, Any]
 
 
+def read_rows(file: Path) -> list[Row]:
+    """Return the rows of a file, none without one; a line that was cut off is dropped."""
+    rows: list[Row] = []
+    for line in file.read_text(encoding='utf-8').splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def append_rows(file: Path, rows: Iterable[Row]) -> None:
+    """Append rows to a file, so that they survive whatever comes."""
+    with file.open('a', encoding='utf-8') as stream:
+        for row in rows:
+            stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
+
+
 class RowStore:
     """The rows of one folder by their key.
 
@@ -39,11 +57,10 @@ class RowStore:
             self._read()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Append rows, so that they survive whatever comes."""
-        with (self.folder / ROWS).open('a', encoding='utf-8') as stream:
-            for row in rows:
-                stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
-                self.rows[self._key(row)] = row
+        """Append rows, see `append_rows`."""
+        added = list(rows)
+        append_rows(self.folder / ROWS, added)
+        self.rows |= {self._key(row): row for row in added}
 
     def write_result(self, result: Row) -> None:
         """Write the result beside the rows."""
@@ -72,11 +89,6 @@ class RowStore:
         file = self.folder / ROWS
         if not file.exists():
             return
-        for line in file.read_text(encoding='utf-8').splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self.rows[self._key(row)] = row
+        self.rows |= {self._key(row): row for row in read_rows(file)}
         file.write_text(
             ''.join(json.dumps(row) + '\n' for row in self.rows.values()), encoding='utf-8')

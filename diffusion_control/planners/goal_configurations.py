@@ -67,9 +67,7 @@ class GoalConfigurations:
 
     def configurations(self, goal: Goal, position: Array) -> Array:
         """Return configurations [K, n] at the goal inside the limits, collisions unregarded."""
-        key = b''.join(
-            b'-' if part is None else part.tobytes()
-            for part in (goal.joints_rad, goal.position_m, goal.quaternion))
+        key = goal.key
         if key != self._key:
             goal.check(self.robot)
             if goal.joints_rad is not None:

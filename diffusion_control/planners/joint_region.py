@@ -20,12 +20,15 @@ as specifications of its arm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.planners.spline_problem import SplineProblem
+from diffusion_control.planners.problem import Start
+from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD, SplineProblem
+from diffusion_control.planners.trace import USUAL, CostWeights
+from diffusion_control.planners.world import World
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.trajectory.spline import basis
 
@@ -73,19 +76,25 @@ class RegionProblem(SplineProblem):
     """Spline motions that stay in a region.
 
     Args:
-        free: The same question without the region.
+        world: As in `SplineProblem`.
+        start: As there.
+        limits: As there.
         region: The region.
         inset_rad: How far inside it the control points stay: the tracker needs some room.
+        guidance: As there.
+        weights: As there.
     """
 
-    def __init__(self, free: SplineProblem, region: JointRegion, inset_rad: float) -> None:
-        self.__dict__.update(free.__dict__)
-        begin = self.start.position
+    def __init__(
+        self, world: World, start: Start, limits: JointLimits, region: JointRegion,
+        inset_rad: float, *, guidance: float = 1.0, weights: CostWeights = USUAL,
+    ) -> None:
+        inside = LIMIT_INSET_RAD - inset_rad
+        super().__init__(world, start, replace(
+            limits, lower_rad=np.maximum(limits.lower_rad, region.lower - inside),
+            upper_rad=np.minimum(limits.upper_rad, region.upper + inside)),
+            guidance=guidance, weights=weights)
         self.region = region
-        self.lower = np.maximum(self.lower, np.minimum(region.lower + inset_rad, begin))
-        self.upper = np.minimum(self.upper, np.maximum(region.upper - inset_rad, begin))
-        self.lower32 = self.lower.astype(np.float32)
-        self.upper32 = self.upper.astype(np.float32)
 
     def stretch(self, points: Array, duration: Array) -> Array:
         """See `SplineProblem.stretch`; T r keeps the part of h that depends on the speed, too."""

@@ -98,15 +98,11 @@ class SafeDiffuserPlanner(DiffuserPlanner):
     def request(self, problem: PlanningProblem) -> Request:
         """See `SplinePlanner.request`: goals and splines inside the region."""
         request = super().request(problem)
-        asked = b''.join(
-            np.asarray(part, dtype=float).tobytes() for part in (
-                problem.goal.joints_rad, problem.goal.position_m, problem.goal.quaternion)
-            if part is not None)
-        if self.region is None or asked != self._asked:
+        if self.region is None or problem.goal.key != self._asked:
             self.region = JointRegion.around(
                 request.start.position, request.goals[0], self.values.slack_rad,
                 self.values.reaction_s, self.robot.limits)
-            self._asked = asked
+            self._asked = problem.goal.key
         inside = self.region.holds(request.goals)
         if not inside.any():
             raise PlanningError(
@@ -116,7 +112,10 @@ class SafeDiffuserPlanner(DiffuserPlanner):
                         f'{self.region.upper.round(3).tolist()} rad',
                 remedy='a larger planner.slack_rad')
         request.goals = request.goals[inside]
-        request.splines = RegionProblem(request.splines, self.region, self.values.inset_rad)
+        request.splines = RegionProblem(
+            request.world, request.start, self.robot.limits.scaled(self.values.speed_scale),
+            self.region, self.values.inset_rad, guidance=self.values.guidance_scale,
+            weights=self.weights)
         return request
 
     def barrier(self, request: Request) -> Barrier | None:

@@ -57,6 +57,13 @@ class Goal:
         """Rotation matrix of the wanted tool orientation, shape [3, 3]; None where it is free."""
         return None if self.quaternion is None else rotation_matrix(self.quaternion)
 
+    @property
+    def key(self) -> bytes:
+        """What tells goals apart: equal goals have equal keys."""
+        return b''.join(
+            b'-' if part is None else part.tobytes()
+            for part in (self.joints_rad, self.position_m, self.quaternion))
+
     def check(self, robot: Robot) -> None:
         """Refuse a goal that this robot can never take.
 

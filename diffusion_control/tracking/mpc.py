@@ -50,7 +50,7 @@ class MpcPolicy:
         self, prediction: Prediction, cost: TrackingCost, limits: JointLimits,
         formulation: Formulation, warm_start: str,
     ) -> None:
-        self._prediction, self._cost, self._limits = prediction, cost, limits
+        self._prediction, self._cost = prediction, cost
         self._formulation, self._warm_start = formulation, warm_start
         self.solver_name = formulation.solver_name
         self._bounds = limits.acceleration_rad_s2.copy(), limits.velocity_rad_s.copy()
@@ -96,5 +96,5 @@ class MpcPolicy:
             nothing, nothing, *self._bounds, np.zeros((speeds, joints)), *self._maps, nothing)
 
     def _clip(self, acceleration: Array) -> Array:
-        bound = self._limits.acceleration_rad_s2
+        bound = self._bounds[0]
         return np.minimum(np.maximum(acceleration, -bound), bound)

@@ -30,6 +30,7 @@ from diffusion_control.planners.point_mass.diffuser import (
 )
 from diffusion_control.planners.point_mass.map_sampler import Ground
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
+from diffusion_control.planners.point_mass.steadying import cubic
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
@@ -173,6 +174,4 @@ def between(knots: Array, knot_s: float) -> Array:
     s = (np.arange(BETWEEN) / BETWEEN)[None, None, :, None]
     p0, p1 = knots[:, :-1, None, :2], knots[:, 1:, None, :2]
     v0, v1 = knot_s * knots[:, :-1, None, 2:], knot_s * knots[:, 1:, None, 2:]
-    found: Array = ((2 * s**3 - 3 * s**2 + 1) * p0 + (s**3 - 2 * s**2 + s) * v0
-                    + (3 * s**2 - 2 * s**3) * p1 + (s**3 - s**2) * v1)
-    return found.reshape(-1, 2)
+    return cubic(p0, v0, p1, v1, s).reshape(-1, 2)

@@ -31,6 +31,13 @@ FORCE_SHARE = 0.93
 """What of the force a plan may ask for; the tracker needs some."""
 
 
+def cubic(p0: Array, v0: Array, p1: Array, v1: Array, s: Array) -> Array:
+    """Return p(s) of the cubic with p(0) = p0, p'(0) = v0, p(1) = p1, p'(1) = v1."""
+    found: Array = ((2 * s**3 - 3 * s**2 + 1) * p0 + (s**3 - 2 * s**2 + s) * v0
+                    + (3 * s**2 - 2 * s**3) * p1 + (s**3 - s**2) * v1)
+    return found
+
+
 def steadied(knots: Array, knot_s: float, ends: NDArray[np.bool_] | None = None) -> Array:
     """Return motions near motions [B, K, 4], from the same first knots.
 
@@ -98,8 +105,7 @@ def slowed(knots: Array, slower: float, knot_s: float) -> Array:
     s = (at - low)[:, None]
     p0, p1 = knots[:, low, :2], knots[:, low + 1, :2]
     v0, v1 = knots[:, low, 2:], knots[:, low + 1, 2:]
-    place = ((2 * s**3 - 3 * s**2 + 1) * p0 + (3 * s**2 - 2 * s**3) * p1
-             + knot_s * ((s**3 - 2 * s**2 + s) * v0 + (s**3 - s**2) * v1))
+    place = cubic(p0, knot_s * v0, p1, knot_s * v1, s)
     return np.concatenate([place, rate[:, None] * ((1.0 - s) * v0 + s * v1)], axis=2)
 
 
