@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import TypeVar
 
 from diffusion_control import robots
@@ -49,7 +51,7 @@ def _results(
             yield function(task)
         return
     workers = min(jobs, len(tasks))
-    with ProcessPoolExecutor(workers, get_context('spawn'), _end_on_interrupt) as pool:
+    with ProcessPoolExecutor(workers, get_context('spawn'), _end_with_parent) as pool:
         futures = [pool.submit(function, task) for task in tasks]
         try:
             for future in as_completed(futures):
@@ -58,9 +60,22 @@ def _results(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_on_interrupt() -> None:
-    """Let an interrupt end this process at once, without a traceback."""
+def _end_with_parent() -> None:
+    """Let an interrupt end this process at once, without a traceback, and its parent's death too.
+
+    A killed parent closes nothing down: without this its workers finish what they have and then
+    wait for more for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_exit_after_parent, name='parent', daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    """Wait until the parent is gone, then leave at once."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 @lru_cache(maxsize=2)

@@ -9,8 +9,6 @@ is written whole or not at all and read without pickle.
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.maze.demonstrations import random_place, random_start
 from diffusion_control.evaluation.maze.expert import MazeExpert
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze
+from diffusion_control.evaluation.workers import run_tasks
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.point_mass import PointMass
@@ -64,11 +63,15 @@ def generate(drives: int, seed: int, jobs: int = 1) -> MazeData:
         seed: Of everything random; the drives do not depend on the number of jobs.
         jobs: Processes.
     """
-    seeds = [(seed, part) for part in range(-(-drives // PART))]
-    if jobs == 1:
-        return joined([generate_part(*pair) for pair in seeds])
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context('spawn')) as pool:
-        return joined(list(pool.map(generate_part, *zip(*seeds, strict=True))))
+    tasks = [(seed, part) for part in range(-(-drives // PART))]
+    found = dict(run_tasks(_numbered_part, tasks, jobs, 'maze drives', 'parts'))
+    return joined([found[part] for part in range(len(tasks))])
+
+
+def _numbered_part(task: tuple[int, int]) -> tuple[int, MazeData]:
+    """Return the number and the drives of a part; parts end in any order."""
+    seed, part = task
+    return part, generate_part(seed, part)
 
 
 def joined(parts: list[MazeData]) -> MazeData:
