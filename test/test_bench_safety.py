@@ -48,7 +48,7 @@ def test_a_wanderer_keeps_to_the_published_bounds(seed: int) -> None:
     start = Obstacle('sphere', (0.1,), np.array([0.5, 0.0, 0.5]),
                      velocity_m_s=np.array([0.0, 0.5, 0.0]))
     wanderer = Wanderer.of(start, np.random.default_rng(seed))
-    times = np.arange(0.0, 20.0, 0.004)
+    times = np.arange(-0.1, 20.0, 0.004)
     states = [wanderer.at(time) for time in times]
     position, velocity = (np.array([state[k] for state in states]) for k in (0, 1))
     assert np.linalg.norm(velocity, axis=1).max() <= 0.5 + 1e-9
@@ -56,6 +56,8 @@ def test_a_wanderer_keeps_to_the_published_bounds(seed: int) -> None:
     assert change.max() <= 2.0 and change.max() > 1.5
     np.testing.assert_allclose(
         np.diff(position, axis=0), 0.004 * (velocity[1:] + velocity[:-1]) / 2, atol=1e-5)
+    first = velocity[(times > 0.0) & (times < SEGMENT_S)]
+    assert (first[:, 1] > 0.0).all() and not first[:, [0, 2]].any()
     assert SEGMENT_S * len(wanderer.position_m) > 20.0
     again = Wanderer.of(start, np.random.default_rng(seed))
     np.testing.assert_array_equal(again.position_m, wanderer.position_m)

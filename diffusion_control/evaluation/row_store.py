@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.host import commit_of_code
 from diffusion_control.evaluation.run_folder import finite
 
-ROWS, SETTINGS, RESULT = 'rows.jsonl', 'settings.json', 'result.json'
+ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
 Row = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ class RowStore:
     """The rows of one folder by their key.
 
     Args:
-        folder: Made if it is not there.
+        folder: Made if it is not there; `commits.json` in it names the code that made its rows.
         settings: Everything that rows depend on; rows of other settings are not resumed.
         resume: Keep the rows that are there.
         key: Names a row.
@@ -55,6 +57,7 @@ class RowStore:
         self._prepare(text, resume)
         if resume:
             self._read()
+        self._name_commit()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows, see `append_rows`."""
@@ -83,6 +86,16 @@ class RowStore:
                 'the folder of the results cannot be written', where='--out',
                 value=str(self.folder), allowed='a folder that may be written',
                 remedy=str(error)) from error
+
+    def _name_commit(self) -> None:
+        """Note which code adds rows now, and say so if that is not what made those kept."""
+        file, now = self.folder / COMMITS, commit_of_code()
+        known = json.loads(file.read_text(encoding='utf-8')) if self.rows and file.exists() else []
+        if known and known[-1] != now:
+            print(f'--resume keeps {len(self.rows)} rows made at {", ".join(known)}; those added '
+                  f'are of {now}', file=sys.stderr)
+        commits = [*known, now] if now not in known[-1:] else known
+        file.write_text(json.dumps(commits) + '\n', encoding='utf-8')
 
     def _read(self) -> None:
         """Take over the rows; a line that was cut off by an interruption is dropped."""

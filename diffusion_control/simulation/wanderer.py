@@ -36,10 +36,10 @@ class Wanderer:
     def of(
         cls, obstacle: Obstacle, random: np.random.Generator, region_m: Array = REGION_M
     ) -> Wanderer:
-        """Return a motion that begins like the obstacle's and keeps its speed as the bound.
+        """Return a motion from rest that first goes the obstacle's way; its speed is the bound.
 
         Args:
-            obstacle: Where and how fast it begins.
+            obstacle: Where it stands, where it goes first, and how fast it ever is.
             random: Draws its turns.
             region_m: Low and high corner of where it turns back, shape [2, 3]; NaN in z keeps
                 its height.
@@ -47,7 +47,7 @@ class Wanderer:
         region_m = np.where(np.isnan(region_m), obstacle.position_m, region_m)
         speed = float(np.linalg.norm(obstacle.velocity_m_s))
         position, velocity = np.zeros((SEGMENTS, 3)), np.zeros((SEGMENTS, 3))
-        position[0], velocity[0] = obstacle.position_m, obstacle.velocity_m_s
+        position[0] = obstacle.position_m
         target = np.array(obstacle.velocity_m_s, dtype=float)
         for k in range(1, SEGMENTS):
             outside = (position[k - 1] < region_m[0]) | (position[k - 1] > region_m[1])

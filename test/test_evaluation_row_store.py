@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that are kept name the code that made them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diffusion_control.evaluation import row_store
+
+
+def store(folder: Path, resume: bool) -> row_store.RowStore:
+    """Return the store of a folder whose rows are named by `n`."""
+    return row_store.RowStore(folder, {'seed': 0}, resume=resume, key=lambda row: row['n'])
+
+
+def test_rows_of_other_code_are_kept_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A resumed run says that its rows are of two commits; the same commit says nothing."""
+    monkeypatch.setattr(row_store, 'commit_of_code', lambda: 'old')
+    store(tmp_path, False).add([{'n': 1}, {'n': 2}])
+    store(tmp_path, True)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(row_store, 'commit_of_code', lambda: 'new')
+    assert set(store(tmp_path, True).rows) == {1, 2}
+    said = capsys.readouterr().err
+    assert '2 rows' in said and 'old' in said and 'new' in said
+    assert json.loads((tmp_path / row_store.COMMITS).read_text()) == ['old', 'new']
+
+
+def test_rows_begun_anew_forget_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --resume nothing is kept, so there is nothing to say."""
+    monkeypatch.setattr(row_store, 'commit_of_code', lambda: 'old')
+    store(tmp_path, False).add([{'n': 1}])
+    monkeypatch.setattr(row_store, 'commit_of_code', lambda: 'new')
+    assert not store(tmp_path, False).rows and not capsys.readouterr().err
+    assert json.loads((tmp_path / row_store.COMMITS).read_text()) == ['new']
