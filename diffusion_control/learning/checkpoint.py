@@ -117,7 +117,7 @@ def load(path: Path) -> Checkpoint:
             'cannot read the checkpoint', where=str(path),
             value=f'{type(error).__name__}: {error}',
             allowed='a file that `diffusion_control train` wrote',
-            remedy='train without --resume') from error
+            remedy='name one such file, or train anew without --resume') from error
 
 
 def require_same(found: Any, wanted: Any, where: str) -> None:
