@@ -24,7 +24,7 @@ from scipy.interpolate import BSpline  # noqa: E402
 
 from diffusion_control import cli  # noqa: E402
 from diffusion_control.errors import ConfigurationError  # noqa: E402
-from diffusion_control.learning import checkpoint, training  # noqa: E402
+from diffusion_control.learning import bfloat16, checkpoint, training  # noqa: E402
 from diffusion_control.learning.arm_batches import ArmBatches  # noqa: E402
 from diffusion_control.learning.collision_penalty import CollisionPenalty  # noqa: E402
 from diffusion_control.learning.settings import TrainSettings  # noqa: E402
@@ -132,10 +132,11 @@ def test_the_gradient_of_the_penalty_is_its_slope() -> None:
 def test_a_training_that_is_resumed_is_the_uninterrupted_one(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bfloat16 in (False, True):
-        wanted = settings(data, steps=6, checkpoint_every=2, bfloat16=bfloat16)
-        whole = training.train(wanted, tmp_path / f'whole{bfloat16}', resume=False)
-        step, out = training.train_step, tmp_path / f'halves{bfloat16}'
+    for short in (False, True):
+        monkeypatch.setattr(bfloat16, 'in_hardware', lambda: True)
+        wanted = settings(data, steps=6, checkpoint_every=2, bfloat16=short)
+        whole = training.train(wanted, tmp_path / f'whole{short}', resume=False)
+        step, out = training.train_step, tmp_path / f'halves{short}'
 
         def broken(state: Any, number: int, take: Any = step) -> float:
             if number == 3:
@@ -145,7 +146,7 @@ def test_a_training_that_is_resumed_is_the_uninterrupted_one(
         monkeypatch.setattr(training, 'train_step', broken)
         with pytest.raises(KeyboardInterrupt):
             training.train(wanted, out, resume=False)
-        monkeypatch.undo()
+        monkeypatch.setattr(training, 'train_step', step)
         torch.manual_seed(99)
         np.random.seed(99)  # noqa: NPY002
         half = checkpoint.load(out / training.LAST)
@@ -155,6 +156,28 @@ def test_a_training_that_is_resumed_is_the_uninterrupted_one(
         assert same(tensors(last), tensors(whole))
         assert not same(half.tensors, tensors(whole))
         assert not [path for path in out.iterdir() if path.suffix != '.safetensors']
+
+
+def test_bfloat16_is_not_emulated(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for hardware in (False, True):
+        monkeypatch.setattr(bfloat16, 'in_hardware', lambda said=hardware: said)
+        found.append(tensors(training.train(
+            settings(data, steps=2, bfloat16=True), tmp_path / f'{hardware}', resume=False)))
+    full = training.train(settings(data, steps=2, bfloat16=False), tmp_path / 'full', resume=False)
+    assert same(found[0], tensors(full)) and not same(found[1], tensors(full))
+
+
+@pytest.mark.parametrize(('line', 'wanted'), [
+    ('flags\t\t: fpu avx2 avx512_bf16 sse', True), ('Features\t: fp asimd bf16', True),
+    ('flags\t\t: fpu avx2 avx512f', False), ('model name\t: bf16', False)])
+def test_the_processor_is_asked_for_bfloat16(tmp_path: Path, line: str, wanted: bool) -> None:
+    info = tmp_path / 'cpuinfo'
+    info.write_text(f'processor\t: 0\n{line}\n')
+    assert bfloat16.in_hardware(info) is wanted
+    assert not bfloat16.in_hardware(tmp_path / 'none')
 
 
 def test_a_finished_training_is_left_as_it_is(data: Path, tmp_path: Path) -> None:

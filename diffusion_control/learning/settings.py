@@ -52,7 +52,8 @@ class TrainSettings:
         1.2, 1.0, 100.0, 'motions longer than this times the shortest of their scene are left out')
     seed: int = setting(0, 0, 2**31 - 1, 'of weights, batches and noise')
     threads: int = setting(1, 1, 256, 'of torch, per process')
-    bfloat16: bool = setting(True, 0, 1, 'compute the network in bfloat16')
+    bfloat16: bool = setting(
+        True, 0, 1, 'compute the network in bfloat16, where the processor does so itself')
     checkpoint_every: int = setting(500, 1, 1_000_000, 'steps between checkpoints')
     validate_every: int = setting(4000, 0, 10_000_000, 'steps between validations; 0 = never')
     validation_scenes: int = setting(40, 2, 10_000, 'scenes of a validation, half of them hard')

@@ -28,7 +28,7 @@ from diffusion_control.diffusion.schedules import make_schedule
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.workers import warm_robot
-from diffusion_control.learning import checkpoint
+from diffusion_control.learning import bfloat16, checkpoint
 from diffusion_control.learning.arm_batches import ArmBatches, Batch, shortest
 from diffusion_control.learning.collision_penalty import CollisionPenalty
 from diffusion_control.learning.data_set import read_about, read_parts
@@ -181,9 +181,10 @@ def loss_of(training: Training, batch: Batch, generator: np.random.Generator) ->
     noise = torch.as_tensor(generator.standard_normal(motions.shape, dtype=np.float32))
     time = schedule.training_times(generator, len(motions))
     inputs = {name: torch.as_tensor(value) for name, value in batch.inputs.items()}
+    short = settings.bfloat16 and bfloat16.in_hardware()
 
     def denoise(code: Tensor, at: Tensor) -> Tensor:
-        with torch.autocast('cpu', torch.bfloat16) if settings.bfloat16 else nullcontext():
+        with torch.autocast('cpu', torch.bfloat16) if short else nullcontext():
             out: Tensor = training.network(code, at, inputs, repeats)
         return out.float()
 
