@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether this CPU computes in bfloat16; where torch emulates it, a step takes ten times as long."""
+"""Whether this CPU computes in bfloat16; torch's emulation takes ten times as long a step."""
 
 from __future__ import annotations
 
