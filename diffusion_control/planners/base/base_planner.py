@@ -35,7 +35,6 @@ WHOLE_S = np.full(100, 0.2)
 SPACING_M, LONGEST = 0.05, 4000
 NEAR_M, ARRIVING_M_S = 0.08, 0.1
 OFF_M = 0.5
-FEWEST = 8
 BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
 GOAL_INSIDE_M = -0.05
 CRUISE = 0.985
@@ -143,7 +142,7 @@ class BaseRequest:
         knots = int(np.searchsorted(whole.times_s, self.world.late_s(whole)))
         if knots == len(whole.times_s):
             return whole
-        states, _ = self.roll(corners, HEAD_S[:max(knots - 1, FEWEST)], limits, forgets=False)
+        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits, forgets=False)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:
