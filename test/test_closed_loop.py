@@ -195,9 +195,12 @@ def test_the_start_is_predicted_by_the_motion_or_by_a_plan_that_has_not_begun():
     side.accepted(delivery.plan)
     side.ask(seen_at(5.2, other))
     assert planner.asked[2].start.position == pytest.approx(delivery.plan.sample(5.43).position)
+    held = line(home + 0.1, home + 0.1, 5.2)
+    side.ask(seen_at(5.2, held))
+    assert planner.asked[3].start.position == pytest.approx(home + 0.1), 'it fell behind'
     side.forget()
     side.ask(seen_at(6.0, motion))
-    assert planner.asked[3].previous is None
+    assert planner.asked[4].previous is None
 
 
 def test_the_ideal_tracker_passes_the_plan_on_until_the_committed_motion_leaves_it():

@@ -181,3 +181,16 @@ def test_no_classical_search_behind_the_diffusion_of_a_base() -> None:
         'print(bad); sys.exit(bool(bad))')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize('left_m', [0.02, 0.05, 0.07, 0.1, 0.2, 0.4])
+def test_the_last_plans_brake_as_the_first_ones_foretold(left_m: float) -> None:
+    start = np.array([4.6 - left_m, 1.2, 0.0])
+    brake = 0.8 * 0.9 * ROBOT.drive.braking_max_m_s2
+    speed = min(0.5, np.sqrt(2 * brake * left_m))
+    answer = planners.make('astar', robot=ROBOT, seed=0).plan(
+        problem_of(start, (speed, 0.0), map=None))
+    motion = answer.trajectory
+    pushes = np.diff(motion.velocity[:, 0]) / np.diff(motion.times_s)
+    assert pushes.min() > -1.1 * brake
+    assert motion.position[-1, 0] == pytest.approx(4.6, abs=0.02)

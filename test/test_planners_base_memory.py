@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 
 from diffusion_control import robots
+from diffusion_control.planners.base.base_planner import BaseParameters, BaseRequest
 from diffusion_control.planners.base.mover_memory import MoverMemory
 from diffusion_control.planners.base.mover_room import MoverRoom, free_share, went
+from diffusion_control.planners.problem import PlanningProblem
+from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.movers import Mover
+from diffusion_control.tracking.admission import PlanAdmission
 
 ROBOT = robots.load('base')
 PERIOD_S = 0.2
@@ -92,3 +97,20 @@ def test_a_way_pays_for_the_lane_of_a_mover_until_both_its_ends_are_known() -> N
     lanes = [memory.views((seen(mover, float(t)),)).lanes[0] for t in times]
     np.testing.assert_allclose(lanes[10], [[1.0, 2.0], [1.4 + 0.3, 2.0]], atol=1e-6)
     assert np.linalg.norm(np.diff(lanes[-1], axis=0)) == 0.0, 'it goes back and forth'
+
+
+def test_a_plan_ends_before_a_mover_that_only_the_planner_knows_to_turn() -> None:
+    mover = replace(post(0.3, np.pi / 2), position_m=np.array([1.8, -0.6, 0.5]))
+    problem = PlanningProblem(
+        RobotState(np.zeros(3), np.array([0.5, 0.0, 0.0]), 1.0),
+        Goal(position_m=np.array([4.0, 0.0, 0.0])), obstacles=(mover,))
+    request = BaseRequest(ROBOT, problem, BaseParameters())
+    around = ROBOT.pack((mover,))
+    alone = request.motion(request.line)
+    request.room = replace(request.room, turns=np.array([[0.1, np.inf]]))
+    states, _ = request.roll(request.line, np.full(30, 0.2), request.limits, forgets=True)
+    assert states[-1, 0] > 2.5, 'it will have gone back'
+    motion = request.motion(request.line)
+    assert PlanAdmission(ROBOT).judge(motion, 1.0, None, around).accepted
+    assert alone.position[-1, 0] < motion.position[-1, 0] < 2.0
+    assert np.hypot(*motion.sample(2.0).velocity[:2]) > 0.5, 'as fast as if it went on'

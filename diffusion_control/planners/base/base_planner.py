@@ -33,10 +33,13 @@ Array = NDArray[np.float64]
 HEAD_S = np.array([0.1] * 20 + [0.2] * 19)
 WHOLE_S = np.full(100, 0.2)
 SPACING_M, LONGEST = 0.05, 4000
-NEAR_M = 0.08
+NEAR_M, ARRIVING_M_S = 0.08, 0.1
 OFF_M = 0.5
 BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
 GOAL_INSIDE_M = -0.05
+CRUISE = 0.985
+"""Share of the speed that plans use: the tracker has the same limit, and what slips behind a plan
+must be able to catch up, or it arrives too late to brake as planned."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ class BaseRequest:
 
     @property
     def line(self) -> Array:
-        """The straight way, shape [2, 2]; where the place is reached already, this point."""
-        if np.linalg.norm(self.place - self.start[:2]) < NEAR_M:
+        """The straight way, shape [2, 2]; this point where the base comes to rest at the place."""
+        near = np.linalg.norm(self.place - self.start[:2]) < NEAR_M
+        if near and abs(self.start[3]) < ARRIVING_M_S:
             return self.start[None, :2].copy()
         return np.stack([self.start[:2], self.place])
 
@@ -126,10 +130,19 @@ class BaseRequest:
         return Way(corners, lasting, handicap)
 
     def motion(self, corners: Array, speed: float = 1.0) -> Trajectory:
-        """Return the head of the roll-out along a way, at a share of the speed."""
+        """Return the head of the roll-out along a way, at a share of the speed.
+
+        It ends before what movers stand in that nobody knows to turn: the tracker admits a plan
+        by such movers. The next plan goes on.
+        """
         limits = self.limits.copy()
         limits[:2] *= speed
         states, _ = self.roll(corners, HEAD_S, limits, forgets=False)
+        whole = motion_of(states, HEAD_S, self.problem, self.robot)
+        knots = int(np.searchsorted(whole.times_s, self.world.late_s(whole)))
+        if knots == len(whole.times_s):
+            return whole
+        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits, forgets=False)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:
@@ -255,7 +268,7 @@ class BasePlanner:
 def drive_limits(drive: Any, scale: float) -> Array:
     """Return the limits that `pursuit` reads, scaled."""
     return scale * np.array([
-        drive.speed_max_m_s, drive.yaw_rate_max_rad_s, drive.acceleration_max_m_s2,
+        CRUISE * drive.speed_max_m_s, drive.yaw_rate_max_rad_s, drive.acceleration_max_m_s2,
         drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2, drive.wheel_travel_max_m_s,
         drive.wheel_separation_m / 2 / scale])
 

@@ -16,6 +16,7 @@ CELL_M, MOST_CELLS = 0.1, 40_000
 ROOM_M = 1.5
 SOFT_M, SOFT_WEIGHT = 0.15, 1.5
 MOVER_SOFT_M, MOVER_WEIGHT = 0.5, 6.0
+LANE_PRICE = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Grid:
         margin. Where a mover is or will soon be, at the time the base can be there at the
         earliest, a step costs up to `MOVER_WEIGHT` more: it will have gone on, or the next plan
         knows. That begins `MOVER_SOFT_M` beyond the margin: nearer, the monitor of a base whose
-        receiver runs on for half a second hardly lets it move.
+        receiver runs on for half a second hardly lets it move. In a mover's lane (`lanes`) a step
+        costs up to `LANE_PRICE` more.
         """
         low, high = _region(request)
         cell = max(CELL_M, float(np.sqrt(np.prod(high - low) / MOST_CELLS)))
@@ -52,6 +54,8 @@ class Grid:
         soft = np.clip((margin + SOFT_M - near) / SOFT_M, 0.0, 1.0)
         price = np.where(near >= margin, 1.0 + SOFT_WEIGHT * soft**2, np.inf)
         price += _movers(request, places)
+        price += LANE_PRICE * request.lanes.share(
+            np.column_stack([places, np.zeros(len(places))]))
         return cls(low, cell, price.reshape(size))
 
     def cell_of(self, place: Array) -> tuple[int, int]:

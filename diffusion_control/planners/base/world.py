@@ -80,6 +80,16 @@ class BaseWorld:
             poses, np.zeros(len(poses)), self.search, wanted, wanted, gradient)
         return found
 
+    def late_s(self, motion: Trajectory) -> float:
+        """Return when a motion meets a mover that stands after `MOVER_HORIZON_S`; inf: never."""
+        if not len(self.movers.code):
+            return math.inf
+        times = np.arange(MOVER_HORIZON_S, float(motion.times_s[-1]) + CHECK_S, CHECK_S)
+        position, _, _ = motion.sample_many(times + motion.start_s)
+        away, _ = self.robot.collision.path_clearance(
+            position, np.full(len(times), MOVER_HORIZON_S), self.movers)
+        return float(times[np.argmax(away < 0.0)]) if (away < 0.0).any() else math.inf
+
     def judge(self, motion: Trajectory) -> Judgement:
         """Check a motion every 40 ms; what is asked of it: see `planners.world.required`."""
         times = np.arange(0.0, float(motion.times_s[-1]) + CHECK_S, CHECK_S)
