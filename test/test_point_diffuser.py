@@ -217,7 +217,7 @@ def test_an_unknown_region_or_method_is_refused() -> None:
         planners.make('safediffuser', robot=ROBOT, method='hope')
 
 
-@pytest.mark.parametrize('name', ['diffuser', 'safediffuser'])
+@pytest.mark.parametrize('name', ['diffuser', 'safediffuser', 'hierarchical'])
 def test_a_base_goes_a_way_that_the_network_drew(name: str) -> None:
     rows = ('#######', '#OO#OO#', '#OO#OO#', '#OOOOO#', '#######')
     robot = robots.load('base')

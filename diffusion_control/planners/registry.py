@@ -35,6 +35,7 @@ PLANNERS: dict[str, str] = {
 BASE_PLANNERS: dict[str, str] = {
     'diffuser': f'{_HERE}.base.map_diffuser:BaseDiffuser',
     'safediffuser': f'{_HERE}.base.map_diffuser:BaseSafeDiffuser',
+    'hierarchical': f'{_HERE}.base.map_diffuser:BaseHierarchical',
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',
