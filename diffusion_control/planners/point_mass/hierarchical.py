@@ -73,6 +73,7 @@ class SubGoals(WindowPlanner):
         Where some lead to the goal through free space, they stand in for the others.
         """
         self.generator = self.below.generator
+        ground = self.network.ground(ground.known, ground.metres(ground.goal)[:2])
         knots, step, evaluations = self.windows(problem, ground)
         fit = self._arrived(knots[:, -1], ground) & (
             self.lack(knots, step, problem, ground) == 0.0)
