@@ -6,7 +6,7 @@ Both planners run the same episodes at several numbers of evaluations: `diffuser
 of both networks count alike and with everything that is drawn again; they are those that were
 really spent on a plan, in the mean. `flat at equal` is the flat planner's score at the same
 evaluations, on the line between its two neighbouring rows (`-` outside of them), and `difference`
-is the row's score less that.
+is the row's score less that, episode by episode.
 
 With `--open-loop` each episode is one plan, so that all plans are new; otherwise most plans begin
 at the one before, where both planners are the same.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from diffusion_control.evaluation.maze.agents import PlanningAgent, PlanTimes
 from diffusion_control.evaluation.maze.episode import Changes, MazeEpisode, run_maze_episode
 from diffusion_control.evaluation.maze.layouts import MAZES
 from diffusion_control.evaluation.maze.options import MazeOptions
+from diffusion_control.evaluation.maze.table import mean_text
 from diffusion_control.evaluation.maze.tasks import MazeTask, draw_task, with_length
 from diffusion_control.evaluation.maze.worlds import PhysicalWorld
 from diffusion_control.planners.protocol import Planner
@@ -38,7 +40,7 @@ from diffusion_control.robots.point_mass import PointMass
 
 Array = NDArray[np.float64]
 ROBOT = PointMass()
-FLAT, PAIRS = (1, 2, 3, 4, 6, 8), ('1:1', '2:1', '3:1', '2:2', '4:2', '6:3')
+FLAT, PAIRS = (1, 2, 3, 6), ('1:1', '2:2', '3:2', '6:2')
 COLUMNS = ('planner', 'steps', 'evaluations', 'score', 'flat at equal', 'difference', 'success',
            'time s', 'plans refused', 'plan ms p50 / p99')
 
@@ -83,7 +85,9 @@ def arguments() -> argparse.Namespace:
 def made(name: str, steps: str, asked: argparse.Namespace) -> Planner:
     """Return a planner with its numbers of evaluations."""
     first, _, second = steps.partition(':')
-    more: dict[str, Any] = {'num_fill_steps': int(second)} if second else {}
+    more: dict[str, Any] = {'clock': time.thread_time}
+    if second:
+        more['num_fill_steps'] = int(second)
     if second and asked.level:
         more['fill_level'] = asked.level
     return planners.make(name, robot=ROBOT, num_inference_steps=int(first),
@@ -104,18 +108,19 @@ def run(planner: Planner, name: str, task: MazeTask, options: MazeOptions) -> Ma
 def cells(line: Line, flat: list[Line]) -> list[str]:
     """Return a row of the table."""
     count, episodes = len(line.scores), line.episodes
-    spent = np.array([item.evaluations for item in flat])
-    means = np.array([item.scores.mean() for item in flat])
-    order = np.argsort(spent)
-    other = np.interp(line.evaluations, spent[order], means[order], left=np.nan, right=np.nan) \
-        if len(flat) and line not in flat else np.nan
+    spent, scores = (np.array([getattr(item, key) for item in flat])
+                     for key in ('evaluations', 'scores'))
+    other = np.full(count, np.nan)
+    if flat and line not in flat:
+        order = np.argsort(spent)
+        other = np.array([np.interp(line.evaluations, spent[order], column[order], np.nan, np.nan)
+                          for column in scores.T])
     reached = [item.time_s for item in episodes if item.time_s is not None]
     latency = 1e3 * np.array([value for item in episodes for value in item.plan_latency_s])
-    error = line.scores.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
     return [
-        line.name, line.steps, f'{line.evaluations:.1f}',
-        f'{line.scores.mean():.1f} ± {error:.1f}', *(('-', '-') if np.isnan(other) else (
-            f'{other:.1f}', f'{line.scores.mean() - other:+.1f}')),
+        line.name, line.steps, f'{line.evaluations:.1f}', mean_text([line.scores]),
+        *(('-', '-') if np.isnan(other).any() else (
+            f'{other.mean():.1f}', mean_text([line.scores - other]))),
         f'{sum(item.success for item in episodes)}/{count}',
         f'{np.mean(reached):.2f}' if reached else '-',
         str(sum(item.failures for item in episodes)),

@@ -14,6 +14,7 @@ ICLR 2024 (a sparse diffuser gives the sub-goals of a dense one).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ class PointHierarchicalParameters(PointDiffuserParameters):
 
 
 class SubGoals(WindowPlanner):
-    """Draws sub-goals, which are checked and let on as motions are.
+    """Draws sub-goals, which are let on as motions are, but may touch walls.
 
     Args:
         below: The planner of the motions between them.
@@ -58,7 +59,7 @@ class SubGoals(WindowPlanner):
 
     def __init__(self, below: PointDiffuser, network: MapSampler) -> None:
         self.below, self.network = below, network
-        self.robot, self.values = below.robot, below.values
+        self.robot, self.values = below.robot, dataclasses.replace(below.values, num_rounds=1)
         ratio = math.log2(network.knot_s / below.network.knot_s)
         self.halvings = round(ratio)
         if self.halvings < 1 or abs(ratio - self.halvings) > 1e-6:
@@ -94,6 +95,17 @@ class SubGoals(WindowPlanner):
         for _ in range(self.halvings):
             drawn, step = halved(drawn, step), 0.5 * step
         return self.below.finished(drawn, problem, ground)
+
+    def lack(
+        self, knots: Array, knot_s: float, problem: PlanningProblem, ground: Ground
+    ) -> Array:
+        """Return what sub-goals overlap with walls beyond the radius of the mass, shape [B].
+
+        A corner that they cut is the lower model's to go round; a wall between them is not.
+        """
+        del problem
+        found = self.overlaps(knots, knot_s, ground) - self.robot.radius_m
+        return np.asarray(np.maximum(found, 0.0).sum(axis=1))
 
 
 class PointHierarchical(PointDiffuser):
