@@ -104,8 +104,9 @@ def export(
     untrained: Annotated[bool, typer.Option(
         '--untrained', help='Export the random weights that the training began with.')] = False,
     scores: Annotated[Path | None, typer.Option(
-        '--scores', metavar='FILE', help='result.json of `evaluate arm --tier both --untrained`, '
-        'whose success goes into the card of --out; nothing else is written.')] = None,
+        '--scores', metavar='FILE', help='result.json of `evaluate arm --tier both --untrained` '
+        'or of `evaluate maze2d`: its score goes into the card of --out; nothing else is '
+        'written.')] = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(
         '--out', metavar='DIR', help='Folder of the model.')] = Path('models/diffuser_panda'),

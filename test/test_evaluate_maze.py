@@ -249,6 +249,20 @@ def test_specifications_bind_the_planners_that_keep_them() -> None:
                       'safediffuser_res': ['h_min_plan'], 'safediffuser_tvs': [], 'diffuser': []}
 
 
+def test_safediffuser_is_held_against_the_unguarded_planner_and_half_a_second() -> None:
+    options = MazeOptions(planner='safediffuser', layouts=('large',), specification='half_plane')
+    mine = scored(rows_of(options, plan_latency_s=[0.6]), options)
+    beside = [{**row, 'planner': 'diffuser', 'score': 1.02 * row['score']} for row in mine
+              if row['planner'] == 'safediffuser']
+    found = {check.name: check for check in checks_of([*mine, *beside], options)}
+    assert found['score_ratio_to_unguarded'].value == pytest.approx(1.0 / 1.02)
+    assert found['score_ratio_to_unguarded'].ok is True
+    assert found['plan_latency_p99_s'].ok is False
+    trapped_ones = [{**row, 'score': -2.0} for row in beside]
+    found = {check.name: check for check in checks_of([*mine, *trapped_ones], options)}
+    assert found['score_ratio_to_unguarded'].ok is None
+
+
 def test_pointmaze_scores_between_random_controls_and_expert() -> None:
     options = MazeOptions(task='pointmaze', planner=RANDOM, layouts=('umaze',), episodes=2)
     rows = rows_of(options)

@@ -173,6 +173,17 @@ def test_scores_are_shares_of_the_rows() -> None:
     assert alone['value'] == 0.5 and alone['untrained'] is None
 
 
+def test_scores_in_mazes_are_means_over_the_mazes_of_the_planner_that_was_asked_for() -> None:
+    found = [{'planner': name, 'layout': layout, 'success': True, 'score': score}
+             for name, layout, score in (
+                 ('hierarchical', 'umaze', 1.0), ('hierarchical', 'umaze', 3.0),
+                 ('hierarchical', 'large', 10.0), ('diffuser', 'umaze', 0.0),
+                 ('random_controls', 'umaze', 5.0), ('expert', 'large', 20.0))]
+    score = score_of(found, 'evaluate maze2d --planner hierarchical --peer diffuser')
+    assert (score['value'], score['sem'], score['episodes']) == (6.0, 0.5, 3)
+    assert (score['expert'], score['random'], score['untrained']) == (20.0, 5.0, None)
+
+
 def test_scores_go_into_the_card_and_nothing_else_changes(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

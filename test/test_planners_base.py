@@ -75,7 +75,7 @@ def test_a_plan_goes_round_the_wall_and_keeps_the_contract(name: str, twist: Any
     check(problem, answer.trajectory)
     assert answer.trajectory.position[:, 1].max() > 2.0, 'there is a wall between'
     known = {'astar': 'classical', 'value_iteration': 'classical', 'diffuser': 'diffusion',
-             'safediffuser': 'diffusion'}
+             'safediffuser': 'diffusion', 'hierarchical': 'diffusion'}
     assert answer.source == known.get(name, name)
 
 

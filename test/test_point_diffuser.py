@@ -24,7 +24,11 @@ from diffusion_control.planners.point_mass.barrier import (  # noqa: E402
     BarrierMoves,
 )
 from diffusion_control.planners.point_mass.detour import led_round  # noqa: E402
-from diffusion_control.planners.point_mass.safediffuser import between, closed  # noqa: E402
+from diffusion_control.planners.point_mass.safediffuser import (  # noqa: E402
+    KEEP_H,
+    between,
+    closed,
+)
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS  # noqa: E402
 from diffusion_control.planners.point_mass.wall_check import line_clearances  # noqa: E402
 from diffusion_control.planners.point_mass.wall_push import halved, pushed  # noqa: E402
@@ -33,6 +37,7 @@ from diffusion_control.robots.goal import Goal  # noqa: E402
 from diffusion_control.robots.occupancy_map import OccupancyMap  # noqa: E402
 from diffusion_control.robots.point_mass import PointMass  # noqa: E402
 from diffusion_control.robots.state import RobotState  # noqa: E402
+from diffusion_control.safety.point_mass import LEAST_H  # noqa: E402
 
 ROBOT = PointMass()
 NAMES = ('safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
@@ -191,6 +196,16 @@ def test_a_correction_leads_a_straight_line_round_a_disc() -> None:
     assert abs(sides.sum()) == len(sides)
 
 
+def test_corrected_plans_keep_the_reserve_of_the_command_filter() -> None:
+    assert KEEP_H == LEAST_H
+    planner = planners.make('safediffuser', robot=ROBOT)
+    for name in ('super_ellipse', 'half_plane'):
+        planner.reset(0)
+        motion = planner.plan(specified(name)).trajectory
+        dense = motion.sample_many(np.arange(0.0, motion.times_s[-1], 0.005))[0]
+        assert SPECIFICATIONS[name].h(dense).min() > KEEP_H - 0.005, name
+
+
 def test_a_region_is_shown_as_walls_only_where_it_closes_a_way() -> None:
     known = MAZES['large'].map
     for name, count in (('circle', 2), ('half_plane', 0), ('super_ellipse', 0)):
@@ -217,7 +232,7 @@ def test_an_unknown_region_or_method_is_refused() -> None:
         planners.make('safediffuser', robot=ROBOT, method='hope')
 
 
-@pytest.mark.parametrize('name', ['diffuser', 'safediffuser'])
+@pytest.mark.parametrize('name', ['diffuser', 'safediffuser', 'hierarchical'])
 def test_a_base_goes_a_way_that_the_network_drew(name: str) -> None:
     rows = ('#######', '#OO#OO#', '#OO#OO#', '#OOOOO#', '#######')
     robot = robots.load('base')

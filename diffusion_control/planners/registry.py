@@ -35,6 +35,7 @@ PLANNERS: dict[str, str] = {
 BASE_PLANNERS: dict[str, str] = {
     'diffuser': f'{_HERE}.base.map_diffuser:BaseDiffuser',
     'safediffuser': f'{_HERE}.base.map_diffuser:BaseSafeDiffuser',
+    'hierarchical': f'{_HERE}.base.map_diffuser:BaseHierarchical',
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',
@@ -50,6 +51,7 @@ POINT_PLANNERS: dict[str, str] = {
     'safediffuser_ros': f'{_HERE}.point_mass.safediffuser:PointRobust',
     'safediffuser_res': f'{_HERE}.point_mass.safediffuser:PointRelaxed',
     'safediffuser_tvs': f'{_HERE}.point_mass.safediffuser:PointTimeVarying',
+    'hierarchical': f'{_HERE}.point_mass.hierarchical:PointHierarchical',
     'straight_line': f'{_HERE}.point_mass.straight_line:PointStraightLine',
     'astar': f'{_HERE}.point_mass.astar:PointAstar',
 }
@@ -128,10 +130,14 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
     return planner
 
 
-def clocked(name: str, clock: Callable[[], float]) -> dict[str, Any]:
+def clocked(name: str, clock: Callable[[], float], robot_kind: str = '') -> dict[str, Any]:
     """Return a clock as an argument of `make`, nothing for a planner that is not told one."""
-    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
-    return {'clock': clock} if 'clock' in inspect.signature(kind).parameters else {}
+    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name, robot_kind)
+    own = inspect.signature(kind).parameters
+    above = getattr(kind, '__mro__', ())[1:-1]
+    passed_on = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in own.values()) and any(
+        'clock' in inspect.signature(part).parameters for part in above)
+    return {'clock': clock} if 'clock' in own or passed_on else {}
 
 
 def parameters_of(name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,17 @@ from diffusion_control.evaluation.maze.episode import MazeEpisode
 from diffusion_control.evaluation.maze.layouts import MAZES
 from diffusion_control.evaluation.maze.options import EXPERT, MAZE2D, RANDOM, MazeOptions
 from diffusion_control.evaluation.maze.published import BEST_MULTI, BEST_SINGLE
+from diffusion_control.evaluation.maze.safe_checks import (
+    REQUIRED_SAFE,
+    SAFE_BOUNDS,
+    latency_check,
+    safe_checks,
+    unguarded_checks,
+)
 from diffusion_control.evaluation.statistics import Check
 
 Array = NDArray[np.float64]
 REQUIRED = ('score', 'success', 'contact_or_wall', 'plan_latency_p99_s', 'time_ratio_to_expert')
-REQUIRED_SAFE = ('h_min_plan', 'h_min_dense', 'h_min_rollout', 'trap_rate')
-SAFE = 'safediffuser'
-SAFE_EPISODES = 100
-SAFE_BOUNDS: dict[str, dict[str, float]] = {
-    SAFE: dict.fromkeys(REQUIRED_SAFE[:3], 0.0) | {'trap_rate': 0.01},
-    'safediffuser_ros': {'h_min_plan': 0.0}, 'safediffuser_res': {'h_min_plan': 0.0},
-    'safediffuser_tvs': {'h_min_plan': -0.01},
-}
-"""Least h of plans (at knots, between them, where the mass went) and largest rate of traps."""
 CONTACTS_OF_WALLS = ('plan', 'inter_sample', 'roll_out')
 ROW_KEYS = ('episode', 'seed', 'planner', 'layout', 'success', 'time_s', 'contact_moving',
             'contacts_at_rest', 'violations', 'return', 'score', 'evaluations', 'plan_p50_s',
@@ -133,7 +131,7 @@ def checks_of(rows: Sequence[dict[str, Any]], options: MazeOptions) -> list[Chec
                               at_least=bounds.success, decisive=enough),
         counted_only('contact_or_wall', [
             item.contact_moving + item.contacts_at_rest for item in episodes]),
-        statistics.percentile_check('plan_latency_p99_s', latency, 99.0),
+        latency_check(latency, options),
         statistics.ratio_check(
             'time_ratio_to_expert', np.array([item.time_s for item in both], dtype=float),
             np.array([expert[item.layout, item.episode] for item in both], dtype=float),
@@ -141,6 +139,7 @@ def checks_of(rows: Sequence[dict[str, Any]], options: MazeOptions) -> list[Chec
         *[counted_only(f'violations_{name}', [item.violations[name] or 0 for item in episodes])
           for name in CONTACTS_OF_WALLS],
         *safe_checks(episodes, options),
+        *unguarded_checks(counted, options),
     ]
 
 
@@ -150,25 +149,3 @@ def counted_only(name: str, counts: Sequence[int]) -> Check:
         return Check(name, None, None, None, 0, None)
     total = sum(counts)
     return Check(name, float(total), None, None, len(counts), statistics.count_interval(total))
-
-
-def safe_checks(episodes: Sequence[MazeEpisode], options: MazeOptions) -> list[Check]:
-    """Return the least values of the specification, and the rate of traps.
-
-    Bounds are those of `SAFE_BOUNDS`, and only where there is a specification.
-    """
-    asked = SAFE_BOUNDS.get(options.planner, {}) if options.specification else {}
-    found = []
-    for name in REQUIRED_SAFE[:3]:
-        values = [v for v in (getattr(item, name) for item in episodes) if v is not None]
-        value, bound = min(values, default=None), asked.get(name)
-        ok = None if value is None or bound is None else value >= bound
-        found.append(Check(name, value, bound, ok, len(values), None))
-    trapped = sum(item.trapped or item.plans_trapped > 0 for item in episodes)
-    rate = statistics.rate_check(
-        REQUIRED_SAFE[3], trapped, len(episodes), at_least=None, decisive=False)
-    bound = asked.get(REQUIRED_SAFE[3])
-    if bound is None or rate.value is None or rate.ci95 is None:
-        return [*found, rate]
-    judged = rate.value if len(episodes) >= SAFE_EPISODES else rate.ci95[0]
-    return [*found, replace(rate, bound=bound, ok=judged <= bound)]

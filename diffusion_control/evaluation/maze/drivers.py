@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -81,11 +82,12 @@ def untrained_model(options: MazeOptions, folder: Path) -> Path:
 
 @lru_cache(maxsize=8)
 def made(name: str, model: str) -> Planner:
-    """Return a planner by name, made and warm once a process."""
+    """Return a planner by name, made and warm once a process; its clock is processor time."""
     if name in EXPERTS:
-        planner: Planner = EXPERTS[name](ROBOT)
+        planner: Planner = EXPERTS[name](ROBOT, clock=time.thread_time)
     else:
-        planner = planners.make(name, robot=ROBOT, model=model or None)
+        planner = planners.make(name, robot=ROBOT, model=model or None, **registry.clocked(
+            name, time.thread_time, ROBOT.kind))
     maze = MAZES['umaze']
     planner.plan(PlanningProblem(
         RobotState(maze.place_of(maze.free[0]), np.array([0.1, 0.0])),

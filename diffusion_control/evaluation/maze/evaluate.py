@@ -85,7 +85,10 @@ def run_work(options: MazeOptions, folder: Path, work: Work) -> list[Row]:
 def _folder(options: MazeOptions) -> Path:
     """Return a folder named after what is evaluated, so that it can be resumed."""
     layouts = '+'.join(Path(name).stem.replace(':', '_') for name in options.layouts) or 'named'
-    marks = [layouts, *(['multi'] if options.multi else []), options.planner]
+    kinds = {'multi': options.multi, options.specification: options.specification,
+             'open': options.open_loop, 'moved': options.move_goal_at,
+             'blocked': options.block_cell_at}
+    marks = [layouts, *(name for name, given in kinds.items() if given), options.planner]
     return options.out / f'evaluate_{options.task}-{"-".join(marks)}'
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from diffusion_control import parameters
 from diffusion_control.errors import ConfigurationError, require_known
+from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.maze.layouts import MAZES, SMALLEST
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 
@@ -83,7 +83,7 @@ class MazeOptions:
     out: Path = Path('runs')
     peers: tuple[str, ...] | None = None
     commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+    command: str = field(default_factory=command_line)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.

@@ -26,6 +26,7 @@ from diffusion_control.planners.base.base_planner import (
 from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.point_mass.diffuser import DIFFUSION, PointDiffuser
+from diffusion_control.planners.point_mass.hierarchical import PointHierarchical
 from diffusion_control.planners.point_mass.safediffuser import PointSafeDiffuser
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.goal import Goal
@@ -124,6 +125,13 @@ class BaseSafeDiffuser(BaseDiffuser):
 
     name = 'safediffuser'
     inner = PointSafeDiffuser
+
+
+class BaseHierarchical(BaseDiffuser):
+    """The same from sub-goals that a network of their own draws."""
+
+    name = 'hierarchical'
+    inner = PointHierarchical
 
 
 def coarse(known: Any, start: Array, goal: Array, cell_m: float) -> OccupancyMap:

@@ -71,7 +71,7 @@ class PointDiffuser(WindowPlanner):
     """
 
     name = TRAINED
-    options = ('model', 'backend', 'backend_require_gpu')
+    options: tuple[str, ...] = ('model', 'backend', 'backend_require_gpu')
     parameters_type: type[PointDiffuserParameters] = PointDiffuserParameters
     refuses = True
     """Whether no plan is given where the best one goes through a wall."""

@@ -38,6 +38,8 @@ Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
 BETWEEN = 10
+KEEP_H = 0.02
+"""What corrected motions keep of h: the command filter's reserve, which else pushes them about."""
 BORDER = np.linspace(-0.4, 0.4, 9)
 """Where a border is looked at, from its middle, in edges of a cell."""
 
@@ -48,7 +50,7 @@ class PointSafeParameters(PointDiffuserParameters):
 
     method: str = choice(CORRECTED, METHODS, 'how the region is kept out of')
     region_margin: float = parameter(
-        0.08, 0.0, 1.0, 'least h that corrected motions are given; the tracker needs some')
+        0.08, KEEP_H, 1.0, 'least h that corrected motions are given; the tracker needs some')
 
 
 class PointSafeDiffuser(PointDiffuser):
@@ -101,17 +103,22 @@ class PointSafeDiffuser(PointDiffuser):
         region, knots = region_in(problem), super().fitted(knots, share, step, problem, ground)
         if region is None:
             return knots
-        return led_round(knots, region, share * self.values.region_margin, step)
+        margin = KEEP_H + share * (self.values.region_margin - KEEP_H)
+        return led_round(knots, region, margin, step)
 
     def lack(
         self, knots: Array, knot_s: float, problem: PlanningProblem, ground: Ground
     ) -> Array:
-        """Return overlaps with walls, and for corrected motions what lies in the region."""
+        """Return overlaps with walls, and for corrected motions what they lack to `KEEP_H`.
+
+        What lacks at the start is forgiven.
+        """
         found, region = super().lack(knots, knot_s, problem, ground), region_in(problem)
         if region is None or self.values.method != CORRECTED:
             return found
         h = region.h(between(knots, knot_s)).reshape(len(knots), -1)
-        return np.asarray(found + np.maximum(-h, 0.0).sum(axis=1))
+        least = np.clip(h[:, :1], 0.0, KEEP_H)
+        return np.asarray(found + np.maximum(least - h, 0.0).sum(axis=1))
 
 
 class PointRobust(PointSafeDiffuser):

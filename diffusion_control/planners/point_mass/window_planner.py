@@ -49,11 +49,13 @@ class Lead:
         knots: From the start on, as far apart as the network's, shape [B, K, 4] [m], [m/s].
         evaluations: Of the network for each window.
         level: Noise that is put on them, in (0, 1].
+        ends: Windows whose last knot is in the goal are drawn as ones that end there, at once.
     """
 
     knots: Array
     evaluations: int
     level: float
+    ends: bool = False
 
     def of(self, candidates: NDArray[np.int64]) -> Lead:
         """Return those of candidates [B]."""
@@ -147,16 +149,23 @@ class WindowPlanner:
             return how
         first = index * (self.network.horizon - 1)
         at = np.minimum(first + np.arange(self.network.horizon), lead.knots.shape[1] - 1)
+        plan = lead.knots[:, at]
         return dataclasses.replace(
-            how, evaluations=lead.evaluations, start=lead.level, plan=lead.knots[:, at])
+            how, evaluations=lead.evaluations, start=lead.level, plan=plan,
+            ends=self._arrived(plan[:, -1], ground) if lead.ends else None)
 
     def _window(
         self, ground: Ground, states: Array, how: Draw
     ) -> tuple[list[Array], int]:
-        """Return a window [B, H, 4], before it the one that ends in the goal, if it is near."""
+        """Return a window [B, H, 4], before it the one that ends in the goal, if it is near.
+
+        Those that `how` lets end there already are not drawn again.
+        """
         drawn = self.network.draw(ground, states, self.generator, how)
         away = np.linalg.norm(drawn[:, -1, :2] - ground.metres(ground.goal)[:2], axis=1)
         ends = away < NEAR_CELLS * ground.known.resolution_m
+        if how.ends is not None:
+            ends &= ~how.ends
         if not ends.any():
             return [drawn], how.evaluations
         again = dataclasses.replace(
