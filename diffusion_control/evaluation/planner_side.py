@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffusion_control.evaluation.side import Sight
+from diffusion_control.planners.behind import falls_behind
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.protocol import Planner
 from diffusion_control.robots.goal import Goal
@@ -16,7 +17,6 @@ from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 DELIVERY_S = 0.03
-BEHIND = 0.05
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,15 @@ class PlannerSide:
         """Return the question, from the state predicted for the start of the plan.
 
         The tracker's motion predicts it, unless the plan that was accepted last has not begun:
-        then that plan will be followed by that time, if the motion leads to its beginning within
-        `BEHIND` [m or rad]: a robot that safety holds back would have to catch up with each
-        plan from behind. A robot that is stopped stands. A naive side does not predict: it plans
-        from here and now.
+        then that plan will be followed by that time, if the robot does not fall behind. A robot
+        that is stopped stands. A naive side does not predict: it plans from here and now.
         """
         start_s = seen.now_s if self._naive else seen.now_s + self._latency_s + DELIVERY_S
         rest = np.zeros_like(seen.state.position)
         start = Sample(seen.state.position, rest, rest)
         accepted = self._accepted
-        begins = accepted is not None and accepted.start_s >= seen.now_s and not _behind(
-            accepted, seen.motion)
+        begins = accepted is not None and accepted.start_s >= seen.now_s and not falls_behind(
+            seen.motion, accepted)
         if self._naive and not seen.stopped:
             start = Sample(seen.state.position, seen.state.velocity, rest)
         elif accepted is not None and begins and not seen.stopped:
@@ -166,14 +164,6 @@ class PlannerSide:
             RobotState(start.position, start.velocity, start_s), seen.goal, obstacles,
             map=seen.sight.map, scan=seen.sight.scan, previous=self._previous, start_s=start_s,
             acceleration=start.acceleration)
-
-
-def _behind(plan: Trajectory, motion: Trajectory | None) -> bool:
-    """Say whether a motion does not lead to where a plan begins."""
-    if motion is None:
-        return False
-    away = motion.sample(plan.start_s).position - plan.sample(plan.start_s).position
-    return bool(np.abs(away).max() > BEHIND)
 
 
 def confidence_of(answer: PlanSet) -> float:

@@ -28,6 +28,7 @@ from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.planners.behind import falls_behind
 from diffusion_control.planners.models import resolve
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.goal import Goal
@@ -146,15 +147,16 @@ class PlannerNode(ControlNode):
 
         The tracker's newest motion says it, once it follows the plan that was published last;
         until then that plan says it, because it will be followed by then, unless the tracker
-        refused it or follows the fallback. A robot that safety has stopped stands: it does not
-        follow the tracker's motion then.
+        refused it or follows the fallback, or the robot falls behind. A robot that safety has
+        stopped stands: it does not follow the tracker's motion then.
         """
         motion = self._motion.box.look()
         last = None if self._refused or self._aside else self._previous
         fresh = motion is not None and self._motion.box.age_s() < FRESH_S
         if fresh and motion is not None and not self._stopped:
             known_s = max(self._published_s + DELIVERY_S, last.start_s if last else 0.0)
-            if last is None or motion.start_s >= known_s or last.start_s > start_s:
+            if last is None or motion.start_s >= known_s or last.start_s > start_s or (
+                    falls_behind(motion, last)):
                 return motion.sample(start_s)
             return last.sample(start_s)
         still = np.zeros_like(state.position)
