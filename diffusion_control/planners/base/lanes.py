@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from diffusion_control.planners.base.world import BaseWorld
 
 Array = NDArray[np.float64]
-LANE_M, LANE_WEIGHT = 0.45, 0.4
+LANE_M, LANE_WEIGHT = 0.45, 1.0
 """A second in a lane counts for up to `LANE_WEIGHT` more, `LANE_M` beside it for nothing."""
 
 
