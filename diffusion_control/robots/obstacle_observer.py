@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 STANDING_AFTER_S = 0.4
 STANDING_SPREAD_M = 0.004
 MOVER_MEMORY_S = 5.0
-WINDOW_S = 0.12
+WINDOW_S = 0.1
 JUMP_M = 0.05
 
 
@@ -33,9 +33,12 @@ class _Track:
 class ObstacleObserver:
     """Estimate velocities by differencing the same key over a short window.
 
-    v = (p(t) - p(t - w)) / w with w <= 0.12 s, clipped to the published speed bound. An obstacle
-    counts as *standing* once it stayed within 4 mm for 0.4 s and has not moved for 5 s;
-    until then, and whenever it moves, it `may_move` and is bounded by its published limits.
+    v = (p(t) - p(t - w)) / w with w <= 0.1 s, clipped to the published speed bound: it lags by at
+    most A w / 2 where the obstacle turns at A, 0.1 m/s at the published 2 m/s^2, which is what
+    `obstacles.velocity_error_m_s` has to hold.
+
+    An obstacle counts as *standing* once it stayed within 4 mm for 0.4 s and has not moved for
+    5 s; until then, and whenever it moves, it `may_move` and is bounded by its published limits.
     A jump (faster than the bound allows) restarts the estimate: the velocity across a jump
     says nothing about where the obstacle goes.
 
