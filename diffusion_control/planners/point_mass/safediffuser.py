@@ -38,8 +38,8 @@ Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
 BETWEEN = 10
-KEEP_H = 0.02
-"""What corrected motions keep of h: the command filter's reserve, which else pushes them about."""
+KEEP_H = 0.04
+"""What corrected motions keep of h: the command filter's reserve, and as much for the tracker."""
 BORDER = np.linspace(-0.4, 0.4, 9)
 """Where a border is looked at, from its middle, in edges of a cell."""
 
