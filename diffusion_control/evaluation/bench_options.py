@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.workers import run_tasks
 
@@ -39,7 +39,7 @@ class BenchOptions:
     seed: int = 0
     out: Path = Path('runs')
     commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+    command: str = field(default_factory=command_line)
 
 
 def make_rows(

@@ -7,7 +7,6 @@ Each scene is run in closed loop on a simulated clock, once with each planner; t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,6 +20,7 @@ from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_epi
 from diffusion_control.evaluation.episode import Episode
 from diffusion_control.evaluation.evaluation_checks import EXPERT, result_of
 from diffusion_control.evaluation.evaluation_table import print_comparison
+from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.kinds import KINDS, Kind
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
@@ -93,7 +93,7 @@ class EvaluateOptions:
     model: str = ''
     untrained: bool = False
     commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+    command: str = field(default_factory=command_line)
 
     @property
     def kind(self) -> Kind:

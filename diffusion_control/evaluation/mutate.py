@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.detectors import DETECTORS
-from diffusion_control.evaluation.host import host_information
+from diffusion_control.evaluation.host import command_line, host_information
 from diffusion_control.evaluation.mutants import MUTANTS
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.statistics import Check
@@ -43,7 +42,7 @@ class MutateOptions:
     resume: bool = False
     out: Path = Path('runs')
     commit: str = ''
-    command: str = field(default_factory=lambda: ' '.join(sys.argv))
+    command: str = field(default_factory=command_line)
 
 
 def mutate(options: MutateOptions) -> dict[str, Any]:
