@@ -37,9 +37,6 @@ NEAR_M, ARRIVING_M_S = 0.08, 0.1
 OFF_M = 0.5
 BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
 GOAL_INSIDE_M = -0.05
-CRUISE = 0.985
-"""Share of the speed that plans use: the tracker has the same limit, and what slips behind a plan
-must be able to catch up, or it arrives too late to brake as planned."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +265,7 @@ class BasePlanner:
 def drive_limits(drive: Any, scale: float) -> Array:
     """Return the limits that `pursuit` reads, scaled."""
     return scale * np.array([
-        CRUISE * drive.speed_max_m_s, drive.yaw_rate_max_rad_s, drive.acceleration_max_m_s2,
+        drive.speed_max_m_s, drive.yaw_rate_max_rad_s, drive.acceleration_max_m_s2,
         drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2, drive.wheel_travel_max_m_s,
         drive.wheel_separation_m / 2 / scale])
 
