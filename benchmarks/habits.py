@@ -3,11 +3,9 @@
 
 In each scene the expert plans with the habit as a rule; where it keeps it, every planner plans
 once, without a deadline, knowing nothing of the habit. A plan counts if it is free and keeps the
-habit. `trained` leaves motions at what the network drew but for collisions (`shorten: 0`) and
-chooses among the free ones most like what was drawn (`typical`); `trained shortest` chooses the
-shortest of eight; `trained raw` does not refine either, `trained one` draws a single motion and
-neither refines nor chooses, `trained shortened` refines as the shipped planner does. Scenes begin
-at a seed that no data has.
+habit. `trained` leaves motions at what the network drew but for collisions (`shorten: 0`);
+`trained raw` does not refine, `trained one` draws a single motion and neither refines nor chooses,
+`trained shortened` refines as the shipped planner does. Scenes begin at a seed that no data has.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/habits.py --habit left --model models/habit_left
 """
@@ -33,15 +31,13 @@ from diffusion_control.planners import registry
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.state import RobotState
 
-AS_DRAWN: dict[str, Any] = {'num_samples': 32, 'num_kept': 32, 'shorten': 0, 'typical': 3}
-SHORTEST: dict[str, Any] = {'num_samples': 8, 'shorten': 0}
+AS_DRAWN: dict[str, Any] = {'num_samples': 8, 'shorten': 0}
 RAW: dict[str, Any] = {'num_samples': 8, 'polish_steps': 0}
 ONE: dict[str, Any] = {'num_samples': 1, 'polish_steps': 0, 'guidance_steps': 0}
 EXPERT, TRAINED, UNTRAINED = 'expert', 'trained', 'untrained'
 ARRANGEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
-    TRAINED: ('diffuser', AS_DRAWN), 'trained shortest': ('diffuser', SHORTEST),
-    'trained raw': ('diffuser', RAW), 'trained one': ('diffuser', ONE),
-    'trained shortened': ('diffuser', {}),
+    TRAINED: ('diffuser', AS_DRAWN), 'trained raw': ('diffuser', RAW),
+    'trained one': ('diffuser', ONE), 'trained shortened': ('diffuser', {}),
     UNTRAINED: ('diffuser', AS_DRAWN), 'training_free': ('training_free', {}),
     'straight_line': ('straight_line', {})}
 COLUMNS = ('kept', '95 %', 'free', 'habit, free or not', 'clearance_m', 'time ratio')

@@ -20,11 +20,10 @@ from diffusion_control.learning.demonstration import Demonstration
 from diffusion_control.learning.habit_rules import RuledWorld, tilt
 from diffusion_control.learning.habits import HABITS, demonstrate_habit
 from diffusion_control.planners.problem import Start
-from diffusion_control.planners.selection import Pool, most_typical, polish
+from diffusion_control.planners.selection import Pool, polish
 from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
 from diffusion_control.planners.world import World
 from diffusion_control.robots.goal import Goal
-from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.simulation.scene import Scene
 
 SEED = 1_000_000
@@ -156,38 +155,6 @@ def test_a_refinement_that_does_not_shorten_leaves_free_motions_alone() -> None:
     assert np.allclose(left, pool.free)
     shortened = polish(splines, pool, count=1, steps=10).free
     assert np.abs(shortened - pool.free[0]).max() > 0.05
-
-
-def drawn_ways(obstacles: tuple[Obstacle, ...]) -> tuple[SplineProblem, Pool]:
-    """Return six motions that bend one way, the fourth of them the least, and three straight."""
-    home = np.asarray(panda().home_rad)
-    splines = SplineProblem(
-        World(panda(), obstacles, margin_m=0.015), Start(0.0, home, np.zeros(7), np.zeros(7)),
-        panda().limits.scaled(0.65))
-    goal = np.repeat(home[None] + 0.3, 9, 0)
-    bend = np.array([0.88, 0.9, 0.92, 0.84, 0.94, 0.86, 0.0, 0.01, 0.02])
-    free = splines.line(goal) + bend[:, None, None] * np.eye(7)[0]
-    return splines, Pool(splines.clip(free), goal, np.full(9, 3.0))
-
-
-def test_the_most_typical_motion_is_of_the_way_that_most_draws_take() -> None:
-    splines, drawn = drawn_ways(())
-    for count in (1, 3, 20):
-        found = most_typical(splines, drawn, drawn, count)
-        assert len(found.free) == min(count, 9)
-    bends = found.free[:, 0, 0] - drawn.free[6, 0, 0]
-    assert (bends[:6] > 0.8).all() and (bends[6:] < 0.1).all()
-    assert 0.855 < bends[0] < 0.925  # the median distance to all nine is least within
-
-
-def test_the_most_typical_motion_touches_nothing() -> None:
-    _, drawn = drawn_ways(())
-    middle = panda().tool_positions(drawn.free[5, 4][None])[0]
-    splines, _ = drawn_ways((Obstacle('sphere', (0.08,), middle),))
-    found = most_typical(splines, drawn, drawn, 1)
-    assert (found.free[0] == drawn.free[8]).all()
-    everywhere, _ = drawn_ways((Obstacle('sphere', (0.4,), middle),))
-    assert len(most_typical(everywhere, drawn, drawn, 1).free) == 9
 
 
 def test_an_unknown_habit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from diffusion_control.planners.models import TRAINED
 from diffusion_control.planners.motion_sampler import Barrier, Draw, MotionSampler
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import Start
-from diffusion_control.planners.selection import Pool, by_cost, most_typical, polish
+from diffusion_control.planners.selection import Pool, by_cost, polish
 from diffusion_control.planners.spline_planner import (
     AT_GOAL_RAD,
     Request,
@@ -68,9 +68,6 @@ class DiffuserParameters(SplineParameters):
     polish_steps: int = parameter(20, 0, 200, 'gradient steps of the refinement')
     shorten: int = parameter(
         1, 0, 1, '0: the refinement pushes motions out of what they touch, and does no more')
-    typical: int = parameter(
-        0, 0, 4096, '0: the shortest free motion is chosen; n: out of the n that are most like '
-                    'what was drawn')
 
 
 class DiffuserPlanner(SplinePlanner):
@@ -131,16 +128,13 @@ class DiffuserPlanner(SplinePlanner):
         """Draw motions, keep the cheapest, refine them."""
         if request.at_goal:
             return self._last_bit(request)
-        drawn = self.drawn(request, self.search_until(until, RESERVE_S))
-        pool = self.screen(request, drawn)
+        pool = self.screen(request, self.drawn(request, self.search_until(until, RESERVE_S)))
         self.searched = self.clock()
-        if self.values.polish_steps > 0:
-            pool = polish(
-                request.splines, pool, count=self.values.num_kept,
-                steps=self.values.polish_steps, due=self.due, shorten=bool(self.values.shorten))
-        if self.values.typical > 0:
-            pool = most_typical(request.splines, pool, drawn, self.values.typical)
-        return pool
+        if self.values.polish_steps == 0:
+            return pool
+        return polish(
+            request.splines, pool, count=self.values.num_kept, steps=self.values.polish_steps,
+            due=self.due, shorten=bool(self.values.shorten))
 
     def _last_bit(self, request: Request) -> Pool:
         """Return the line to a goal that the robot is at.

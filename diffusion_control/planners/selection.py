@@ -79,25 +79,6 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     return ranked, key[order]
 
 
-def most_typical(splines: SplineProblem, pool: Pool, drawn: Pool, count: int) -> Pool:
-    """Return the motions of a pool that are most like those drawn; all, if none is clear.
-
-    The drawn motion m with the least median distance to all drawn ones stands for their law (the
-    medoid: minimum Bayes risk over the samples); returned are the `count` clear motions p of the
-    least |p - m|, over the control points with the goal.
-    """
-    points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
-    short, near = splines.clearance(points, duration, 48)
-    clear = np.flatnonzero((short <= 0.0) & (near >= 0.0))
-    if not len(clear):
-        return pool
-    law, found = (np.concatenate([p.free, p.goal[:, None]], axis=1) for p in (drawn, pool))
-    apart = np.linalg.norm(law[:, None] - law, axis=(2, 3))
-    middle = law[np.argmin(np.median(apart, axis=1))]
-    away = np.linalg.norm(found[clear] - middle, axis=(1, 2))
-    return pool.take(clear[np.argsort(away, kind='stable')[:count]])
-
-
 def polish(
     splines: SplineProblem, pool: Pool, *, count: int, steps: int, due: Deadline | None = None,
     shorten: bool = True,
