@@ -255,9 +255,10 @@ def test_a_base_sees_a_map_in_the_cells_that_fit_it() -> None:
             known.occupied.sum() * known.resolution_m**2)
 
 
-def test_no_search_can_be_reached_by_import() -> None:
+@pytest.mark.parametrize('name', ['safediffuser', 'hierarchical'])
+def test_no_search_can_be_reached_by_import(name: str) -> None:
     code = ('import sys\n'
-            'import diffusion_control.planners.point_mass.safediffuser\n'
+            f'import diffusion_control.planners.point_mass.{name}\n'
             'bad = [m for m in sys.modules if m.endswith(("astar", "path_search", "rrt_connect",'
             ' "value_iteration", ".ways")) or m.startswith(("scipy.sparse.csgraph", "heapq."))]\n'
             'print(bad)\nsys.exit(bool(bad))')

@@ -19,14 +19,15 @@ from diffusion_control.evaluation.hostile import AnyAdversary, hostility_of
 from diffusion_control.evaluation.monitor_loop import MonitorLoop
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.obstacle_observer import STANDING_AFTER_S
 from diffusion_control.safety import SafetyMonitor, parameters_of
 from diffusion_control.simulation.plant import Plant
 
 OFF, FILTER, TAIL, FULL = 'off', 'filter', 'tail', 'full'
 ARRANGEMENTS = (FULL, OFF, FILTER, TAIL)
-START_S, SETTLE_S, DURATION_S = 10.0, 0.3, 5.0
+START_S, DURATION_S, MOST_DELAY_S = 10.0, 5.0, 0.03
+SETTLE_S = STANDING_AFTER_S - 0.1
 """Movers stand while the robot settles, and are not to be taken for what always stands."""
-MOST_DELAY_S = 0.03
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class ClosedLoop:
         if 'model' not in registry.parameters_of(name):
             settings.pop('model')
         chosen = {**registry.settings_for(name, settings), 'seed': self.scene.seed,
-                  **registry.clocked(name, time.thread_time), **options.planner_parameters}
+                  **registry.clocked(name, time.thread_time, self.robot.kind),
+                  **options.planner_parameters}
         return registry.make(name, robot=self.robot, **chosen)
 
     def _start(self) -> None:

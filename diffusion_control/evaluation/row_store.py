@@ -12,6 +12,7 @@ from typing import Any
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import commit_of_code
 from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.whole_file import written_whole
 
 ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
 Row = dict[str, Any]
@@ -95,7 +96,8 @@ class RowStore:
             print(f'--resume keeps {len(self.rows)} rows made at {", ".join(known)}; those added '
                   f'are of {now}', file=sys.stderr)
         commits = [*known, now] if now not in known[-1:] else known
-        file.write_text(json.dumps(commits) + '\n', encoding='utf-8')
+        with written_whole(file) as waiting:
+            waiting.write_text(json.dumps(commits) + '\n', encoding='utf-8')
 
     def _read(self) -> None:
         """Take over the rows; a line that was cut off by an interruption is dropped."""
