@@ -13,19 +13,23 @@ of the map are kept, standing; any other may move, as fast as obstacles may, in 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base_distance import point_distances
 from diffusion_control.robots.distance_field import DistanceField
-from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays, rotation_matrix
+from diffusion_control.robots.jit import kernel
+from diffusion_control.robots.obstacles import SHAPE_CODE, Obstacle, ObstacleArrays
 from diffusion_control.robots.scan import Scan
 
 Array = NDArray[np.float64]
 EXPLAINED_M = 0.15
 TALL_M = 1e3
+SPHERE, BOX, CYLINDER = (SHAPE_CODE[shape] for shape in ('sphere', 'box', 'cylinder'))
 UPRIGHT = 0.999
 
 
@@ -49,8 +53,7 @@ class Surround(ObstacleArrays):
         scan: Scan | None = None,
     ) -> Surround:
         """Return what surrounds a base of a height [m]."""
-        shadows = [shadow(o, height_m) for o in obstacles]
-        flat = ObstacleArrays.pack(tuple(o for o in shadows if o is not None))
+        flat = shadows(ObstacleArrays.pack(obstacles), height_m)
         points = np.zeros((0, 2)) if scan is None else np.ascontiguousarray(scan.points())
         moves = np.zeros(len(points), dtype=np.bool_)
         if len(points):
@@ -64,26 +67,52 @@ class Surround(ObstacleArrays):
                    flat.may_move, field, points, moves)
 
 
-def shadow(obstacle: Obstacle, height_m: float) -> Obstacle | None:
-    """Return an obstacle's shadow as an upright box or cylinder; None where it cannot matter."""
-    x, y, z = obstacle.position_m
-    velocity = np.array([*obstacle.velocity_m_s[:2], 0.0])
-    rotation = rotation_matrix(obstacle.quaternion)
-    upright = obstacle.shape != 'sphere' and abs(rotation[2, 2]) > UPRIGHT
-    half_m = obstacle.bounding_radius_m
-    if upright:
-        half_m = obstacle.size_m[-1] / 2
-    if not obstacle.may_move and (z - half_m > height_m or z + half_m < 0.0):
-        return None
-    place = np.array([x, y, 0.0])
-    if upright and obstacle.shape == 'box':
-        yaw = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
-        return Obstacle('box', (*obstacle.size_m[:2], TALL_M), place,
-                        np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)]), velocity,
-                        obstacle.key, obstacle.may_move)
-    radius = obstacle.size_m[0] if upright else obstacle.bounding_radius_m
-    if obstacle.shape == 'sphere' and not obstacle.may_move:
-        gap = max(z - height_m, -z, 0.0)
-        radius = float(np.sqrt(max(radius**2 - gap**2, 1e-12)))
-    return Obstacle('cylinder', (radius, TALL_M), place, velocity_m_s=velocity,
-                    key=obstacle.key, may_move=obstacle.may_move)
+def shadows(solid: ObstacleArrays, height_m: float) -> ObstacleArrays:
+    """Return what obstacles are to a base of a height [m], without those that cannot matter."""
+    kept, code, centre, rotation, half, velocity = _shadows(
+        solid.code, solid.centre_m, solid.rotation, solid.half_m, solid.velocity_m_s,
+        solid.may_move, height_m)
+    return ObstacleArrays(
+        code[kept], centre[kept], rotation[kept], half[kept], velocity[kept],
+        solid.may_move[kept])
+
+
+def has_shadow(obstacle: Obstacle, height_m: float) -> bool:
+    """Tell whether an obstacle matters to a base of a height [m]."""
+    return len(shadows(ObstacleArrays.pack((obstacle,)), height_m).code) > 0
+
+
+@kernel()
+def _shadows(
+    code: Any, centre: Any, rotation: Any, half: Any, velocity: Any, may_move: Any,
+    height_m: float,
+) -> Any:
+    """Return which of k obstacles matter [k], and all their shadows as `ObstacleArrays` does."""
+    count = len(code)
+    kept = np.ones(count, dtype=np.bool_)
+    kinds = np.full(count, CYLINDER)
+    places, speeds, sizes = centre.copy(), velocity.copy(), np.zeros((count, 3))
+    turns = np.zeros((count, 3, 3))
+    for k in range(count):
+        upright = code[k] != SPHERE and abs(rotation[k, 2, 2]) > UPRIGHT
+        radius = math.sqrt(half[k, 0]**2 + half[k, 1]**2 + half[k, 2]**2)
+        reach = half[k, 2] if upright else radius
+        z = centre[k, 2]
+        kept[k] = may_move[k] or not (z - reach > height_m or z + reach < 0.0)
+        places[k, 2] = speeds[k, 2] = 0.0
+        sizes[k, 2] = TALL_M / 2
+        c, s = 1.0, 0.0
+        if upright and code[k] == BOX:
+            yaw = math.atan2(rotation[k, 1, 0], rotation[k, 0, 0])
+            kinds[k], c, s = BOX, math.cos(yaw), math.sin(yaw)
+            sizes[k, 0], sizes[k, 1] = half[k, 0], half[k, 1]
+        elif upright:
+            sizes[k, 0] = half[k, 0]
+        elif code[k] == SPHERE and not may_move[k]:
+            gap = max(z - height_m, -z, 0.0)
+            sizes[k, 0] = math.sqrt(max(radius**2 - gap**2, 1e-12))
+        else:
+            sizes[k, 0] = radius
+        turns[k, 0, 0] = turns[k, 1, 1] = c
+        turns[k, 0, 1], turns[k, 1, 0], turns[k, 2, 2] = -s, s, 1.0
+    return kept, kinds, places, turns, sizes, speeds

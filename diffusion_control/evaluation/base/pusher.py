@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
-from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
-from diffusion_control.safety.base.candidates import reach
+from diffusion_control.safety.base.arc import rolled, then_stop, twist_at
+from diffusion_control.safety.base.candidates import rates_of, reach
 from diffusion_control.trajectory.pusher import HOLD_S
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -33,11 +33,10 @@ class BasePusher:
         """Return a motion from C a little later towards a twist [3] for 0.1 s, and a stop."""
         start_s, drive = now_s + self._after_s, self._drive
         pose, start = twist_at(committed, start_s, drive.kind == 'omni')
-        low, high = reach(start, self._share * HOLD_S, drive)
+        low, high = reach(start, self._share * HOLD_S, rates_of(drive))
         twist = np.minimum(np.maximum(velocity, low), high)
-        later, falling = slow_down(
-            twist, self._share * drive.braking_max_m_s2,
+        times, rows = then_stop(
+            np.array([0.0, HOLD_S]), np.stack([start, twist]), pose,
+            self._share * drive.braking_max_m_s2,
             self._share * drive.yaw_acceleration_max_rad_s2, STOP_STEP_S)
-        return motion_of(
-            np.concatenate([[0.0], HOLD_S + later]),
-            np.concatenate([start[None], falling]), pose, committed, start_s)
+        return rolled(times, rows, committed, start_s)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.planners.world import MOVER_HORIZON_S, Judgement, required
 from diffusion_control.robots.distance_field import DistanceField
-from diffusion_control.robots.surround import Surround, shadow
+from diffusion_control.robots.surround import Surround, has_shadow
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ class BaseWorld:
         self.standing = _chosen(around, ~moves)
         self.seen_moving = tuple(
             o for o in problem.obstacles if (o.may_move or np.abs(o.velocity_m_s[:2]).max() > 1e-3)
-            and shadow(o, robot.collision.height_m) is not None)
+            and has_shadow(o, robot.collision.height_m))
         movers = replace(
             _chosen(around, moves), field=DistanceField.empty(), points=np.zeros((0, 2)),
             points_may_move=np.zeros(0, dtype=np.bool_))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.jit import kernel
-from diffusion_control.safety.committed import at
+from diffusion_control.safety.cubic import fill_state
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -62,25 +62,49 @@ def roll(times: Any, twist: Any, pose: Any) -> Any:
 def motion_of(times: Array, twist: Array, pose: Array, like: Trajectory, now_s: float
               ) -> Trajectory:
     """Return the motion of twists [T, 3] from a pose on, with the names of another motion."""
-    rows = roll(times, twist, pose)
+    return rolled(times, roll(times, twist, pose), like, now_s)
+
+
+def rolled(times: Array, rows: Array, like: Trajectory, now_s: float) -> Trajectory:
+    """Return the motion of knots [T] and rows [3, T, 3], with the names of another motion."""
     return Trajectory(now_s, times, rows[0], rows[1], rows[2], like.names, like.frame_id)
 
 
-def body_twist(velocity: Array, yaw: float, omni: bool) -> Array:
-    """Return the twist [3] of the body from its velocity [3] in the world."""
-    c, s = math.cos(yaw), math.sin(yaw)
-    side = c * velocity[1] - s * velocity[0] if omni else 0.0
-    return np.array([c * velocity[0] + s * velocity[1], side, velocity[2]])
+@kernel(inline=True)
+def fill_twist(
+    times: Any, position: Any, velocity: Any, rel: float, omni: bool, rows: Any, out: Any
+) -> None:
+    """Write pose, velocity and acceleration [3, 3] at a time, and the body's twist [3] there."""
+    fill_state(times, position, velocity, rel, rows)
+    c, s = math.cos(rows[0, 2]), math.sin(rows[0, 2])
+    out[0] = c * rows[1, 0] + s * rows[1, 1]
+    out[1] = c * rows[1, 1] - s * rows[1, 0] if omni else 0.0
+    out[2] = rows[1, 2]
+
+
+@kernel()
+def _twist_at(times: Any, position: Any, velocity: Any, rel: float, omni: bool) -> Any:
+    """Return pose [3] and the body's twist [3] at a time after the stamp."""
+    rows, twist = np.empty((3, 3)), np.empty(3)
+    fill_twist(times, position, velocity, rel, omni, rows, twist)
+    return rows[0], twist
 
 
 def twist_at(motion: Trajectory, time_s: float, omni: bool) -> tuple[Array, Array]:
     """Return pose [3] and the body's twist [3] of a motion at a ROS time [s]."""
-    position, velocity, _ = at(motion, time_s)
-    return position, body_twist(velocity, float(position[2]), omni)
+    pose, twist = _twist_at(motion.times_s, motion.position, motion.velocity,
+                            time_s - motion.stamp_s, omni)
+    return pose, twist
 
 
-def slow_down(twist: Array, speed_rate: float, yaw_rate: float, step_s: float
-              ) -> tuple[Array, Array]:
+def stopping_s(twist: Array, speed_rate: float, yaw_rate: float) -> float:
+    """Return how long `slow_down` takes [s]; arguments as there."""
+    speed, turn = math.hypot(twist[0], twist[1]), abs(float(twist[2]))
+    return max(speed / speed_rate, turn / yaw_rate, 1e-3)
+
+
+@kernel()
+def slow_down(twist: Any, speed_rate: float, yaw_rate: float, step_s: float) -> Any:
     """Return times [T] and twists [T, 3] of a stop along the arc.
 
     All parts fall to 0 in the same time, the longer of what speed and yaw rate need.
@@ -91,7 +115,26 @@ def slow_down(twist: Array, speed_rate: float, yaw_rate: float, step_s: float
         yaw_rate: Of the turning [rad/s^2].
         step_s: Largest gap between knots [s].
     """
-    needed = max(math.hypot(twist[0], twist[1]) / speed_rate, abs(twist[2]) / yaw_rate, 1e-3)
-    count = max(1, math.ceil(needed / step_s)) + 1
-    share = np.linspace(0.0, 1.0, count)
-    return share * needed, (1.0 - share)[:, None] * twist
+    needed = max(
+        max(math.hypot(twist[0], twist[1]) / speed_rate, abs(twist[2]) / yaw_rate), 1e-3)
+    last = max(1, int(math.ceil(needed / step_s)))
+    times, twists = np.empty(last + 1), np.empty((last + 1, 3))
+    for k in range(last + 1):
+        share = 1.0 if k == last else k * (1.0 / last)
+        times[k] = share * needed
+        for j in range(3):
+            twists[k, j] = (1.0 - share) * twist[j]
+    return times, twists
+
+
+@kernel()
+def then_stop(
+    times: Any, twists: Any, pose: Any, speed_rate: float, yaw_rate: float, step_s: float
+) -> Any:
+    """Return knots [T] and rows [3, T, 3] of twists [K, 3] from a pose on, and a stop."""
+    later, falling = slow_down(twists[-1], speed_rate, yaw_rate, step_s)
+    head, count = len(times), len(times) + len(later) - 1
+    knots, every = np.empty(count), np.empty((count, 3))
+    knots[:head], every[:head] = times, twists
+    knots[head:], every[head:] = times[head - 1] + later[1:], falling[1:]
+    return knots, roll(knots, every, pose)

@@ -13,14 +13,17 @@ ahead, and what the receiver sees within 50 ms must stay within the limits all t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_config import BaseDrive
-from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
+from diffusion_control.robots.jit import kernel
+from diffusion_control.safety.base.arc import fill_twist, rolled, then_stop, twist_at
 from diffusion_control.safety.committed import refusal as never_joined
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -43,6 +46,7 @@ class BaseCandidates:
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Take over the limits."""
         self._drive, self.omni = robot.drive, robot.drive.kind == 'omni'
+        self._rates = rates_of(robot.drive)
         self._lead_s, self._share = parameters.lead_s, parameters.braking_fraction
         self._period_s = 1.0 / parameters.rate_hz
 
@@ -74,13 +78,11 @@ class BaseCandidates:
     def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory:
         """Return C, then the twists of a motion until `ahead`, then a stop."""
         ahead_s, start_s = self.ahead_s(motion, now_s), max(motion.start_s - now_s, 0.0)
-        count = max(1, int(np.ceil(ahead_s / GRID_S - 1e-9)))
-        times = np.linspace(0.0, ahead_s, count + 1)
-        twists = [twist_at(committed if t < start_s or t == 0.0 else motion, now_s + t,
-                           self.omni)[1] for t in times]
-        for k in range(1, len(times)):
-            twists[k] = self._reachable(twists[k - 1], twists[k], float(times[k] - times[k - 1]))
-        return self._stopped(times, np.array(twists), committed, now_s)
+        pose, times, twists = _followed(
+            committed.times_s, committed.position, committed.velocity, now_s - committed.stamp_s,
+            motion.times_s, motion.position, motion.velocity, now_s - motion.stamp_s,
+            ahead_s, start_s, self.omni, self._rates)
+        return self._stopped(times, twists, pose, committed, now_s)
 
     def asked(self, motion: Trajectory, time_s: float) -> Array:
         """Return the body's twist of a motion at a ROS time, shape [3]."""
@@ -101,47 +103,85 @@ class BaseCandidates:
         gently: bool = False,
     ) -> Trajectory:
         """Return a change of C's twist to another one [3] until `ahead_s`, then a stop."""
-        start = twist_at(committed, now_s, self.omni)[1]
-        wanted = self._reachable(start, velocity, ahead_s)
+        pose, start = twist_at(committed, now_s, self.omni)
+        low, high = reach(start, ahead_s, self._rates)
+        wanted = np.minimum(np.maximum(velocity, low), high)
         return self._stopped(
-            np.array([0.0, ahead_s]), np.stack([start, wanted]), committed, now_s)
+            np.array([0.0, ahead_s]), np.stack([start, wanted]), pose, committed, now_s)
 
     def brake(self, committed: Trajectory, now_s: float, *, hardest: bool = False) -> Trajectory:
         """Return a stop from C that begins now."""
         pose, twist = twist_at(committed, now_s, self.omni)
         share = HARDEST if hardest else self._share
-        return motion_of(*self._stop(twist, share), pose, committed, now_s)
+        return self._stopped(np.zeros(1), twist[None], pose, committed, now_s, share)
 
-    def _stopped(self, times: Array, twists: Array, committed: Trajectory, now_s: float
-                 ) -> Trajectory:
-        later, falling = self._stop(twists[-1], self._share)
-        pose = twist_at(committed, now_s, self.omni)[0]
-        return motion_of(
-            np.concatenate([times, times[-1] + later[1:]]),
-            np.concatenate([twists, falling[1:]]), pose, committed, now_s)
-
-    def _stop(self, twist: Array, share: float) -> tuple[Array, Array]:
-        drive = self._drive
-        return slow_down(twist, share * drive.braking_max_m_s2,
-                         share * drive.yaw_acceleration_max_rad_s2, STOP_STEP_S)
-
-    def _reachable(self, start: Array, wanted: Array, duration_s: float) -> Array:
-        """Return the twist nearest to the wanted one that the limits reach in a time [s]."""
-        low, high = reach(start, duration_s, self._drive)
-        return np.minimum(np.maximum(wanted, low), high)
+    def _stopped(
+        self, times: Array, twists: Array, pose: Array, committed: Trajectory, now_s: float,
+        share: float | None = None,
+    ) -> Trajectory:
+        """Return twists [T, 3] from a pose on and a stop, with a share of the limits."""
+        drive, share = self._drive, share or self._share
+        knots, rows = then_stop(times, twists, pose, share * drive.braking_max_m_s2,
+                                share * drive.yaw_acceleration_max_rad_s2, STOP_STEP_S)
+        return rolled(knots, rows, committed, now_s)
 
 
-def reach(start: Array, duration_s: float, drive: BaseDrive) -> tuple[Array, Array]:
+def rates_of(drive: BaseDrive) -> Array:
+    """Return what `reach` needs to know of a drive: growing, falling, turning [m/s^2, rad/s^2]."""
+    return np.array([drive.acceleration_max_m_s2, drive.braking_max_m_s2,
+                     drive.yaw_acceleration_max_rad_s2])
+
+
+@kernel()
+def reach(start: Any, duration_s: float, rates: Any) -> Any:
     """Return the least and the greatest twist [3] that can be reached in a time [s].
 
-    A speed that grows does so within `acceleration_max`, one that falls within `braking_max`.
+    A speed that grows does so within `acceleration_max`, one that falls within `braking_max`;
+    `rates` are those of `rates_of`.
     """
-    grow, fall = drive.acceleration_max_m_s2, drive.braking_max_m_s2
-    turn = drive.yaw_acceleration_max_rad_s2 * duration_s
-    low, high = start - turn, start + turn
-    for k in (0, 1):
-        down = min(max(start[k], 0.0) / fall, duration_s)
-        low[k] = max(start[k], 0.0) - fall * down + min(start[k], 0.0) - grow * (duration_s - down)
-        up = min(max(-start[k], 0.0) / fall, duration_s)
-        high[k] = min(start[k], 0.0) + fall * up + max(start[k], 0.0) + grow * (duration_s - up)
+    grow, fall, turn = rates[0], rates[1], rates[2] * duration_s
+    low, high = np.empty(3), np.empty(3)
+    low[2], high[2] = start[2] - turn, start[2] + turn
+    for k in range(2):
+        ahead, back = max(start[k], 0.0), min(start[k], 0.0)
+        down, up = min(ahead / fall, duration_s), min(-back / fall, duration_s)
+        low[k] = ahead - fall * down + back - grow * (duration_s - down)
+        high[k] = back + fall * up + ahead + grow * (duration_s - up)
     return low, high
+
+
+@kernel()
+def _followed(
+    times: Any, position: Any, velocity: Any, rel: float, m_times: Any, m_position: Any,
+    m_velocity: Any, m_rel: float, ahead_s: float, start_s: float, omni: bool, rates: Any,
+) -> Any:
+    """Return the pose now, and times [T] and twists [T, 3] of C and then of M, until `ahead_s`.
+
+    Args:
+        times: Knots of C, as the next two.
+        position: Shape [K, 3].
+        velocity: Shape [K, 3].
+        rel: Now, after the stamp of C [s].
+        m_times: Knots of M, as the next two.
+        m_position: Shape [L, 3].
+        m_velocity: Shape [L, 3].
+        m_rel: Now, after the stamp of M [s].
+        ahead_s: The last knot [s].
+        start_s: M is followed from here on [s].
+        omni: Whether the twist has a part to the side.
+        rates: See `rates_of`.
+    """
+    count = max(1, int(math.ceil(ahead_s / GRID_S - 1e-9)))
+    grid, twists, rows = np.empty(count + 1), np.empty((count + 1, 3)), np.empty((3, 3))
+    fill_twist(times, position, velocity, rel, omni, rows, twists[0])
+    pose, grid[0] = rows[0].copy(), 0.0
+    for k in range(1, count + 1):
+        t = ahead_s if k == count else k * (ahead_s / count)
+        if t < start_s:
+            fill_twist(times, position, velocity, rel + t, omni, rows, twists[k])
+        else:
+            fill_twist(m_times, m_position, m_velocity, m_rel + t, omni, rows, twists[k])
+        low, high = reach(twists[k - 1], t - grid[k - 1], rates)
+        grid[k] = t
+        twists[k] = np.minimum(np.maximum(twists[k], low), high)
+    return pose, grid, twists

@@ -22,16 +22,20 @@ Programs for Safety Critical Systems", IEEE Transactions on Automatic Control 62
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.nearest import OWN
 from diffusion_control.safety.barrier_set import EARLIER_M, MOVING, STANDING
 from diffusion_control.safety.barriers.step import RECOVERY_HZ, Bounds, Rows, Step
 from diffusion_control.safety.base.arc import twist_at
-from diffusion_control.safety.base.candidates import reach
+from diffusion_control.safety.base.candidates import rates_of, reach
 from diffusion_control.safety.base.verify import SPARE_M
 from diffusion_control.safety.filter import BarrierFilter, Filtered
 from diffusion_control.safety.parameters import SafetyParameters
@@ -42,6 +46,11 @@ Array = NDArray[np.float64]
 NEAREST_ROWS = 24
 WITHIN = 0.95
 LEAST_M_S2 = 0.1
+(SILENT, DELAY, BRAKE, YAW_BRAKE, MARGIN, OWN_MARGIN, SPEED, ERROR, TURN, TURNING, HALF,
+ WHEEL) = range(12)
+"""What the kernel's `numbers` hold: how long the last twist is held [s], the command's delay [s],
+decelerations [m/s^2, rad/s^2], margins [m], bounds of the movers (speed, its error, acceleration,
+for how long they turn on), and of the wheels half the distance [m] and the speed [m/s]."""
 
 
 class BaseBarriers:
@@ -54,12 +63,17 @@ class BaseBarriers:
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Take over what is needed."""
-        self._robot, self._parameters, self._drive = robot, parameters, robot.drive
+        self._robot = robot
         drive, share = robot.drive, parameters.braking_fraction
-        self._silent_s = Silence.of(drive, parameters.receiver_timeout_s).hold_s
-        self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
-        self._braking = share * np.array([
-            drive.braking_max_m_s2, drive.braking_max_m_s2, drive.yaw_acceleration_max_rad_s2])
+        self._rates = rates_of(drive)
+        self._numbers = np.array([
+            Silence.of(drive, parameters.receiver_timeout_s).hold_s,
+            parameters.command_delay_s + robot.plant.motor_lag_s,
+            share * drive.braking_max_m_s2, share * drive.yaw_acceleration_max_rad_s2,
+            parameters.margin_m, parameters.own_margin_m, parameters.obstacles_max_speed_m_s,
+            parameters.obstacles_velocity_error_m_s, parameters.obstacles_max_acceleration_m_s2,
+            parameters.silence_turning_s, drive.wheel_separation_m / 2,
+            drive.wheel_travel_max_m_s])
         omni = drive.kind == 'omni'
         scale = WITHIN * parameters.speed_scale
         backward = drive.speed_max_m_s if omni else drive.reverse_max_m_s
@@ -69,7 +83,7 @@ class BaseBarriers:
 
     def bounds(self, step: Step) -> Bounds:
         """Return the bounds of the twist: limits, in reach; `step.stopping` is inside."""
-        low, high = reach(step.velocity, step.duration_s, self._drive)
+        low, high = reach(step.velocity, step.duration_s, self._rates)
         lower = np.minimum(np.maximum(self._low, low), high)
         upper = np.maximum(np.minimum(self._high, high), low)
         return Bounds(np.minimum(lower, step.stopping), np.maximum(upper, step.stopping))
@@ -79,66 +93,94 @@ class BaseBarriers:
         near = self._robot.collision.nearest(
             step.position, step.obstacles,
             step.late_s * step.obstacles.may_move.astype(np.float64), limit=NEAREST_ROWS)
-        yaw = float(step.position[2])
-        cosine, sine = np.cos(yaw), np.sin(yaw)
-        slope = near.slope @ np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1.0]])
-        outer = near.obstacle != OWN
-        softness = np.full(len(slope), STANDING, dtype=np.int64)
-        towards = np.zeros(len(slope))
-        bounds, hold_s = self._parameters, step.duration_s + self._silent_s
-        index = np.flatnonzero(outer)
-        which = near.obstacle[index]
-        moves = step.obstacles.may_move[which]
-        index, which = index[moves], which[moves]
-        softness[index] = MOVING
-        towards[index] = (near.normal[index] * step.obstacles.velocity_m_s[which]).sum(axis=1)
-        brake_s = float(np.hypot(*step.velocity[:2])) / self._braking[0]
-        margin = np.where(outer, bounds.margin_m, bounds.own_margin_m)
-        free = near.distance_m - margin - EARLIER_M - SPARE_M - step.deviation_m
-        room = free.copy()
-        room[index] -= self._growth(step, step.duration_s, hold_s + brake_s, towards[index])
-        floor = towards - self._approach(slope, room, hold_s, step.class_k_gain)
-        last_s = step.duration_s + brake_s
-        rest_s = last_s + self._silent_s
-        later = free[index] - towards[index] * rest_s - self._growth(
-            step, last_s, rest_s, towards[index])
-        floor[index] = np.maximum(floor[index], -self._approach(
-            slope[index], later, step.duration_s, step.class_k_gain))
-        room[index] = np.minimum(room[index], later)
-        wheels, least = self._wheels(step)
-        return Rows(
-            np.concatenate([slope, wheels]), np.concatenate([floor, least]),
-            np.concatenate([softness, np.full(len(least), -1, dtype=np.int64)]),
-            np.concatenate([room, wheels @ step.velocity - least]))
+        return Rows(*_rows(
+            near.distance_m, near.slope, near.normal, near.obstacle, step.obstacles.may_move,
+            step.obstacles.velocity_m_s, step.position[2], step.velocity, step.stopping,
+            self._numbers, np.array([
+                step.duration_s, step.late_s, step.deviation_m, step.class_k_gain])))
 
-    def _growth(self, step: Step, dead_s: float, rest_s: float, towards: Array) -> Array:
-        """Return how much nearer than at its velocity a mover can be when the base rests [K] [m].
 
-        Args:
-            step: The step.
-            dead_s: The monitor dies so long after the tick.
-            rest_s: The base rests so long after it.
-            towards: The movers' approach at their velocity, shape [K] [m/s].
-        """
-        bounds, late_s = self._parameters, step.late_s
-        turning_s = late_s - self._delay_s + dead_s + bounds.silence_turning_s
-        unknown = (bounds.obstacles_velocity_error_m_s
-                   + bounds.obstacles_max_acceleration_m_s2 * turning_s)
-        fastest = np.maximum(bounds.obstacles_max_speed_m_s - towards, 0.0)
-        return np.asarray((late_s + rest_s) * np.minimum(unknown, fastest))
+@kernel(inline=True)
+def _growth(towards: float, dead_s: float, rest_s: float, late_s: float, numbers: Any) -> float:
+    """Return how much nearer than at its velocity a mover can be when the base rests [m].
 
-    def _approach(self, slope: Array, room: Array, hold_s: float, gain: float) -> Array:
-        """Return the largest admitted approach W [K] [m/s]."""
-        decelerates = np.maximum(np.abs(slope) @ self._braking, LEAST_M_S2)
-        held = decelerates * hold_s
-        speed = -held + np.sqrt(held**2 + 2.0 * decelerates * np.maximum(room, 0.0))
-        return np.where(room < 0.0, RECOVERY_HZ * room, np.minimum(speed, gain * room))
+    Args:
+        towards: Its approach at its velocity [m/s].
+        dead_s: The monitor dies so long after the tick.
+        rest_s: The base rests so long after it.
+        late_s: How long after it was seen the tick is felt.
+        numbers: See `_rows`.
+    """
+    turning_s = late_s - numbers[DELAY] + dead_s + numbers[TURNING]
+    unknown = numbers[ERROR] + numbers[TURN] * turning_s
+    nearer: float = (late_s + rest_s) * min(unknown, max(numbers[SPEED] - towards, 0.0))
+    return nearer
 
-    def _wheels(self, step: Step) -> tuple[Array, Array]:
-        """Return the rows of the wheels; they admit `step.stopping`."""
-        half, most = self._drive.wheel_separation_m / 2, self._drive.wheel_travel_max_m_s
-        rows = np.array([[s, 0.0, s * t * half] for s in (1.0, -1.0) for t in (1.0, -1.0)])
-        return rows, np.minimum(-most, rows @ step.stopping)
+
+@kernel(inline=True)
+def _approach(room: float, decelerates: float, hold_s: float, gain: float) -> float:
+    """Return the largest admitted approach W [m/s]."""
+    if room < 0.0:
+        return RECOVERY_HZ * room
+    held = decelerates * hold_s
+    return min(-held + math.sqrt(held * held + 2.0 * decelerates * room), gain * room)
+
+
+@kernel()
+def _rows(
+    distance: Any, pose_slope: Any, normal: Any, obstacle: Any, may_move: Any, speed: Any,
+    yaw: float, velocity: Any, stopping: Any, numbers: Any, now: Any,
+) -> Any:
+    """Return slope [M + 4, 3], floor, class and room [M + 4] of M distances and the wheels.
+
+    Args:
+        distance: Of the pairs [M] [m].
+        pose_slope: Their slopes in x, y, yaw [M, 3].
+        normal: From the obstacle to the base [M, 3].
+        obstacle: Index, or `OWN` [M].
+        may_move: Of the obstacles [k].
+        speed: Of the obstacles [k, 3].
+        yaw: Of the base [rad].
+        velocity: Its twist [3].
+        stopping: The twist of the stored motion after the step [3].
+        numbers: See `SILENT` and what follows.
+        now: Duration, lateness [s], deviation [m] and gain of the step.
+    """
+    count, gain = len(distance), now[3]
+    slope, floor = np.zeros((count + 4, 3)), np.empty(count + 4)
+    softness, room = np.full(count + 4, -1), np.empty(count + 4)
+    c, s = math.cos(yaw), math.sin(yaw)
+    hold_s = now[0] + numbers[SILENT]
+    brake_s = math.hypot(velocity[0], velocity[1]) / numbers[BRAKE]
+    last_s = now[0] + brake_s
+    for k in range(count):
+        a, b = pose_slope[k, 0], pose_slope[k, 1]
+        slope[k, 0], slope[k, 1], slope[k, 2] = a * c + b * s, b * c - a * s, pose_slope[k, 2]
+        decelerates = max((abs(slope[k, 0]) + abs(slope[k, 1])) * numbers[BRAKE]
+                          + abs(slope[k, 2]) * numbers[YAW_BRAKE], LEAST_M_S2)
+        which = obstacle[k]
+        margin = numbers[OWN_MARGIN] if which == OWN else numbers[MARGIN]
+        free = distance[k] - margin - EARLIER_M - SPARE_M - now[2]
+        softness[k], room[k], towards = STANDING, free, 0.0
+        if which == OWN or not may_move[which]:
+            floor[k] = towards - _approach(free, decelerates, hold_s, gain)
+            continue
+        softness[k] = MOVING
+        for j in range(3):
+            towards += normal[k, j] * speed[which, j]
+        soon = free - _growth(towards, now[0], hold_s + brake_s, now[1], numbers)
+        rest_s = last_s + numbers[SILENT]
+        later = free - towards * rest_s - _growth(towards, last_s, rest_s, now[1], numbers)
+        floor[k] = max(towards - _approach(soon, decelerates, hold_s, gain),
+                       -_approach(later, decelerates, now[0], gain))
+        room[k] = min(soon, later)
+    for k in range(4):
+        ahead, turn = (1.0, -1.0)[k // 2], (1.0, -1.0)[k % 2]
+        row = slope[count + k]
+        row[0], row[2] = ahead, ahead * turn * numbers[HALF]
+        floor[count + k] = min(-numbers[WHEEL], row[0] * stopping[0] + row[2] * stopping[2])
+        room[count + k] = row[0] * velocity[0] + row[2] * velocity[2] - floor[count + k]
+    return slope, floor, softness, room
 
 
 class BaseStepFilter:

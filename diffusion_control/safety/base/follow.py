@@ -14,17 +14,19 @@ says how well the base follows: E, the sum of e over 0.3 s, counts as not follow
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import replace
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.planar import unwrapped
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety.committed import at
 from diffusion_control.safety.follow import Following
+from diffusion_control.safety.recent import Recent
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -49,31 +51,29 @@ class BaseFollower:
 
     def forget(self) -> None:
         """Drop the memory, because the clock or the robot was moved."""
-        self._past: deque[tuple[float, Array]] = deque(maxlen=REMEMBERED)
-        self._errors: deque[tuple[float, Array]] = deque(maxlen=REMEMBERED)
+        self._past, self._errors = Recent(REMEMBERED, 3), Recent(REMEMBERED, 3)
         self._measured: RobotState | None = None
         self._move: tuple[Array, Array] | None = None
         self._last = Following()
 
     def remember(self, committed: Trajectory, now_s: float) -> None:
         """Take over where C is now."""
-        if not self._past or now_s > self._past[-1][0]:
-            self._past.append((now_s, at(committed, now_s)[0]))
+        self._past.add(now_s, at(committed, now_s)[0])
 
     def measure(self, state: RobotState) -> Following:
         """Return how well the base follows; the same state is judged once."""
         self._move = None
-        if not self._past or state is self._measured:
+        if not self._past.count or state is self._measured:
             return self._last
         self._measured = state
-        expected = self._expected(state.stamp_s - self._delay_s)
+        expected = self._past.at(state.stamp_s - self._delay_s)
         measured = np.array(state.position, dtype=float)
         measured[2] = unwrapped(float(measured[2]), float(expected[2]))
         self._move = (expected, measured)
-        self._errors.append((state.stamp_s, measured - expected))
-        total = np.sum([e for t, e in self._errors if t > state.stamp_s - WINDOW_S], axis=0)
-        way = float(np.hypot(total[0], total[1]))
-        speed = float(np.hypot(state.velocity[0], state.velocity[1]))
+        self._errors.append(state.stamp_s, measured - expected)
+        total = self._errors.sum_after(state.stamp_s - WINDOW_S)
+        way = math.hypot(total[0], total[1])
+        speed = math.hypot(state.velocity[0], state.velocity[1])
         self._last = Following(
             max(PER_M * way, PER_RAD * abs(float(total[2]))),
             max(way - SLACK_M, DECAY * self._last.deviation_m, 0.0),
@@ -86,37 +86,37 @@ class BaseFollower:
             return committed
         old, new = self._move
         self._move = None
-        turn = float(new[2] - old[2])
-        rows = _moved(np.array([row for _, row in self._past]), old, new, turn)
-        self._past = deque(
-            zip((t for t, _ in self._past), rows, strict=True), maxlen=REMEMBERED)
-        return replace(
-            committed, position=_moved(committed.position, old, new, turn),
-            velocity=_turned(committed.velocity, turn),
-            acceleration=_turned(committed.acceleration, turn))
-
-    def _expected(self, time_s: float) -> Array:
-        """Return C at a time, linear between what is remembered, constant outside of it."""
-        times = np.array([t for t, _ in self._past])
-        later = int(times.searchsorted(time_s))
-        if later == 0 or later == len(times):
-            return self._past[min(later, len(times) - 1)][1].copy()
-        share = (time_s - times[later - 1]) / (times[later] - times[later - 1])
-        before, after = self._past[later - 1][1], self._past[later][1]
-        expected: Array = before + share * (after - before)
-        return expected
+        position, velocity, acceleration = _moved(
+            committed.position, committed.velocity, committed.acceleration, self._past.rows, old,
+            new)
+        return Trajectory(committed.stamp_s, committed.times_s, position, velocity, acceleration,
+                          committed.names, committed.frame_id)
 
 
-def _turned(vectors: Array, angle: float) -> Array:
-    """Return vectors [T, 3] turned about the vertical; the third part stays."""
-    c, s = np.cos(angle), np.sin(angle)
-    out = np.array(vectors)
-    out[:, 0] = c * vectors[:, 0] - s * vectors[:, 1]
-    out[:, 1] = s * vectors[:, 0] + c * vectors[:, 1]
-    return out
+@kernel()
+def _moved(
+    position: Any, velocity: Any, acceleration: Any, past: Any, old: Any, new: Any
+) -> Any:
+    """Return a motion [T, 3] moved as the pose `old` is moved to `new`; move poses in place.
 
-
-def _moved(poses: Array, old: Array, new: Array, turn: float) -> Array:
-    """Return poses [T, 3] moved as the pose `old` is moved to `new`."""
-    out = _turned(poses - old, turn) + new
+    Args:
+        position: Poses of the motion, shape [T, 3], as the next two.
+        velocity: Shape [T, 3].
+        acceleration: Shape [T, 3].
+        past: Poses that are moved along in place, shape [K, 3].
+        old: Shape [3].
+        new: Shape [3].
+    """
+    turn = new[2] - old[2]
+    c, s = math.cos(turn), math.sin(turn)
+    out = (np.empty_like(position), velocity.copy(), acceleration.copy())
+    for rows, moved in ((position, out[0]), (past, past)):
+        for k in range(len(rows)):
+            x, y = rows[k, 0] - old[0], rows[k, 1] - old[1]
+            moved[k, 0], moved[k, 1] = c * x - s * y + new[0], s * x + c * y + new[1]
+            moved[k, 2] = rows[k, 2] - old[2] + new[2]
+    for rows in (out[1], out[2]):
+        for k in range(len(rows)):
+            x, y = rows[k, 0], rows[k, 1]
+            rows[k, 0], rows[k, 1] = c * x - s * y, s * x + c * y
     return out

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import require_known
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
-from diffusion_control.safety.base.arc import motion_of, slow_down, twist_at
+from diffusion_control.safety.base.arc import rolled, stopping_s, then_stop, twist_at
 from diffusion_control.safety.base.verify import STANDS
 from diffusion_control.safety.outputs import SILENT_PERIODS, TWISTS, CommandSample
 from diffusion_control.safety.parameters import SafetyParameters
@@ -53,7 +51,9 @@ class TwistOutput:
         """Return how long the base goes on after the last command, its own braking included."""
         if moving_s <= 0.0 or not self._sent.any():
             return 0.0
-        return self._rule.hold_s + self._delay_s + float(self._stop()[0][-1])
+        rule = self._rule
+        return rule.hold_s + self._delay_s + stopping_s(
+            self._sent, rule.braking_m_s2, rule.yaw_braking_rad_s2)
 
     def after_silence(self, committed: Trajectory, last_s: float, now_s: float) -> Trajectory:
         """Return C; after a silence of over two periods, what the receiver did meanwhile."""
@@ -61,13 +61,8 @@ class TwistOutput:
         if silent_s <= SILENT_PERIODS * self._period_s:
             return committed
         pose = twist_at(committed, last_s + self._period_s, self._omni)[0]
-        later, falling = self._stop()
-        hold_s = max(self._timeout_s - self._period_s, 1e-3)
-        times = np.concatenate([[0.0, hold_s], hold_s + later[1:]])
-        twists = np.concatenate([[self._sent, self._sent], falling[1:]])
-        held = motion_of(times, twists, pose, committed, last_s + self._period_s)
-        return replace(held, frame_id=committed.frame_id)
-
-    def _stop(self) -> tuple[Array, Array]:
-        return slow_down(
-            self._sent, self._rule.braking_m_s2, self._rule.yaw_braking_rad_s2, 0.05)
+        rule, hold_s = self._rule, max(self._timeout_s - self._period_s, 1e-3)
+        times, rows = then_stop(
+            np.array([0.0, hold_s]), np.stack([self._sent, self._sent]), pose,
+            rule.braking_m_s2, rule.yaw_braking_rad_s2, 0.05)
+        return rolled(times, rows, committed, last_s + self._period_s)

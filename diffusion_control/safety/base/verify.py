@@ -36,14 +36,16 @@ Dynamic Urban Scenarios", Automatika 50 (2009): passive safety.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
+from diffusion_control.robots.jit import kernel
 from diffusion_control.safety import cubic
-from diffusion_control.safety.base.arc import roll, slow_down, twist_at
+from diffusion_control.safety.base.arc import fill_twist, roll, slow_down
 from diffusion_control.safety.base.last_twists import last_twists
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.parameters import SafetyParameters
@@ -56,6 +58,7 @@ SILENT_GRID_S = 0.04
 SPARE_M = 0.02
 TOLERANCE = 0.01
 STANDS, RESTING_S = 1e-4, 0.004
+REASONS = ('', 'obstacle', 'walls')
 
 
 class BaseVerifier:
@@ -68,12 +71,16 @@ class BaseVerifier:
 
     def __init__(self, robot: Base, parameters: SafetyParameters) -> None:
         """Take over limits and bounds."""
-        self._collision, self._drive = robot.collision, robot.drive
+        self._collision = robot.collision
         self._omni = robot.drive.kind == 'omni'
         self._parameters = parameters
         self._delay_s = parameters.command_delay_s + robot.plant.motor_lag_s
         self._period_s = 1.0 / parameters.rate_hz
         self._rule = Silence.of(robot.drive, parameters.receiver_timeout_s)
+        drive = robot.drive
+        self._most = np.array([
+            drive.speed_max_m_s, drive.speed_max_m_s if self._omni else drive.reverse_max_m_s,
+            drive.yaw_rate_max_rad_s, drive.wheel_travel_max_m_s, drive.wheel_separation_m / 2])
 
     def verify(
         self, motion: Trajectory, around: Surroundings, *, complete: bool = True
@@ -88,24 +95,24 @@ class BaseVerifier:
         moving_s = moving_until(motion)
         grid, dense, _ = cubic.settling_grid(
             motion.times_s, motion.position, motion.velocity, moving_s, GRID_S, 0.0, 0)
-        obstacle, own = self._distances(grid, dense, around, complete)
-        clearance = float(min(obstacle[0], own[0]))
-        keep = np.array([self._parameters.margin_m, self._parameters.own_margin_m])
-        keep += SPARE_M + around.deviation_m
-        least = min(float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
+        keep_m, own_keep_m = (
+            m + SPARE_M + around.deviation_m
+            for m in (self._parameters.margin_m, self._parameters.own_margin_m))
+        near = self._distances(grid, dense, around, complete)
+        code, least, clearance = judge(*near, keep_m, own_keep_m, NOT_WORSE_M)
         if moving_s == 0.0:
             reason = 'stands_in_contact' if clearance < 0.0 else ''
             return Verification(True, reason, least, 0, clearance, 0.0)
-        reason = self.limits(motion) or _too_near(obstacle - keep[0], own - keep[1])
+        reason = self.limits(motion) or REASONS[code]
         rest, rows = self.silence(motion)
         if (complete or not reason) and len(rest) > 1:
-            obstacle, own = self._distances(rest, rows, around, complete, dead=True)
-            reason = reason or _too_near(obstacle - keep[0], own - keep[1])
-            least = min(least, float(obstacle.min()) - keep[0], float(own.min()) - keep[1])
+            near = self._distances(rest, rows, around, complete, dead=True)
+            code, silent, _ = judge(*near, keep_m, own_keep_m, NOT_WORSE_M)
+            reason, least = reason or REASONS[code], min(least, silent)
         if (complete or not reason) and _moves(around):
-            near, short = self._last_twists(motion, moving_s, around, float(keep[0]))
+            nearest, short = self._last_twists(motion, moving_s, around, keep_m)
             reason = reason or ('obstacle' if short > 0.0 else '')
-            least = min(least, near - float(keep[0]))
+            least = min(least, nearest - keep_m)
         return Verification(not reason, reason, least, 0, clearance, moving_s)
 
     def _last_twists(
@@ -129,40 +136,19 @@ class BaseVerifier:
             seen.velocity_m_s, seen.may_move, seen.points[seen.points_may_move], NOT_WORSE_M)
         return float(near), float(short)
 
-    def sent(self, motion: Trajectory) -> Array:
-        """Return the twist [3] that is sent for a motion: the one of a period ahead."""
-        return twist_at(motion, motion.stamp_s + self._period_s, self._omni)[1]
-
     def silence(self, motion: Trajectory) -> tuple[Array, Array]:
         """Return times [L] and poses [L, 3] if the command of now is the last one."""
-        twist = self.sent(motion)
-        pose, start = twist_at(motion, motion.stamp_s, self._omni)
-        if np.abs(twist).max() < STANDS:
-            return np.zeros(1), pose[None]
-        rule, hold_s = self._rule, self._rule.hold_s
-        later, falling = slow_down(
-            twist, rule.braking_m_s2, rule.yaw_braking_rad_s2, SILENT_GRID_S)
-        held = np.linspace(self._period_s, hold_s, max(2, math.ceil(hold_s / SILENT_GRID_S)))
-        times = np.concatenate([[0.0], held, hold_s + later[1:]])
-        twists = np.concatenate([[start], np.repeat(twist[None], len(held), axis=0), falling[1:]])
-        return times, roll(times, twists, pose)[0]
+        rule = self._rule
+        times, rows = _silence(
+            motion.times_s, motion.position, motion.velocity, self._period_s, rule.hold_s,
+            rule.braking_m_s2, rule.yaw_braking_rad_s2, self._omni)
+        return times, rows
 
     def limits(self, motion: Trajectory) -> str:
         """Return the code of a broken limit, or ''."""
         if np.abs(motion.velocity[-1]).max() > REST_RAD_S:
             return 'not_at_rest'
-        drive, yaw = self._drive, motion.position[:, 2]
-        cosine, sine = np.cos(yaw), np.sin(yaw)
-        ahead = cosine * motion.velocity[:, 0] + sine * motion.velocity[:, 1]
-        turn = motion.velocity[:, 2]
-        half = drive.wheel_separation_m / 2
-        wheel = np.abs(ahead) + half * np.abs(turn)
-        backward = drive.speed_max_m_s if self._omni else drive.reverse_max_m_s
-        excess = max(
-            float(ahead.max()) / drive.speed_max_m_s - 1.0,
-            (-float(ahead.min()) - backward) / drive.speed_max_m_s,
-            float(np.abs(turn).max()) / drive.yaw_rate_max_rad_s - 1.0,
-            float(wheel.max()) / drive.wheel_travel_max_m_s - 1.0)
+        excess = _excess(motion.position, motion.velocity, self._most)
         return 'velocity_limit' if not excess <= TOLERANCE else ''
 
     def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool,
@@ -189,9 +175,88 @@ def _moves(around: Surroundings) -> bool:
     return bool(found.may_move.any() or getattr(found, 'points_may_move', np.zeros(0)).any())
 
 
-def _too_near(obstacle: Array, own: Array) -> str:
-    """Return the code of what comes too near, from distances less the margins."""
-    for code, excess in (('obstacle', obstacle), ('walls', own)):
-        if not (excess >= min(0.0, float(excess[0]) - NOT_WORSE_M)).all():
-            return code
-    return ''
+@kernel()
+def judge(obstacle: Any, own: Any, keep_m: float, own_keep_m: float, allowed_m: float) -> Any:
+    """Return which distance is too small first, the least one less its margin, and the first one.
+
+    Each has to be min(margin, the first one - `allowed_m`) at least, NaN is not.
+
+    Args:
+        obstacle: Distances to obstacles along a motion [L] [m].
+        own: To walls [L] [m].
+        keep_m: Margin of the first [m].
+        own_keep_m: Of the second [m].
+        allowed_m: How much nearer than at the beginning is not worse [m].
+
+    Returns:
+        Index into `REASONS`, and two distances [m].
+    """
+    code, least = 0, math.inf
+    for which in (1, 2):
+        rows, keep = (obstacle, keep_m) if which == 1 else (own, own_keep_m)
+        asked = min(0.0, rows[0] - keep - allowed_m)
+        for value in rows:
+            spare = value - keep
+            if not (spare >= least or math.isnan(least)):
+                least = spare
+            if code == 0 and not spare >= asked:
+                code = which
+    return code, least, min(obstacle[0], own[0])
+
+
+@kernel()
+def _silence(
+    times: Any, position: Any, velocity: Any, period_s: float, hold_s: float, brake: float,
+    yaw_brake: float, omni: bool,
+) -> Any:
+    """Return times [L] and poses [L, 3] if what is sent at the beginning of a motion is the last.
+
+    Args:
+        times: Knots of the motion, as the next two.
+        position: Shape [T, 3].
+        velocity: Shape [T, 3].
+        period_s: The twist of so long after the beginning is sent [s].
+        hold_s: How long it is held [s].
+        brake: How the receiver brakes then [m/s^2].
+        yaw_brake: Likewise [rad/s^2].
+        omni: Whether the twist has a part to the side.
+    """
+    state, twist, start = np.empty((3, 3)), np.empty(3), np.empty(3)
+    fill_twist(times, position, velocity, period_s, omni, state, twist)
+    fill_twist(times, position, velocity, 0.0, omni, state, start)
+    pose = state[0]
+    if np.abs(twist).max() < STANDS:
+        return np.zeros(1), pose.copy().reshape(1, 3)
+    later, falling = slow_down(twist, brake, yaw_brake, SILENT_GRID_S)
+    count = max(2, int(math.ceil(hold_s / SILENT_GRID_S)))
+    size = count + len(later)
+    knots, twists = np.empty(size), np.empty((size, 3))
+    knots[0], twists[0] = 0.0, start
+    for k in range(count):
+        last = k == count - 1
+        knots[k + 1] = hold_s if last else period_s + k * ((hold_s - period_s) / (count - 1))
+        twists[k + 1] = twist
+    knots[count + 1:], twists[count + 1:] = hold_s + later[1:], falling[1:]
+    return knots, roll(knots, twists, pose)[0]
+
+
+@kernel()
+def _excess(position: Any, velocity: Any, most: Any) -> float:
+    """Return by which share a motion exceeds a limit of speed, yaw rate or wheels.
+
+    Args:
+        position: Shape [T, 3].
+        velocity: Shape [T, 3].
+        most: Speed ahead and back [m/s], yaw rate [rad/s], of a wheel [m/s], and half the distance
+            of the wheels [m].
+    """
+    worst = -math.inf
+    for k in range(len(position)):
+        yaw, turn = position[k, 2], abs(velocity[k, 2])
+        ahead = math.cos(yaw) * velocity[k, 0] + math.sin(yaw) * velocity[k, 1]
+        for part in (ahead / most[0] - 1.0, (-ahead - most[1]) / most[0], turn / most[2] - 1.0,
+                     (abs(ahead) + most[4] * turn) / most[3] - 1.0):
+            if math.isnan(part):
+                return math.nan
+            worst = max(worst, part)
+    return worst
