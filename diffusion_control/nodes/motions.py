@@ -126,7 +126,8 @@ class BaseMotions:
     message = MultiDOFJointTrajectory
 
     def __init__(self, names: tuple[str, ...], frame_id: str, yaw: Callable[[], float]) -> None:
-        """Remember names, frame and where yaw comes from."""
+        """Remember names, frame and where yaw comes from; compile what decodes."""
+        wire_multi_dof.warm_up()
         self._names, self._frame, self._yaw = names, frame_id, yaw
 
     def encode(self, motion: Trajectory) -> bytes:
@@ -209,11 +210,14 @@ def from_message(
         return np.array([[getattr(v, axis) for axis in axes] for v in vectors], dtype=float)
 
     times = [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points]
+    every = np.zeros((len(points), wire_multi_dof.COLUMNS))
+    every[:, :3] = rows([p.translation for p in poses], 'xyz')
+    every[:, 3:7] = rows([p.rotation for p in poses], 'xyzw')
+    every[:, 8:11] = rows([v.linear for v in rates], 'xyz')
+    every[:, 11:14] = rows([v.angular for v in rates], 'xyz')
     return wire_multi_dof.planar(
         from_time(message.header.stamp), message.header.frame_id, tuple(message.joint_names),
-        np.array(times), rows([p.translation for p in poses], 'xyz'),
-        rows([p.rotation for p in poses], 'xyzw'), rows([v.linear for v in rates], 'xyz'),
-        rows([v.angular for v in rates], 'xyz'))
+        np.array(times), every)
 
 
 def check_size(data: bytes, where: str) -> None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from rclpy.node import Node
 
@@ -15,7 +13,7 @@ from diffusion_control.nodes.inputs import MAX_SPEED_M_S, ObstacleInput
 from diffusion_control.nodes.taps import Taps
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.robots.planar import compose, quaternion_of, turned
+from diffusion_control.robots.placed import placed
 
 
 class PlacedObstacleInput(ObstacleInput):
@@ -63,16 +61,3 @@ class PlacedObstacleInput(ObstacleInput):
             return obstacle
         return placed(obstacle, pose)
 
-
-def placed(obstacle: Obstacle, pose: np.ndarray) -> Obstacle:
-    """Return an obstacle of the frame with the pose x, y, yaw where that frame is seen from."""
-    x, y, z = obstacle.position_m
-    place = compose(pose, np.array([x, y, 0.0]))
-    ax, ay, az, aw = quaternion_of(float(pose[2]))
-    bx, by, bz, bw = obstacle.quaternion
-    turn = np.array([
-        aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz])
-    return replace(
-        obstacle, position_m=np.array([place[0], place[1], z]), quaternion=turn,
-        velocity_m_s=turned(pose, obstacle.velocity_m_s))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble, read_head
+from diffusion_control.robots.jit import kernel
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -27,6 +28,8 @@ POINT = np.dtype([  # of a point whose first length ends at a multiple of 8 byte
     ('transforms_n', '<u4'), ('place', '<f8', (3,)), ('turn', '<f8', (4,)),
     ('velocities_n', '<u4'), ('pad', '<u4'), ('linear', '<f8', (3,)), ('angular', '<f8', (3,)),
     ('accelerations_n', '<u4'), ('sec', '<i4'), ('nanosec', '<u4')])
+COLUMNS = POINT.itemsize // 8
+ONE = b'\x01\x00\x00\x00'
 
 
 @dataclass(frozen=True)
@@ -77,54 +80,74 @@ def decode(data: bytes) -> PlanarMotion | None:
 
 
 def planar(
-    stamp_s: float, frame_id: str, joints: tuple[str, ...], times_s: Array, place: Array,
-    turn: Array, linear: Array, angular: Array,
+    stamp_s: float, frame_id: str, joints: tuple[str, ...], times_s: Array, rows: Array
 ) -> PlanarMotion:
-    """Return the motion in the plane of poses and velocities in space, T rows each."""
-    x, y, z, w = turn.T
-    yaw = np.arctan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
-    velocity = np.stack([linear[:, 0], linear[:, 1], angular[:, 2]], axis=1)
-    position = np.stack(
-        [place[:, 0], place[:, 1], continuous(yaw, velocity[:, 2], times_s)], axis=1)
-    return PlanarMotion(stamp_s, frame_id, joints, times_s, position, velocity)
+    """Return the motion in the plane of poses and velocities in space.
+
+    Args:
+        stamp_s: Of the header [s].
+        frame_id: Likewise.
+        joints: Names in the message.
+        times_s: Of the points, shape [T] [s].
+        rows: Place, quaternion x y z w, a column that does not count, linear and angular
+            velocity, and more columns that do not count, shape [T, `COLUMNS`].
+    """
+    return PlanarMotion(stamp_s, frame_id, joints, times_s, *_planar(times_s, rows))
 
 
-def continuous(yaw: Array, rate: Array, times_s: Array) -> Array:
-    """Return yaws [T] known up to whole turns as one continuous motion.
+@kernel()
+def _planar(times: Any, rows: Any) -> Any:
+    """Return poses and velocities [T, 3], yaw continuous.
 
     The turn between two knots is taken nearest to h (w_0 + w_1) / 2, what the rates say, so that
     knots may be more than half a turn apart.
-
-    Args:
-        yaw: Up to whole turns [rad], shape [T].
-        rate: Yaw rates [rad/s], shape [T].
-        times_s: Times of the knots [s], shape [T].
     """
-    with np.errstate(invalid='ignore', over='ignore'):
-        said = 0.5 * np.diff(times_s) * (rate[:-1] + rate[1:])
-        step = np.diff(yaw)
-        step += TURN * np.round((said - step) / TURN)
-        return np.concatenate((yaw[:1], yaw[0] + np.cumsum(step)))
+    position, velocity = np.empty((len(times), 3)), np.empty((len(times), 3))
+    turned, before = 0.0, 0.0
+    for k in range(len(times)):
+        x, y, z, w = rows[k, 3:7]
+        yaw = math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
+        velocity[k, 0], velocity[k, 1], velocity[k, 2] = rows[k, 8], rows[k, 9], rows[k, 13]
+        if k > 0:
+            said = 0.5 * (times[k] - times[k - 1]) * (velocity[k - 1, 2] + velocity[k, 2])
+            step = yaw - before
+            turned += step + TURN * np.rint((said - step) / TURN)
+        before = yaw
+        position[k, 0], position[k, 1] = rows[k, 0], rows[k, 1]
+        position[k, 2] = yaw if k == 0 else position[0, 2] + turned
+    return position, velocity
+
+
+@kernel()
+def _times(words: Any) -> Any:
+    """Return the times of points [T] [s], none if one of them is not of the plain layout."""
+    count = len(words)
+    times = np.empty(count)
+    for k in range(count):
+        transforms = 1 if k == 0 else words[k - 1, 31]
+        if transforms != 1 or words[k, 14] != 1 or words[k, 28] != 0:
+            return times[:0]
+        times[k] = np.int32(words[k, 29]) + words[k, 30] * 1e-9
+    return times
+
+
+def warm_up() -> None:
+    """Compile the kernels."""
+    rest = np.zeros((2, 3))
+    decode(encode(Trajectory(0.0, np.array([0.0, 0.1]), rest, rest, rest, ('x', 'y', 'yaw'))))
 
 
 def _decode(data: bytes) -> PlanarMotion | None:
     head = read_head(data, MOST_JOINTS)
-    points = None if head is None else _points(head.view, head.place, head.points)
-    if head is None or points is None:
+    if head is None or not head.points:
         return None
-    times = points['sec'] + points['nanosec'] * 1e-9
-    return planar(
-        head.stamp_s, head.frame_id, head.names, times, points['place'], points['turn'],
-        points['linear'], points['angular'])
-
-
-def _points(view: memoryview, place: int, count: int) -> Any:
-    """Return the points, or None if there are none or one of them has another layout."""
-    raw = bytes(view[place:])
-    if place % 8 == 0:
+    raw = bytes(head.view[head.place:])
+    if head.place % 8 == 0:
         raw = raw[:4] + raw[8:]
-    if not count or len(raw) < count * POINT.itemsize:
+    size = head.points * POINT.itemsize
+    if len(raw) < size or raw[:4] != ONE:
         return None
-    points = np.frombuffer(raw, dtype=POINT, count=count)
-    plain = (points['transforms_n'] == 1) & (points['velocities_n'] == 1)
-    return points if (plain & (points['accelerations_n'] == 0)).all() else None
+    # behind the first word a point is 13 doubles in line, and the next one's first word
+    rows = np.frombuffer(raw[4:size] + ONE, dtype='<f8').reshape(-1, COLUMNS).copy()
+    times = _times(rows.view('<u4'))
+    return planar(head.stamp_s, head.frame_id, head.names, times, rows) if len(times) else None

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ class ObstacleObserver:
         elif track.history and self._jumped(track, position, stamp_s):
             track.history.clear()
             track.anchor, track.anchor_s = position, stamp_s
-        if float(np.linalg.norm(position - track.anchor)) > STANDING_SPREAD_M:
+        if math.dist(position, track.anchor) > STANDING_SPREAD_M:
             track.anchor, track.anchor_s, track.moved_s = position, stamp_s, stamp_s
         if not track.history or stamp_s > track.history[-1][0]:
             track.history.append((stamp_s, position))
@@ -87,12 +88,14 @@ class ObstacleObserver:
             stamp_s - track.anchor_s >= STANDING_AFTER_S
             and stamp_s - track.moved_s >= MOVER_MEMORY_S)
         velocity = np.zeros(3) if standing else self._velocity(track)
-        return replace(obstacle, velocity_m_s=velocity, may_move=not standing)
+        return Obstacle(
+            obstacle.shape, obstacle.size_m, obstacle.position_m, obstacle.quaternion, velocity,
+            obstacle.key, not standing)
 
     def _jumped(self, track: _Track, position: Array, stamp_s: float) -> bool:
         last_s, last = track.history[-1]
         reach = 2.0 * self._max_speed * max(stamp_s - last_s, 0.0) + JUMP_M
-        return float(np.linalg.norm(position - last)) > reach
+        return math.dist(position, last) > reach
 
     def _velocity(self, track: _Track) -> Array:
         last_s, last = track.history[-1]
@@ -104,5 +107,5 @@ class ObstacleObserver:
         if last_s - first_s < 0.01:
             return np.zeros(3)
         velocity = (last - first) / (last_s - first_s)
-        speed = float(np.linalg.norm(velocity))
+        speed = math.hypot(*velocity.tolist())
         return velocity if speed <= self._max_speed else velocity * (self._max_speed / speed)

@@ -15,7 +15,8 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import OccupancyMap
-from diffusion_control.robots.planar import compose, inverse, quaternion_of, turned, unwrapped
+from diffusion_control.robots.placed import placed
+from diffusion_control.robots.planar import compose, inverse, unwrapped
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.base.laser import Laser
@@ -213,21 +214,7 @@ def wander_region(scene: Scene) -> Array:
 def in_odom(obstacles: tuple[Obstacle, ...], map_to_odom: Array) -> tuple[Obstacle, ...]:
     """Return obstacles of `map` as they are seen from `odom`, which lies at `map_to_odom` [3]."""
     back = inverse(map_to_odom)
-    turn = quaternion_of(float(back[2]))
-    moved = []
-    for o in obstacles:
-        place = compose(back, np.array([o.position_m[0], o.position_m[1], 0.0]))
-        moved.append(Obstacle(
-            o.shape, o.size_m, np.array([place[0], place[1], o.position_m[2]]),
-            _product(turn, o.quaternion), turned(back, o.velocity_m_s), o.key, o.may_move))
-    return tuple(moved)
-
-
-def _product(first: Array, second: Array) -> Array:
-    """Return the quaternion x, y, z, w of one turn after another."""
-    out = np.zeros(4)
-    mujoco.mju_mulQuat(out, np.roll(first, 1), np.roll(np.asarray(second, dtype=float), 1))
-    return np.roll(out, -1)
+    return tuple(placed(obstacle, back) for obstacle in obstacles)
 
 
 def put_body(data: Any, pose: Array) -> None:
