@@ -74,7 +74,7 @@ class TruthRecorder:
         self.joint_names = joint_names
         self._folder = None if folder is None else Path(folder)
         self._chunks: list[dict[str, Array]] = []
-        self.buffers = self._new_buffers()
+        self.buffers: dict[str, Any] = self._new_buffers()
         self._row = 0
         _write(0, *self.buffers.values(), 0.0, *(np.zeros(c.shape) for c in self.columns[1:6]),
                0, 0, 0.0, 0.0, False, np.zeros((obstacles, 3)), np.zeros(obstacles))
