@@ -74,10 +74,12 @@ class TruthRecorder:
         self.joint_names = joint_names
         self._folder = None if folder is None else Path(folder)
         self._chunks: list[dict[str, Array]] = []
-        self.buffers: dict[str, Any] = self._new_buffers()
+        self.buffers = self._new_buffers()
         self._row = 0
-        _write(0, *self.buffers.values(), 0.0, *(np.zeros(c.shape) for c in self.columns[1:6]),
-               0, 0, 0.0, 0.0, False, np.zeros((obstacles, 3)), np.zeros(obstacles))
+        first: Any = tuple(np.zeros(c.shape) for c in self.columns[1:6])
+        self.write(  # compiles the kernel, which no loop has time for
+            0.0, first, (0, 0), 0.0, 0.0, False, np.zeros((obstacles, 3)), np.zeros(obstacles))
+        self._row = 0
         self._files: dict[str, IO[bytes]] = {}
         self._onsets: list[Onset] = []
         self._closed = False
@@ -114,8 +116,10 @@ class TruthRecorder:
         """
         if self._row == CHUNK_ROWS:
             self._flush()
-        _write(self._row, *self.buffers.values(), t_s, *joints, *contacts, speed_m_s, distance_m,
-               exempt, centre_m, radius_m)
+        row: tuple[Any, ...] = (
+            self._row, *self.buffers.values(), t_s, *joints, *contacts, speed_m_s, distance_m,
+            exempt, centre_m, radius_m)
+        _write(*row)
         self._row += 1
 
     def add_onsets(self, onsets: Sequence[Onset]) -> None:
