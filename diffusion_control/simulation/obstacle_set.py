@@ -114,6 +114,17 @@ class ObstacleSet:
                     velocity_m_s=ZERO.copy()))
         return tuple(present)
 
+    def places(self, time_s: float) -> dict[int, list[float]]:
+        """Return the centres [m] of those that `now` returns, in its order, by their number."""
+        since_s, found = self._since(time_s), {}
+        for index, mover in enumerate(self._movers):
+            placed = self._placed.get(index)
+            if placed is None:
+                found[index] = mover.place(since_s)
+            elif placed.position_m is not None:
+                found[index] = placed.position_m.tolist()
+        return found
+
     def _motion(self, index: int, time_s: float) -> tuple[Array, Array]:
         return self._movers[index].at(self._since(time_s))
 

@@ -178,6 +178,10 @@ class RobotSimulation(ABC):
         """Return the obstacles that are there, with true positions and velocities."""
         return self._obstacles.now(self.time_s)
 
+    def obstacle_places(self) -> dict[int, list[float]]:
+        """Return the true centres [m] of the obstacles that are there, by their number."""
+        return self._obstacles.places(self.time_s)
+
     def truth(self) -> dict[str, Any]:
         """Return the truth of this instant; arrays are copies.
 
