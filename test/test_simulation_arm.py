@@ -232,6 +232,22 @@ def test_movers_move_and_wait_for_their_activation():
     assert sim.time_s == pytest.approx(50.4)
 
 
+@pytest.mark.parametrize('wander_seed', [None, 3])
+def test_places_alone_are_those_of_the_obstacles(wander_seed):
+    mover = Obstacle('sphere', (0.05,), np.array([0.2, -0.9, 0.5]),
+                     velocity_m_s=np.array([0.3, 0.3, 0.1]))
+    sim = make(obstacles=[tool_ball(), mover], spare=(tool_ball(),), wander_seed=wander_seed)
+    sim.reset(time_s=1.7e9)
+    for index in (None, 0, 2):
+        if index is not None:
+            sim.place_obstacle(index, np.array([0.1, 0.2, 0.3]))
+        sim.advance(333)
+        assert list(sim.obstacle_places().values()) == [
+            o.position_m.tolist() for o in sim.obstacles_now()]
+    sim.remove_obstacle(0)
+    assert list(sim.obstacle_places()) == [1, 2]
+
+
 def test_obstacles_jump_vanish_and_come_back():
     mover = Obstacle('sphere', (0.05,), np.array([0.0, -0.9, 0.5]),
                      velocity_m_s=np.array([0.0, 0.4, 0.0]))

@@ -36,7 +36,7 @@ class IdealSimulation(Simulation):
         self._velocity[:] = set_velocity
         self._ticks += 1
         if self._obstacles.advance(self.time_s):
-            self._place_obstacles()
+            self._move_obstacles()
         self._observe(measure_distance=self._ticks % DISTANCE_TICKS == 0)
         if self.recorder is not None:
             self._record(self.recorder)

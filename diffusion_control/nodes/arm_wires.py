@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +14,11 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from diffusion_control.nodes import wire
-from diffusion_control.nodes.convert import from_time, to_time
+from diffusion_control.nodes.convert import from_time
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.wire_states import encode_joint_state
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.receivers.messages import (
@@ -50,7 +50,7 @@ class ArmWires:
         self.kind = PROFILE_MESSAGES[settings['profile'] or 'jtc']
         self._states = node.create_publisher(JointState, 'joint_states', STANDARD)
         self._order = np.random.default_rng(settings['seed']).permutation(robot.dof)
-        self._message = JointState(name=[robot.joint_names[k] for k in self._order])
+        self._names = tuple(robot.joint_names[k] for k in self._order)
 
     def subscribe(self, taps: Taps, topic: str, hand_over: HandOver) -> None:
         """Take the commands of the profile."""
@@ -65,11 +65,9 @@ class ArmWires:
 
     def publish_state(self, state: RobotState) -> None:
         """Publish what the encoders say."""
-        message = self._message
-        message.header.stamp = to_time(state.stamp_s)
-        message.position = array('d', state.position[self._order].tobytes())
-        message.velocity = array('d', state.velocity[self._order].tobytes())
-        self._states.publish(message)
+        self._states.publish(encode_joint_state(
+            state.stamp_s, self._names, state.position[self._order],
+            state.velocity[self._order]))
 
     def publish_sensors(self, simulation: Any, tick: int) -> None:
         """Publish nothing more: an arm sees obstacles alone."""

@@ -12,6 +12,7 @@ from geometry_msgs.msg import Transform, TransformStamped, Twist, TwistStamped
 from nav_msgs.msg import OccupancyGrid, Odometry
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import LaserScan
 
 from diffusion_control.nodes.arm_wires import HandOver
@@ -20,9 +21,11 @@ from diffusion_control.nodes.frames import tf_message
 from diffusion_control.nodes.outputs import MESSAGE_TYPES
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.taps import Taps
+from diffusion_control.nodes.wire_base import decode_twist
+from diffusion_control.nodes.wire_states import encode_odometry
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.occupancy_map import OccupancyMap
-from diffusion_control.robots.planar import quaternion_of, turned
+from diffusion_control.robots.planar import quaternion_of
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.receivers.messages import TwistMessage
@@ -60,21 +63,16 @@ class BaseWires:
         read = stamped_twist_of if self.kind == 'twist_stamped' else twist_of
         taps.subscribe(
             MESSAGE_TYPES[self.kind], topic,
-            lambda message, arrival: hand_over(read(message), arrival), STANDARD)
+            lambda data, arrival: hand_over(read(data), arrival), STANDARD, raw=True)
 
     def publish_state(self, state: RobotState) -> None:
         """Publish what the wheels say: pose in `odom`, twist of the body."""
-        message = Odometry(child_frame_id=self._robot.body_frame)
-        message.header.frame_id, message.header.stamp = (
-            self._robot.base_frame, to_time(state.stamp_s))
-        place, turn = message.pose.pose.position, message.pose.pose.orientation
-        place.x, place.y = float(state.position[0]), float(state.position[1])
-        _, _, turn.z, turn.w = quaternion_of(float(state.position[2])).tolist()
-        forward, sideways = turned(-state.position, state.velocity)[:2]
-        twist = message.twist.twist
-        twist.linear.x, twist.linear.y = float(forward), float(sideways)
-        twist.angular.z = float(state.velocity[2])
-        self._odom.publish(message)
+        (x, y, yaw), (vx, vy, rate) = state.position.tolist(), state.velocity.tolist()
+        cosine, sine = float(np.cos(-yaw)), float(np.sin(-yaw))
+        self._odom.publish(encode_odometry(
+            state.stamp_s, self._robot.base_frame, self._robot.body_frame,
+            (x, y, 0.0, *quaternion_of(yaw).tolist()),
+            (cosine * vx - sine * vy, sine * vx + cosine * vy, 0.0, 0.0, 0.0, rate)))
 
     def publish_sensors(self, simulation: Any, tick: int) -> None:
         """Publish the map once, and scan and localisation when they are due."""
@@ -138,14 +136,24 @@ def map_message(known: OccupancyMap, frame_id: str, now_s: float) -> OccupancyGr
     return message
 
 
-def stamped_twist_of(message: TwistStamped) -> TwistMessage:
-    """Return the content of a TwistStamped."""
-    twist = message.twist
-    return TwistMessage(
-        np.array([twist.linear.x, twist.linear.y, twist.angular.z]),
-        from_time(message.header.stamp))
+def stamped_twist_of(data: bytes) -> TwistMessage:
+    """Return the content of a serialized TwistStamped."""
+    read = decode_twist(data, stamped=True)
+    if read is None:
+        message = deserialize_message(data, TwistStamped)
+        return TwistMessage(_planar(message.twist), from_time(message.header.stamp))
+    stamp_s, twist = read
+    return TwistMessage(np.array([twist[0], twist[1], twist[5]]), stamp_s)
 
 
-def twist_of(message: Twist) -> TwistMessage:
-    """Return the content of a Twist, which carries no time."""
-    return TwistMessage(np.array([message.linear.x, message.linear.y, message.angular.z]))
+def twist_of(data: bytes) -> TwistMessage:
+    """Return the content of a serialized Twist, which carries no time."""
+    read = decode_twist(data, stamped=False)
+    if read is None:
+        return TwistMessage(_planar(deserialize_message(data, Twist)))
+    _, twist = read
+    return TwistMessage(np.array([twist[0], twist[1], twist[5]]))
+
+
+def _planar(twist: Twist) -> Array:
+    return np.array([twist.linear.x, twist.linear.y, twist.angular.z])

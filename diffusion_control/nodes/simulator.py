@@ -33,6 +33,7 @@ from diffusion_control.nodes.goal_sequence import GoalSequence
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.wire_states import MovedMarkers
 from diffusion_control.parameters.simulator import BASE_PLANT
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
@@ -76,8 +77,8 @@ class SimulatorNode(ControlNode):
             seed=settings['seed'], profile=settings['profile'] or self._wires.profile,
             spare=(spare,), record=Path(settings['out']) if settings['out'] else False)
         self._spare_index = len(scene.obstacles)
-        self._markers = MarkerArray()
-        self._marked: tuple[Obstacle, ...] = ()
+        self._markers = MovedMarkers(MarkerArray())
+        self._marked: tuple[int, ...] = ()
         self._wake_s = WAKE_S if self._wires.kind == 'joint_trajectory' else WAKE_S / 2
         topic = settings['command_topic'] or self.robot.controller.command_topic
         self._taps = Taps(self)
@@ -164,17 +165,12 @@ class SimulatorNode(ControlNode):
 
     def _publish_obstacles(self) -> None:
         """Publish the full set; the messages are kept and only moved while the set is the same."""
-        now = self.simulation.obstacles_now()
-        if [o.key for o in now] != [o.key for o in self._marked]:
-            self._markers = obstacles_to_markers(
-                now, self._wires.frame, self.simulation.time_s)
-        stamp = to_time(self.simulation.time_s)
-        for marker, obstacle in zip(self._markers.markers, now, strict=True):
-            marker.header.stamp = stamp
-            place = marker.pose.position
-            place.x, place.y, place.z = obstacle.position_m.tolist()
-        self._marked = now
-        self._obstacles.publish(self._markers)
+        places, now_s = self.simulation.obstacle_places(), self.simulation.time_s
+        if tuple(places) != self._marked:
+            self._marked = tuple(places)
+            self._markers = MovedMarkers(obstacles_to_markers(
+                self.simulation.obstacles_now(), self._wires.frame, now_s))
+        self._obstacles.publish(self._markers.at(places.values(), now_s))
 
     def _every(self, name: str) -> int:
         return max(1, round(1.0 / (self.settings[name] * self._wake_s)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Odometry, LaserScan and OccupancyGrid read from the wire format; format as in `wire.py`.
+"""Odometry, LaserScan, OccupancyGrid and twists read from the wire format, as in `wire.py`.
 
 A control loop reads odometry twice a tick and a scan of 360 rays every fifth or tenth; a map can
 have a million cells. numpy reads all three in a few microseconds.
@@ -68,6 +68,21 @@ def decode_odometry(data: bytes) -> OdometryRow | None:
     except (struct.error, UnicodeDecodeError, ValueError, IndexError):
         return None
     return OdometryRow(stamp_s, frame_id, child, pose, twist)
+
+
+def decode_twist(data: bytes, *, stamped: bool) -> tuple[float, tuple[float, ...]] | None:
+    """Return stamp [s] (0 of a Twist) and the six numbers of a Twist or a TwistStamped.
+
+    None for another byte order or a message cut short.
+    """
+    try:
+        view, stamp_s, _, place = _header(data) if stamped else (
+            memoryview(data)[4:], 0.0, '', 0)
+        if data[:4] != ENCAPSULATION:
+            return None
+        return stamp_s, TWIST.unpack_from(view, place + -place % 8)
+    except (struct.error, UnicodeDecodeError, ValueError, IndexError):
+        return None
 
 
 def decode_scan(data: bytes) -> ScanRow | None:

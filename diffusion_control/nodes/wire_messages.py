@@ -82,6 +82,18 @@ def decode_markers(data: bytes) -> list[MarkerRow] | None:
         return None
 
 
+def places_of_markers(data: bytes) -> list[tuple[int, int]]:
+    """Return where stamp and position of each marker stand in what `decode_markers` reads.
+
+    Raises:
+        ValueError: It is another array.
+    """
+    found: list[tuple[int, int]] = []
+    if _markers(data, found) is None:
+        raise ValueError('not an array of plain markers')
+    return found
+
+
 def _joint_state(data: bytes) -> JointStateRow | None:
     if data[:4] != ENCAPSULATION:
         return None
@@ -115,7 +127,10 @@ def _doubles(view: memoryview, place: int) -> tuple[Array, int]:
     return values, place + 8 * count
 
 
-def _markers(data: bytes) -> list[MarkerRow] | None:
+def _markers(
+    data: bytes, places: list[tuple[int, int]] | None = None
+) -> list[MarkerRow] | None:
+    """Return the markers, and add to `places` where stamp and position of each stand."""
     if data[:4] != ENCAPSULATION:
         return None
     view = memoryview(data)[4:]
@@ -125,14 +140,18 @@ def _markers(data: bytes) -> list[MarkerRow] | None:
     rows: list[MarkerRow] = []
     place = 4
     for _ in range(count):
-        row, place = _marker(view, place + -place % 4)
+        begin = place + -place % 4
+        row, pose, place = _marker(view, begin)
         if row is None:
             return None
         rows.append(row)
+        if places is not None:
+            places.append((4 + begin, 4 + pose))
     return rows
 
 
-def _marker(view: memoryview, place: int) -> tuple[MarkerRow | None, int]:
+def _marker(view: memoryview, place: int) -> tuple[MarkerRow | None, int, int]:
+    """Return a marker, where its pose stands, and where it ends."""
     sec, nanosec = STAMP.unpack_from(view, place)
     frame_id, place = read_string(view, place + STAMP.size)
     namespace, place = read_string(view, place + -place % 4)
@@ -140,12 +159,12 @@ def _marker(view: memoryview, place: int) -> tuple[MarkerRow | None, int]:
     index, kind, action = KIND.unpack_from(view, place)
     place += KIND.size
     place += -place % 8
-    numbers = POSE_AND_SCALE.unpack_from(view, place)
+    pose, numbers = place, POSE_AND_SCALE.unpack_from(view, place)
     place += POSE_AND_SCALE.size + BYTES_AFTER_SCALE
     row = MarkerRow(
         sec + nanosec * 1e-9, frame_id, namespace, index, kind, action, numbers)
     end = _plain_rest(view, place)
-    return (None, place) if end is None else (row, end)
+    return (None, pose, place) if end is None else (row, pose, end)
 
 
 def _plain_rest(view: memoryview, place: int) -> int | None:

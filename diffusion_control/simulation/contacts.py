@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.simulation.model import OBSTACLE_BIT, PlantModel
 
 Array = NDArray[np.float64]
@@ -44,6 +45,7 @@ class ContactSense:
         self._robot, self._rolling = set(plant.robot_geoms.tolist()), plant.rolling_geoms
         self._is_obstacle = np.array(plant.model.geom_contype) == OBSTACLE_BIT
         self._touching: set[tuple[str, str]] = set()
+        self._carried = b''
         self.onsets: list[Onset] = []
 
     def reset(self) -> None:
@@ -56,11 +58,13 @@ class ContactSense:
 
         New pairs are appended to `onsets`.
         """
-        if data.ncon == 0:
+        contacts = data.contact if data.ncon else None
+        if contacts is None or (
+                self._rolling and contacts.geom.tobytes() == self._carried):
             if self._touching:
                 self._touching.clear()
             return 0, 0
-        depths = self._pairs(data)
+        depths = self._pairs(contacts)
         obstacles = 0
         for pair, (depth, obstacle) in depths.items():
             obstacles += obstacle
@@ -70,12 +74,20 @@ class ContactSense:
         self._touching = set(depths)
         return obstacles, len(depths) - obstacles
 
-    def _pairs(self, data: Any) -> dict[tuple[str, str], tuple[float, bool]]:
-        """Return depth and kind of each penetrating pair of bodies."""
+    def _pairs(self, contacts: Any) -> dict[tuple[str, str], tuple[float, bool]]:
+        """Return depth and kind of each penetrating pair of bodies.
+
+        Pairs of shapes that do no more than carry the robot are kept: most steps have the same.
+        """
         depths: dict[tuple[str, str], tuple[float, bool]] = {}
-        for (first, second), distance in zip(
-                data.contact.geom.tolist(), data.contact.dist.tolist(), strict=True):
-            if distance >= 0.0 or first in self._rolling or second in self._rolling:
+        shapes = contacts.geom
+        pairs = [(pair, distance) for pair, distance in zip(
+            shapes.tolist(), contacts.dist.tolist(), strict=True)
+            if self._rolling.isdisjoint(pair)]
+        if not pairs:
+            self._carried = shapes.tobytes()
+        for (first, second), distance in pairs:
+            if distance >= 0.0:
                 continue
             obstacle = bool(self._is_obstacle[first] or self._is_obstacle[second])
             if first not in self._robot:
@@ -100,22 +112,44 @@ class ObstacleDistance:
         self._robot, self._obstacles = plant.robot_geoms, plant.obstacle_geoms
         radius = np.array(plant.model.geom_rbound)
         self._reach = radius[self._robot][:, None] + radius[self._obstacles][None, :]
-        self._witness = np.zeros(6)
+        self._bound, self._witness = np.zeros_like(self._reach), np.zeros(6)
 
     def __call__(self, data: Any) -> float:
         """Return the least distance [m], negative in penetration; inf without obstacles."""
         best = np.inf
         if len(self._obstacles) == 0:
             return best
-        centres = data.geom_xpos
-        gap = centres[self._robot][:, None, :] - centres[self._obstacles][None, :, :]
-        bound = np.sqrt(np.einsum('gki,gki->gk', gap, gap)) - self._reach
-        for flat in np.argsort(bound, axis=None).tolist():
-            row, column = divmod(flat, len(self._obstacles))
-            if bound[row, column] >= best:
-                break
-            limit = min(best, float(bound[row, column] + 2 * self._reach[row, column]) + 0.01)
+        bound, reach = self._bound, self._reach
+        _bounds(data.geom_xpos, self._robot, self._obstacles, reach, bound)
+        while True:
+            row, column = divmod(int(bound.argmin()), len(self._obstacles))
+            least = bound.item(row, column)
+            if least >= best:
+                return best
+            limit = min(best, least + 2 * reach.item(row, column) + 0.01)
             best = min(best, mujoco.mj_geomDistance(
-                self._model, data, int(self._robot[row]), int(self._obstacles[column]),
+                self._model, data, self._robot.item(row), self._obstacles.item(column),
                 limit, self._witness))
-        return best
+            bound[row, column] = np.inf
+
+
+@kernel()
+def _bounds(
+    centres: Array, robot: NDArray[np.int64], obstacles: NDArray[np.int64], reach: Array,
+    bound: Array,
+) -> None:
+    """Write the distances between bounding balls [m], shape [g, k].
+
+    Args:
+        centres: Of all shapes [m], shape [shapes, 3].
+        robot: Shapes of the robot, shape [g].
+        obstacles: Shapes of the obstacles, shape [k].
+        reach: Sums of the radii [m], shape [g, k].
+        bound: Is overwritten, shape [g, k].
+    """
+    for i in range(robot.shape[0]):
+        a = centres[robot[i]]
+        for j in range(obstacles.shape[0]):
+            b = centres[obstacles[j]]
+            x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+            bound[i, j] = np.sqrt(x * x + y * y + z * z) - reach[i, j]

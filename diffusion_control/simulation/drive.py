@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgesv
+
+from diffusion_control.robots.jit import kernel
 
 if TYPE_CHECKING:
     from diffusion_control.robots.arm import Arm
@@ -51,12 +54,13 @@ class Drive:
         self._damping = slacker * robot.drive.damping
         self._period_s, self._added = period_s, period_s * self._damping
         self._limit = robot.limits.torque_nm
-        self._low = -self._limit
         self._ring = np.zeros((round(delay_s / period_s) + 1, 2, joints))
         self._slot = 0
         self.demand_nm = np.zeros(joints)
         self.torque_nm = np.zeros(joints)
         self._error = np.zeros(joints)
+        still = self.demand_nm  # compiles the kernels, which no update has time for
+        self.update(still, still, self.torque_nm, self.torque_nm, np.eye(joints), still)
 
     def reset(self, position: Array) -> None:
         """Fill the delay line with a standing set-point."""
@@ -78,21 +82,40 @@ class Drive:
             inertia: M of the plant [kg m^2], shape [n, n]; overwritten.
             bias: c of the plant [Nm], shape [n].
         """
-        self._ring[self._slot, 0] = set_position
-        self._ring[self._slot, 1] = set_velocity
-        self._slot = (self._slot + 1) % len(self._ring)
-        late_position, late_velocity = self._ring[self._slot]
-        demand, error = self.demand_nm, self._error
-        np.subtract(late_position, position, out=demand)
-        demand *= self._stiffness
-        np.subtract(late_velocity, velocity, out=error)
-        error *= self._damping
-        demand += error
-        demand += self._gravity(position)
-        inertia.flat[::len(demand) + 1] += self._added
-        np.subtract(demand, bias, out=error)
-        error *= self._period_s
-        demand -= self._damping * np.linalg.solve(inertia, error)
-        np.minimum(demand, self._limit, out=self.torque_nm)
-        np.maximum(self.torque_nm, self._low, out=self.torque_nm)
+        now, self._slot = self._slot, (self._slot + 1) % len(self._ring)
+        self._ring[now, 0] = set_position
+        self._ring[now, 1] = set_velocity
+        _ask(self._ring[self._slot], position, velocity, self._stiffness, self._damping,
+             self._gravity(position), bias, self._added, self._period_s,
+             inertia, self.demand_nm, self._error)
+        change = dgesv(inertia.T, self._error, overwrite_a=True)[2]  # as numpy, without its checks
+        _damp(change, self._damping, self._limit, self.demand_nm, self.torque_nm)
         return self.torque_nm
+
+
+@kernel()
+def _ask(
+    late: Array, position: Array, velocity: Array, stiffness: Array, damping: Array,
+    gravity: Array, bias: Array, added: Array, period_s: float, inertia: Array, demand: Array,
+    push: Array,
+) -> None:
+    """Write the demand without the damping's share of a, and both sides of a's equation."""
+    for k in range(demand.shape[0]):
+        asked = (late[0, k] - position[k]) * stiffness[k]
+        asked += (late[1, k] - velocity[k]) * damping[k]
+        asked += gravity[k]
+        demand[k], push[k] = asked, (asked - bias[k]) * period_s
+        inertia[k, k] += added[k]
+
+
+@kernel()
+def _damp(change: Array, damping: Array, limit: Array, demand: Array, torque: Array) -> None:
+    """Take the damping of the change of velocity [n] off the demand, and clamp the torque."""
+    for k in range(demand.shape[0]):
+        demand[k] -= damping[k] * change[k]
+        asked = demand[k]
+        if asked > limit[k]:
+            asked = limit[k]
+        if asked < -limit[k]:
+            asked = -limit[k]
+        torque[k] = asked

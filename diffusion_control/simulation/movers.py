@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,12 @@ class Mover:
         """Return centre [m] and velocity [m/s], `time_s` after activation, each of shape [3]."""
         distance, velocity = to_and_fro(time_s, self.speed_m_s)
         return self.origin_m + distance * self.direction, velocity * self.direction
+
+    def place(self, time_s: float) -> list[float]:
+        """Return the centre alone, the same numbers, for a loop that has no time for arrays."""
+        distance, _ = to_and_fro(time_s, self.speed_m_s)
+        return [origin + distance * way for origin, way in self._line]
+
+    @cached_property
+    def _line(self) -> list[tuple[float, float]]:
+        return list(zip(self.origin_m.tolist(), self.direction.tolist(), strict=True))

@@ -72,9 +72,11 @@ class ObstacleSet:
 
     def advance(self, time_s: float) -> bool:
         """Move the movers to ROS time `time_s`; return whether anything moves at all."""
+        since_s, centre = self._since(time_s), self.position_m
         for index in self._moving:
             if index not in self._placed:
-                self.position_m[index] = self._motion(index, time_s)[0]
+                x, y, z = self._movers[index].place(since_s)
+                centre[index, 0], centre[index, 1], centre[index, 2] = x, y, z
         return bool(self._moving)
 
     def place(self, index: int, position_m: Array, quaternion: Array | None) -> None:
@@ -112,9 +114,22 @@ class ObstacleSet:
                     velocity_m_s=ZERO.copy()))
         return tuple(present)
 
+    def places(self, time_s: float) -> dict[int, list[float]]:
+        """Return the centres [m] of those that `now` returns, in its order, by their number."""
+        since_s, found = self._since(time_s), {}
+        for index, mover in enumerate(self._movers):
+            placed = self._placed.get(index)
+            if placed is None:
+                found[index] = mover.place(since_s)
+            elif placed.position_m is not None:
+                found[index] = placed.position_m.tolist()
+        return found
+
     def _motion(self, index: int, time_s: float) -> tuple[Array, Array]:
-        since_s = -1.0 if self.activation_s is None else time_s - self.activation_s
-        return self._movers[index].at(since_s)
+        return self._movers[index].at(self._since(time_s))
+
+    def _since(self, time_s: float) -> float:
+        return -1.0 if self.activation_s is None else time_s - self.activation_s
 
     def _put(self, index: int, time_s: float) -> None:
         placed = self._placed.get(index)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.protocol import Robot
 from diffusion_control.robots.state import RobotState
@@ -66,11 +68,10 @@ class RobotSimulation(ABC):
         self._obstacles, self.model, self.recorder = obstacles, model, recorder
         self.data: Any = mujoco.MjData(model.model)
         self._sensor = JointSensor(plant.noise_rad, plant.drop_rate, seed)
-        self._contacts, self._speed = ContactSense(model), PointSpeed(model)
+        self._contacts, self._speed = ContactSense(model), PointSpeed(model, self.data)
         self._distance = ObstacleDistance(model)
         self._previous, self._acceleration = np.zeros(robot.dof), np.zeros(robot.dof)
-        self._spheres = np.zeros((len(obstacles), 4), dtype=np.float32)
-        self._spheres[:, 3] = [o.bounding_radius_m for o in obstacles.obstacles]
+        self._radius = np.array([o.bounding_radius_m for o in obstacles.obstacles])
         self.contact_counts = (0, 0)
         self.point_speed_m_s, self.distance_m = 0.0, np.inf
         self.contact_totals = {'obstacle': 0, 'self_or_wall': 0}
@@ -129,8 +130,9 @@ class RobotSimulation(ABC):
         self._obstacles.reset(time_s if obstacles_move else None)
         self._sensor.reset()
         self._contacts.reset()
-        self._acceleration[:] = 0.0
         self._stand(start, time_s)
+        self._previous[:] = self._velocity
+        _change(self._velocity, self._previous, self._acceleration)
         self.contact_totals = dict.fromkeys(self.contact_totals, 0)
         if self.recorder is not None:
             self.recorder.clear()
@@ -175,6 +177,10 @@ class RobotSimulation(ABC):
     def obstacles_now(self) -> tuple[Obstacle, ...]:
         """Return the obstacles that are there, with true positions and velocities."""
         return self._obstacles.now(self.time_s)
+
+    def obstacle_places(self) -> dict[int, list[float]]:
+        """Return the true centres [m] of the obstacles that are there, by their number."""
+        return self._obstacles.places(self.time_s)
 
     def truth(self) -> dict[str, Any]:
         """Return the truth of this instant; arrays are copies.
@@ -240,10 +246,9 @@ class RobotSimulation(ABC):
         mujoco.mj_step2(self.model.model, self.data)
         self._ticks += 1
         self._sense()
-        np.subtract(self._velocity, self._previous, out=self._acceleration)
-        self._acceleration /= PERIOD_S
+        _change(self._velocity, self._previous, self._acceleration)
         if self._obstacles.advance(now_s + PERIOD_S):
-            self._place_obstacles()
+            self._move_obstacles()
         self._observe(measure_distance=self._ticks % DISTANCE_TICKS == 0)
         if self.recorder is not None:
             self._record(self.recorder)
@@ -254,7 +259,7 @@ class RobotSimulation(ABC):
         self.contact_counts = self._contacts.read(self.data, self.time_s)
         if self._contacts.onsets:
             self._keep_onsets()
-        self.point_speed_m_s = self._speed(self.data)
+        self.point_speed_m_s = self._speed()
         if measure_distance:
             self._check_finite()
             if self.recorder is not None:
@@ -262,7 +267,7 @@ class RobotSimulation(ABC):
 
     def _check_finite(self) -> None:
         """End the run where the drives made the integration diverge."""
-        if not np.isfinite(self._velocity).all():
+        if not all(map(math.isfinite, self._velocity.tolist())):
             raise ConfigurationError(
                 'the simulation became unstable', where=f'{self.robot.name} at {self.time_s} s',
                 value=self._position.tolist(), allowed='drives that 1 kHz can integrate',
@@ -270,18 +275,13 @@ class RobotSimulation(ABC):
 
     def _record(self, recorder: TruthRecorder) -> None:
         """Write one row of the truth."""
-        row, buffers = recorder.next_row(), recorder.buffers
-        buffers['t_s'][row] = self._start_s + self._ticks * PERIOD_S
-        buffers['q'][row] = self._position
-        buffers['dq'][row] = self._velocity
-        buffers['ddq'][row] = self._acceleration
-        buffers['tau_demand'][row] = self.demand
-        buffers['cmd'][row] = self._command
-        buffers['contacts'][row] = self.contact_counts
-        buffers['point_speed_max_m_s'][row] = self.point_speed_m_s
-        buffers['distance_min_m'][row] = self.distance_m
-        buffers['obstacles'][row] = self._spheres
-        buffers['exempt'][row] = self._ticks <= max(self._frozen_until, self._exempt_until)
+        ticks = self._ticks
+        recorder.write(
+            self._start_s + ticks * PERIOD_S,
+            (self._position, self._velocity, self._acceleration, self.demand, self._command),
+            self.contact_counts, self.point_speed_m_s, self.distance_m,
+            ticks <= self._frozen_until or ticks <= self._exempt_until,
+            self._obstacles.position_m, self._radius)
 
     def _keep_onsets(self) -> None:
         """Count new contacts and hand them to the recorder."""
@@ -292,13 +292,23 @@ class RobotSimulation(ABC):
         self._contacts.onsets.clear()
 
     def _place_obstacles(self) -> None:
-        """Write the poses of the obstacles into the physics and into the rows of the truth."""
+        """Write the poses of the obstacles into the physics."""
         if len(self._obstacles):
-            self.data.mocap_pos[:] = self._obstacles.position_m
+            self._move_obstacles()
             self.data.mocap_quat[:] = self._obstacles.quaternion_wxyz
-            self._spheres[:, :3] = self._obstacles.position_m
+
+    def _move_obstacles(self) -> None:
+        """Write the places alone: nothing turns as it moves."""
+        self.data.mocap_pos[:] = self._obstacles.position_m
 
     def _obstacles_changed(self) -> None:
         """See obstacles that a fault has moved at once."""
         self._place_obstacles()
         self._observe(measure_distance=True)
+
+
+@kernel()
+def _change(velocity: Array, previous: Array, out: Array) -> None:
+    """Write the change of a velocity [n] over a period into `out` [n]."""
+    for k in range(velocity.shape[0]):
+        out[k] = (velocity[k] - previous[k]) / PERIOD_S

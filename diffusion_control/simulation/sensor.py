@@ -26,7 +26,8 @@ class JointSensor:
     """
 
     def __init__(self, noise_rad: float, drop_rate: float, seed: int) -> None:
-        self._noise_rad, self._drop_rate, self._seed = noise_rad, drop_rate, seed
+        self._drop_rate, self._seed = drop_rate, seed
+        self._spread = np.array([[noise_rad], [noise_rad / VELOCITY_WINDOW_S]])
         self._random = np.random.default_rng([seed, 0x5E2])
         self._last: RobotState | None = None
 
@@ -43,11 +44,12 @@ class JointSensor:
             velocity: True velocities [rad/s], shape [n].
             time_s: ROS time [s].
         """
-        noise = self._random.standard_normal((2, len(position)))
+        measured = self._random.standard_normal((2, len(position)))
         lost = self._random.random() < self._drop_rate
         if lost and self._last is not None:
             return self._last
-        self._last = RobotState(
-            position + self._noise_rad * noise[0],
-            velocity + self._noise_rad / VELOCITY_WINDOW_S * noise[1], time_s)
+        measured *= self._spread
+        measured[0] += position
+        measured[1] += velocity
+        self._last = RobotState(measured[0], measured[1], time_s)
         return self._last

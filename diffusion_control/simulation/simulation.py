@@ -83,7 +83,9 @@ class Simulation(RobotSimulation):
     def _allocate(self) -> None:
         """Make the arrays that the loop works in."""
         joints = self.robot.dof
-        self._position, self._velocity = self.data.qpos, self.data.qvel
+        data = self.data
+        self._position, self._velocity, self._torque = data.qpos, data.qvel, data.ctrl
+        self._acting, self._passive = data.qfrc_bias, data.qfrc_passive
         self._inertia, self._bias = np.zeros((joints, joints)), np.zeros(joints)
         self._command = np.zeros(joints)
         self._held, self._still = np.zeros(joints), np.zeros(joints)
@@ -129,6 +131,6 @@ class Simulation(RobotSimulation):
                 self._exempt_until = self._ticks + EXEMPT_TICKS
         self._command[:] = set_position
         mujoco.mj_fullM(self.model.model, self.data, self._inertia)
-        np.subtract(self.data.qfrc_bias, self.data.qfrc_passive, out=self._bias)
-        self.data.ctrl[:] = self._drive.update(
+        np.subtract(self._acting, self._passive, out=self._bias)
+        self._torque[:] = self._drive.update(
             set_position, set_velocity, self._position, self._velocity, self._inertia, self._bias)

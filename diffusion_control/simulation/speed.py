@@ -24,18 +24,19 @@ class PointSpeed:
 
     Args:
         plant: The model, whose shapes give the boxes in the frames of the links.
+        data: Its state, mujoco.MjData.
     """
 
-    def __init__(self, plant: PlantModel) -> None:
-        model = plant.model
-        self.bodies = plant.link_bodies
-        self.roots = np.array(model.body_rootid)[self.bodies]
-        self._corners = np.stack([_corners(plant, body) for body in self.bodies])
+    def __init__(self, plant: PlantModel, data: Any) -> None:
+        bodies = plant.link_bodies
+        self._arrays = (
+            data.cvel, data.xmat, data.xpos, data.subtree_com, bodies,
+            np.array(plant.model.body_rootid)[bodies],
+            np.stack([_corners(plant, body) for body in bodies]))
 
-    def __call__(self, data: Any) -> float:
-        """Return the bound [m/s] for the state that the kinematics of `data` belong to."""
-        return _fastest(data.cvel, data.xmat, data.xpos, data.subtree_com, self.bodies,
-                        self.roots, self._corners)
+    def __call__(self) -> float:
+        """Return the bound [m/s] for the state that the kinematics belong to."""
+        return _fastest(*self._arrays)
 
 
 @kernel()

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.simulation.contacts import Onset
 
 Array = NDArray[Any]
@@ -75,6 +76,10 @@ class TruthRecorder:
         self._chunks: list[dict[str, Array]] = []
         self.buffers = self._new_buffers()
         self._row = 0
+        first: Any = tuple(np.zeros(c.shape) for c in self.columns[1:6])
+        self.write(  # compiles the kernel, which no loop has time for
+            0.0, first, (0, 0), 0.0, 0.0, False, np.zeros((obstacles, 3)), np.zeros(obstacles))
+        self._row = 0
         self._files: dict[str, IO[bytes]] = {}
         self._onsets: list[Onset] = []
         self._closed = False
@@ -92,12 +97,30 @@ class TruthRecorder:
         folder = None if record is True else record
         return cls(folder, joint_names, obstacles, drives, command)
 
-    def next_row(self) -> int:
-        """Return the row of `buffers` to be filled in now; every array has to be."""
+    def write(
+        self, t_s: float, joints: tuple[Array, Array, Array, Array, Array],
+        contacts: tuple[int, int], speed_m_s: float, distance_m: float, exempt: bool,
+        centre_m: Array, radius_m: Array,
+    ) -> None:
+        """Append one row.
+
+        Args:
+            t_s: `t_s`.
+            joints: `q`, `dq`, `ddq`, `tau_demand`, `cmd`.
+            contacts: `contacts`.
+            speed_m_s: `point_speed_max_m_s`.
+            distance_m: `distance_min_m`.
+            exempt: `exempt`.
+            centre_m: Centres of the obstacles, shape [k, 3].
+            radius_m: Their bounding radii, shape [k].
+        """
         if self._row == CHUNK_ROWS:
             self._flush()
+        row: tuple[Any, ...] = (
+            self._row, *self.buffers.values(), t_s, *joints, *contacts, speed_m_s, distance_m,
+            exempt, centre_m, radius_m)
+        _write(*row)
         self._row += 1
-        return self._row - 1
 
     def add_onsets(self, onsets: Sequence[Onset]) -> None:
         """Keep the contacts that began."""
@@ -155,6 +178,31 @@ class TruthRecorder:
         (parts / 'onsets.jsonl').touch()
         for column in self.columns:
             self._files[column.name] = (parts / f'{column.name}.raw').open('wb', buffering=0)
+
+
+@kernel()
+def _write(
+    row: int, times: Array, position: Array, velocity: Array, acceleration: Array, demand: Array,
+    command: Array, contacts: Array, speed: Array, distance: Array, obstacles: Array,
+    exempt: Array, t_s: float, q: Array, dq: Array, ddq: Array, tau: Array, cmd: Array,
+    touched: int, hit: int, speed_m_s: float, distance_m: float, is_exempt: bool,
+    centre_m: Array, radius_m: Array,
+) -> None:
+    """Put one row into the buffers, which come first; one call costs less than eleven do."""
+    times[row] = t_s
+    for k in range(q.shape[0]):
+        position[row, k], velocity[row, k], acceleration[row, k] = q[k], dq[k], ddq[k]
+    for k in range(tau.shape[0]):
+        demand[row, k] = tau[k]
+    for k in range(cmd.shape[0]):
+        command[row, k] = cmd[k]
+    contacts[row, 0], contacts[row, 1] = touched, hit
+    speed[row], distance[row] = speed_m_s, distance_m
+    for k in range(centre_m.shape[0]):
+        for axis in range(3):
+            obstacles[row, k, axis] = centre_m[k, axis]
+        obstacles[row, k, 3] = radius_m[k]
+    exempt[row] = is_exempt
 
 
 def merge(folder: str | Path) -> Path | None:

@@ -68,7 +68,7 @@ class IdealBase(BaseSimulation):
         self.data.qvel[:] = 0.0
         self.data.qvel[:2], self.data.qvel[5] = self._velocity[:2], self._velocity[2]
         if self._obstacles.advance(self.time_s):
-            self._place_obstacles()
+            self._move_obstacles()
         self._observe(measure_distance=self._ticks % DISTANCE_TICKS == 0)
         if self.recorder is not None:
             self._record(self.recorder)

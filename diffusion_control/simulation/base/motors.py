@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import mujoco
@@ -16,6 +17,7 @@ from diffusion_control.simulation.plant import Plant
 
 Array = NDArray[np.float64]
 PUSH_S = 0.005
+STILL = (0.0, 0.0, 0.0)
 
 
 class Motors(Protocol):
@@ -29,15 +31,18 @@ class Motors(Protocol):
     """
 
     demand_nm: Array
-    travel_m: Array
+    travel_m: Sequence[float]
+
+    def attach(self, data: Any) -> None:
+        """Work on a state of the physics, mujoco.MjData, from now on."""
 
     def reset(self) -> None:
         """Stand still."""
 
-    def drive(self, data: Any, twist: Array) -> None:
+    def drive(self, twist: Sequence[float]) -> None:
         """Write what acts during the next period for a wanted twist [3] into the physics."""
 
-    def read(self, data: Any, body_velocity: Array) -> None:
+    def read(self, body_velocity: Sequence[float]) -> None:
         """Take what moved in the last period; the true twist of the body is [3]."""
 
 
@@ -48,21 +53,23 @@ class DelayedLag:
     """
 
     def __init__(self, width: int, delay_s: float, lag_s: float) -> None:
-        self._ring = np.zeros((round(delay_s / PERIOD_S) + 1, width))
+        self._still = [0.0] * width
+        self._ring: list[Sequence[float]] = [self._still] * (round(delay_s / PERIOD_S) + 1)
         self._slot = 0
         self._share = 1.0 if lag_s <= 0.0 else -float(np.expm1(-PERIOD_S / lag_s))
-        self.value = np.zeros(width)
+        self.value = self._still
 
     def reset(self) -> None:
         """Stand at 0."""
-        self._ring[:] = 0.0
-        self.value[:] = 0.0
+        self._ring[:] = [self._still] * len(self._ring)
+        self.value = self._still
 
-    def update(self, wanted: Array) -> Array:
-        """Take a set-point; return what is followed now."""
+    def update(self, wanted: Sequence[float]) -> list[float]:
+        """Take a set-point, which is kept; return what is followed now."""
         self._ring[self._slot] = wanted
         self._slot = (self._slot + 1) % len(self._ring)
-        self.value += self._share * (self._ring[self._slot] - self.value)
+        late, share = self._ring[self._slot], self._share
+        self.value = [now + share * (u - now) for now, u in zip(self.value, late, strict=True)]
         return self.value
 
 
@@ -82,34 +89,44 @@ class WheelMotors:
         self._half_m = robot.drive.wheel_separation_m / 2
         self._most = robot.drive.wheel_speed_max_rad_s
         joints = [model.joint(name).id for name in WHEELS]
-        self._angle = np.array([model.jnt_qposadr[j] for j in joints])
-        self._rate = np.array([model.jnt_dofadr[j] for j in joints])
+        self._angle = [int(model.jnt_qposadr[j]) for j in joints]
+        self._rate = [int(model.jnt_dofadr[j]) for j in joints]
         self._lag = DelayedLag(2, plant.delay_s, robot.plant.motor_lag_s * plant.base.lag_scale)
-        self._before, self._wanted = np.zeros(2), np.zeros(2)
-        self.demand_nm, self.travel_m = np.zeros(2), np.zeros(2)
+        self._before = self.travel_m = (0.0, 0.0)
+        self.demand_nm = np.zeros(2)
+
+    def attach(self, data: Any) -> None:
+        """Work on a state of the physics from now on."""
+        self._angles, self._rates, self._ctrl = data.qpos, data.qvel, data.ctrl
 
     def reset(self) -> None:
         """Stand still."""
         self._lag.reset()
-        self.demand_nm[:] = self.travel_m[:] = 0.0
+        self.demand_nm[:] = 0.0
+        self.travel_m = (0.0, 0.0)
 
-    def drive(self, data: Any, twist: Array) -> None:
+    def drive(self, twist: Sequence[float]) -> None:
         """Write the wanted speeds of the wheels."""
-        turn = twist[2] * self._half_m
-        self._wanted[0], self._wanted[1] = twist[0] - turn, twist[0] + turn
-        self._wanted /= self._radius_m
-        np.clip(self._wanted, -self._most, self._most, out=self._wanted)
-        speed = self._lag.update(self._wanted)
-        np.subtract(speed, data.qvel[self._rate], out=self.demand_nm)
-        self.demand_nm *= SERVO_GAIN
-        data.ctrl[:] = speed
-        self._before[:] = data.qpos[self._angle]
+        most, turn = self._most, twist[2] * self._half_m
+        left = (twist[0] - turn) / self._radius_m
+        right = (twist[0] + turn) / self._radius_m
+        left, right = self._lag.update(
+            (min(max(left, -most), most), min(max(right, -most), most)))
+        (i, j), demand, ctrl = self._rate, self.demand_nm, self._ctrl
+        demand[0] = (left - self._rates.item(i)) * SERVO_GAIN
+        demand[1] = (right - self._rates.item(j)) * SERVO_GAIN
+        ctrl[0], ctrl[1] = left, right
+        self._before = self._counted()
 
-    def read(self, data: Any, body_velocity: Array) -> None:
+    def read(self, body_velocity: Sequence[float]) -> None:
         """Take what the encoders counted."""
         del body_velocity
-        np.subtract(data.qpos[self._angle], self._before, out=self.travel_m)
-        self.travel_m *= self._radius_m
+        (left, right), before = self._counted(), self._before
+        self.travel_m = (left - before[0]) * self._radius_m, (right - before[1]) * self._radius_m
+
+    def _counted(self) -> tuple[float, float]:
+        i, j = self._angle
+        return self._angles.item(i), self._angles.item(j)
 
 
 class PlanarMotors:
@@ -129,34 +146,40 @@ class PlanarMotors:
         inertia = float(model.body_inertia[self._body][2])
         grip = robot.plant.wheel_friction * plant.base.grip_scale * mass * GRAVITY_M_S2
         reach = float(np.hypot(*robot.config.outline.T).max())
-        self._gain = np.array([mass, mass, inertia]) / PUSH_S
+        self._gain = mass / PUSH_S, inertia / PUSH_S
         self._most_n, self._most_nm = grip, grip * reach
         self._lag = DelayedLag(3, plant.delay_s, robot.plant.motor_lag_s * plant.base.lag_scale)
-        self._velocity = np.zeros(3)
-        self.demand_nm, self.travel_m = np.zeros(3), np.zeros(3)
+        self._velocity: Sequence[float] = STILL
+        self.travel_m: Sequence[float] = STILL
+        self.demand_nm = np.zeros(3)
+
+    def attach(self, data: Any) -> None:
+        """Work on a state of the physics from now on."""
+        self._turn, self._push = data.xmat[self._body], data.xfrc_applied[self._body]
 
     def reset(self) -> None:
         """Stand still."""
         self._lag.reset()
-        self._velocity[:] = self.demand_nm[:] = self.travel_m[:] = 0.0
+        self._velocity = self.travel_m = STILL
+        self.demand_nm[:] = 0.0
 
-    def drive(self, data: Any, twist: Array) -> None:
+    def drive(self, twist: Sequence[float]) -> None:
         """Write the push."""
-        demand = self.demand_nm
-        np.subtract(self._lag.update(twist), self._velocity, out=demand)
-        demand *= self._gain
-        share = min(1.0, self._most_n / max(float(np.hypot(demand[0], demand[1])), 1e-9))
-        turn = data.xmat[self._body]
-        push = data.xfrc_applied[self._body]
-        push[0] = share * (turn[0] * demand[0] + turn[1] * demand[1])
-        push[1] = share * (turn[3] * demand[0] + turn[4] * demand[1])
-        push[5] = min(max(demand[2], -self._most_nm), self._most_nm)
+        (mass, inertia), (x, y, yaw) = self._gain, self._velocity
+        wanted = self._lag.update(twist)
+        ahead, aside = (wanted[0] - x) * mass, (wanted[1] - y) * mass
+        spin = (wanted[2] - yaw) * inertia
+        share = min(1.0, self._most_n / max(float(np.hypot(ahead, aside)), 1e-9))
+        turn, push, demand = self._turn.tolist(), self._push, self.demand_nm
+        push[0] = share * (turn[0] * ahead + turn[1] * aside)
+        push[1] = share * (turn[3] * ahead + turn[4] * aside)
+        push[5] = min(max(spin, -self._most_nm), self._most_nm)
+        demand[0], demand[1], demand[2] = ahead, aside, spin
 
-    def read(self, data: Any, body_velocity: Array) -> None:
+    def read(self, body_velocity: Sequence[float]) -> None:
         """Take what the body moved."""
-        del data
-        self._velocity[:] = body_velocity
-        np.multiply(body_velocity, PERIOD_S, out=self.travel_m)
+        self._velocity = body_velocity
+        self.travel_m = [value * PERIOD_S for value in body_velocity]
 
 
 def make_motors(robot: Base, plant: Plant, model: mujoco.MjModel) -> WheelMotors | PlanarMotors:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Odometry:
         self.pose[:] = 0.0 if self._from_zero else pose
         self.velocity[:] = 0.0
 
-    def update(self, travel_m: Array) -> None:
+    def update(self, travel_m: Sequence[float]) -> None:
         """Take what moved in a period: two wheels, or forward, sideways and the turn."""
         if self._wheels:
             left, right = travel_m
@@ -49,11 +50,10 @@ class Odometry:
             ahead, aside, turn = travel_m
         turn += self._bend * math.hypot(ahead, aside)
         ahead, aside = ahead * self._factor, aside * self._factor
-        yaw = self.pose[2] + turn / 2
-        cosine, sine = math.cos(yaw), math.sin(yaw)
+        pose, velocity = self.pose, self.velocity
+        x, y, yaw = pose.tolist()
+        cosine, sine = math.cos(yaw + turn / 2), math.sin(yaw + turn / 2)
         step_x, step_y = cosine * ahead - sine * aside, sine * ahead + cosine * aside
-        self.pose[0] += step_x
-        self.pose[1] += step_y
-        self.pose[2] += turn
-        self.velocity[0], self.velocity[1] = step_x / PERIOD_S, step_y / PERIOD_S
-        self.velocity[2] = turn / PERIOD_S
+        pose[0], pose[1], pose[2] = x + step_x, y + step_y, yaw + turn
+        velocity[0], velocity[1] = step_x / PERIOD_S, step_y / PERIOD_S
+        velocity[2] = turn / PERIOD_S

@@ -21,7 +21,7 @@ from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.base.laser import Laser
 from diffusion_control.simulation.base.model import build_base_model
-from diffusion_control.simulation.base.motors import make_motors
+from diffusion_control.simulation.base.motors import STILL, make_motors
 from diffusion_control.simulation.base.odometry import Odometry
 from diffusion_control.simulation.layout import occupancy_map, wall_boxes
 from diffusion_control.simulation.obstacle_set import ObstacleSet
@@ -147,8 +147,9 @@ class BaseSimulation(RobotSimulation):
     def _allocate(self) -> None:
         """Make the arrays that the loop works in."""
         self._position, self._velocity = np.zeros(3), np.zeros(3)
-        self._command, self._still = np.zeros(self._width), np.zeros(3)
-        self._body_twist = np.zeros(3)
+        self._command = np.zeros(self._width)
+        self._place, self._rates = self.data.qpos[:7], self.data.qvel[:6]
+        self._motors.attach(self.data)
 
     def _stand(self, start: Array, time_s: float) -> None:
         """Let the body come to rest on its wheels at a pose, with the motors braked."""
@@ -158,7 +159,7 @@ class BaseSimulation(RobotSimulation):
         self._motors.reset()
         put_body(data, start)
         for _ in range(SETTLE_TICKS):
-            self._motors.drive(data, self._still)
+            self._motors.drive(STILL)
             mujoco.mj_step(model, data)
             self._position[:] = start
             self._sense()
@@ -166,7 +167,7 @@ class BaseSimulation(RobotSimulation):
         data.qvel[:] = 0.0
         self._motors.reset()
         self._position[:] = start
-        self._velocity[:] = self._body_twist[:] = self._command[:] = 0.0
+        self._velocity[:] = self._command[:] = 0.0
         self.receiver.reset(start, time_s)
         self._odometry.reset(start)
         self._laser.reset()
@@ -176,30 +177,29 @@ class BaseSimulation(RobotSimulation):
 
     def _act(self, now_s: float) -> None:
         """Turn the receiver's twist, or none in a freeze, into what moves the wheels."""
-        twist = self._still
+        twist = STILL
         if self._ticks < self._frozen_until:
             if self._ticks + 1 == self._frozen_until:
                 self.receiver.reset(self._position, now_s)
         else:
-            twist = self.receiver.twist(now_s)
+            twist = self.receiver.twist(now_s).tolist()
         self._command[0], self._command[-1] = twist[0], twist[2]
         if self._width == 3:
             self._command[1] = twist[1]
-        self._motors.drive(self.data, twist)
+        self._motors.drive(twist)
 
     def _sense(self) -> None:
         """Read pose and velocity of the body, and what the encoders counted."""
-        x, y, _, w, i, j, k = self.data.qpos[:7].tolist()
+        x, y, _, w, i, j, k = self._place.tolist()
         yaw = math.atan2(2.0 * (w * k + i * j), 1.0 - 2.0 * (j * j + k * k))
-        vx, vy, _, a, b, c = self.data.qvel[:6].tolist()
-        last = self._position[2]
-        self._position[:] = x, y, unwrapped(yaw, last)
+        vx, vy, _, a, b, c = self._rates.tolist()
+        position, velocity = self._position, self._velocity
+        position[0], position[1], position[2] = x, y, unwrapped(yaw, position.item(2))
         rate = (2.0 * (i * k - w * j) * a + 2.0 * (j * k + w * i) * b
                 + (1.0 - 2.0 * (i * i + j * j)) * c)
-        self._velocity[:] = vx, vy, rate
+        velocity[0], velocity[1], velocity[2] = vx, vy, rate
         cosine, sine = math.cos(yaw), math.sin(yaw)
-        self._body_twist[:] = cosine * vx + sine * vy, cosine * vy - sine * vx, rate
-        self._motors.read(self.data, self._body_twist)
+        self._motors.read((cosine * vx + sine * vy, cosine * vy - sine * vx, rate))
         self._odometry.update(self._motors.travel_m)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from diffusion_control.robots.base_config import BaseDrive
 from diffusion_control.simulation.receivers.messages import Message, TwistMessage
 from diffusion_control.trajectory.trajectory import Array
+
+STILL = (0.0, 0.0, 0.0)
 
 
 class DiffDrive:
@@ -37,14 +40,16 @@ class DiffDrive:
         self.counters: Counter[str] = Counter()
         self.timeout_s, self.period_s = timeout_s, period_s
         self._drive, self._omni = drive, drive.kind == 'omni'
-        self._wanted, self._output = np.zeros(3), np.zeros(3)
-        self._stamp_s = -np.inf
+        self._wanted = self._speed = STILL
+        self._output = np.zeros(3)
+        self._stamp_s = -math.inf
 
     def reset(self, position: Array, now_s: float) -> None:
         """Activate anew: forget all twists, stand."""
         del position, now_s
-        self._wanted[:] = self._output[:] = 0.0
-        self._stamp_s = -np.inf
+        self._wanted = self._speed = STILL
+        self._output[:] = 0.0
+        self._stamp_s = -math.inf
 
     def receive(self, message: Message, now_s: float) -> bool:
         """Take one twist: forward, sideways [m/s], yaw rate [rad/s]."""
@@ -52,7 +57,7 @@ class DiffDrive:
         self.counters[reason or 'accepted'] += 1
         if reason or not isinstance(message, TwistMessage):
             return False
-        self._wanted[:] = self._clipped(np.asarray(message.twist, dtype=float))
+        self._wanted = self._clipped(*np.asarray(message.twist, dtype=float).tolist())
         self._stamp_s = message.stamp_s or now_s
         return True
 
@@ -62,27 +67,28 @@ class DiffDrive:
         The array belongs to the receiver and is overwritten by the next call.
         """
         if now_s - self._stamp_s > self.timeout_s:
-            self._wanted[:] = 0.0
-        drive, out = self._drive, self._output
-        period_s = self.period_s
-        change = self._wanted[:2] - out[:2]
-        size = float(np.hypot(change[0], change[1]))
-        if size > 0.0:
-            self._move(change, size, period_s)
-        most = drive.yaw_acceleration_max_rad_s2 * period_s
-        out[2] += min(max(self._wanted[2] - out[2], -most), most)
+            self._wanted = STILL
+        (x, y, yaw), out = self._speed, self._output
+        x, y = self._moved(x, y)
+        most = self._drive.yaw_acceleration_max_rad_s2 * self.period_s
+        yaw += min(max(self._wanted[2] - yaw, -most), most)
+        self._speed = out[0], out[1], out[2] = x, y, yaw
         return out
 
-    def _move(self, change: Array, size: float, period_s: float) -> None:
-        """Move the speed towards the wanted one, through 0 where it turns round."""
-        drive, out, wanted = self._drive, self._output, self._wanted
-        speed = float(np.hypot(out[0], out[1]))
-        goal = float(np.hypot(wanted[0], wanted[1]))
-        if float(out[:2] @ wanted[:2]) < 0.0:
-            change, size, goal = -out[:2], speed, 0.0
+    def _moved(self, x: float, y: float) -> tuple[float, float]:
+        """Return the speed moved towards the wanted one, through 0 where it turns round."""
+        wanted_x, wanted_y, _ = self._wanted
+        change_x, change_y = wanted_x - x, wanted_y - y
+        size = _length(change_x, change_y)
+        if not size > 0.0:
+            return x, y
+        drive, speed, goal = self._drive, _length(x, y), _length(wanted_x, wanted_y)
+        if x * wanted_x + y * wanted_y < 0.0:
+            change_x, change_y, size, goal = -x, -y, speed, 0.0
         falls = goal < speed
-        most = (drive.braking_max_m_s2 if falls else drive.acceleration_max_m_s2) * period_s
-        out[:2] += change * min(1.0, most / size)
+        most = (drive.braking_max_m_s2 if falls else drive.acceleration_max_m_s2) * self.period_s
+        share = min(1.0, most / size)
+        return x + change_x * share, y + change_y * share
 
     def _refusal(self, message: Message, now_s: float) -> str:
         if not isinstance(message, TwistMessage):
@@ -93,16 +99,20 @@ class DiffDrive:
             return 'size'
         if values.shape != (3,):
             return 'size'
-        if not (np.isfinite(values).all() and np.isfinite(message.stamp_s)):
+        if not all(map(math.isfinite, (*values.tolist(), message.stamp_s))):
             return 'not_finite'
         return 'old' if message.stamp_s and now_s - message.stamp_s > self.timeout_s else ''
 
-    def _clipped(self, twist: Array) -> Array:
+    def _clipped(self, x: float, y: float, yaw: float) -> tuple[float, float, float]:
         """Return a twist within the limits of speed."""
         drive = self._drive
-        rate = np.clip(twist[2], -drive.yaw_rate_max_rad_s, drive.yaw_rate_max_rad_s)
+        rate = min(max(yaw, -drive.yaw_rate_max_rad_s), drive.yaw_rate_max_rad_s)
         if not self._omni:
-            return np.array([np.clip(twist[0], -drive.reverse_max_m_s, drive.speed_max_m_s),
-                             0.0, rate])
-        share = min(1.0, drive.speed_max_m_s / max(float(np.hypot(*twist[:2])), 1e-12))
-        return np.array([twist[0] * share, twist[1] * share, rate])
+            return min(max(x, -drive.reverse_max_m_s), drive.speed_max_m_s), 0.0, rate
+        share = min(1.0, drive.speed_max_m_s / max(_length(x, y), 1e-12))
+        return x * share, y * share, rate
+
+
+def _length(x: float, y: float) -> float:
+    """Return the length of a vector; without a sideways part it needs no root."""
+    return abs(x) if y == 0.0 else float(np.hypot(x, y))

@@ -52,6 +52,8 @@ class JointTrajectoryReceiver:
         self._start_s = 0.0
         self._index = -2
         self._coefficients = np.zeros((1, joints))
+        segment_point(  # compiles it, which no update has time for
+            self._coefficients, 0.0, self._position, self._velocity, self._acceleration)
         self._segment_start_s = 0.0
         self._last_s = 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffusion_control.robots.jit import kernel
 from diffusion_control.trajectory.trajectory import Array
 
 State = tuple[Array, Array | None, Array | None]
@@ -44,18 +45,16 @@ def segment(duration_s: float, start: State, end: State) -> Array:
     ])
 
 
+@kernel()
 def segment_point(
     coefficients: Array, at_s: float, position: Array, velocity: Array, acceleration: Array
 ) -> None:
     """Evaluate a segment `at_s` after its start into three arrays of shape [n] (Horner)."""
-    position[:] = coefficients[-1]
-    velocity[:] = 0.0
-    acceleration[:] = 0.0
-    for row in coefficients[-2::-1]:
-        acceleration *= at_s
-        acceleration += velocity
-        velocity *= at_s
-        velocity += position
-        position *= at_s
-        position += row
-    acceleration *= 2.0
+    last = coefficients.shape[0] - 1
+    for k in range(position.shape[0]):
+        place, rate, bend = coefficients[last, k], 0.0, 0.0
+        for row in range(last - 1, -1, -1):
+            bend = bend * at_s + rate
+            rate = rate * at_s + place
+            place = place * at_s + coefficients[row, k]
+        position[k], velocity[k], acceleration[k] = place, rate, 2.0 * bend
