@@ -186,7 +186,7 @@ def test_json_of_the_verb(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 INTRUDERS = """
-import sys, time
+import select, sys
 import rclpy
 from rclpy.qos import QoSProfile, DurabilityPolicy
 from sensor_msgs.msg import JointState
@@ -206,11 +206,12 @@ keep.append(nodes[0].create_publisher(String, 'safety/mode', 10))
 latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 keep.append(nodes[1].create_subscription(String, 'safety/mode', print, latched))
 states = nodes[0].create_publisher(JointState, 'joint_states', 10)
-end = time.monotonic() + 40
-while time.monotonic() < end:
+while not select.select([sys.stdin], [], [], 0.05)[0]:  # until the parent closes it
     states.publish(JointState(name=['panda_joint1'], position=[0.0]))
     print('up', flush=True)
-    time.sleep(0.05)
+for node in nodes:
+    node.destroy_node()
+    rclpy.shutdown(context=node.context)
 """
 
 
@@ -222,12 +223,13 @@ def test_running_graph_with_intruders(
     monkeypatch.setenv('ROS_DOMAIN_ID', '83')
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     intruders = subprocess.Popen(
-        [sys.executable, '-c', INTRUDERS], stdout=subprocess.PIPE, text=True,
-        env={**os.environ})
+        [sys.executable, '-c', INTRUDERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env={**os.environ})
     try:
         assert intruders.stdout is not None
         assert 'up' in intruders.stdout.readline()
         code = cli.run(['doctor', '--listen-s', '4', '--json'])
+        intruders.communicate(timeout=20)  # ends by itself, so that no shared memory stays behind
     finally:
         intruders.kill()
         intruders.wait()
