@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.robots.base_distance import disc_centres
-from diffusion_control.robots.distance import NOTHING_M, signed_distance
+from diffusion_control.robots.base_distance import disc_centres, shadow_distance
+from diffusion_control.robots.distance import NOTHING_M
 from diffusion_control.robots.distance_field import read
 from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.slope import distance_slope
@@ -42,9 +42,9 @@ def obstacle_rows(
     for k in range(code.shape[0]):
         least, best = math.inf, 0
         for d in range(discs.shape[0]):
-            value = signed_distance(
+            value = shadow_distance(
                 code[k], rotation, half, k, centres[d, 0] - centre[k, 0],
-                centres[d, 1] - centre[k, 1], 0.0) - discs[d, 2]
+                centres[d, 1] - centre[k, 1]) - discs[d, 2]
             if value < least:
                 least, best = value, d
         distance[k] = distance_slope(

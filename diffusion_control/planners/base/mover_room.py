@@ -31,8 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.world import MOVER_HORIZON_S
+from diffusion_control.robots.base_distance import shadow_distance
 from diffusion_control.robots.base_silence import Silence
-from diffusion_control.robots.distance import NOTHING_M, signed_distance
+from diffusion_control.robots.distance import NOTHING_M
 from diffusion_control.robots.jit import kernel
 from diffusion_control.robots.surround import Surround
 
@@ -122,10 +123,10 @@ def away_from(pose: Any, k: int, at: float, room: Any) -> float:
     x, y = pose[0] - centre[k, 0], pose[1] - centre[k, 1]
     least = NOTHING_M
     for d in range(discs.shape[0]):
-        least = min(least, signed_distance(
+        least = min(least, shadow_distance(
             code[k], rotation, half, k,
             x + c * discs[d, 0] - s * discs[d, 1] - velocity[k, 0] * at,
-            y + s * discs[d, 0] + c * discs[d, 1] - velocity[k, 1] * at, 0.0) - discs[d, 2])
+            y + s * discs[d, 0] + c * discs[d, 1] - velocity[k, 1] * at) - discs[d, 2])
     return least
 
 

@@ -56,12 +56,6 @@ class BaseWorld:
             self.standing, points=points, points_may_move=np.ones(len(points), dtype=np.bool_),
             velocity_m_s=np.zeros_like(self.standing.velocity_m_s))
 
-    def mover_on(self, k: int, first: Array, along: Array) -> Surround:
-        """Return mover k alone, at a place [2] and going on from there by `along` [2] a second."""
-        one = _chosen(self.moving, np.arange(len(self.moving.code)) == k)
-        return replace(one, centre_m=np.array([[*first, 0.0]]),
-                       velocity_m_s=np.array([[*along, 0.0]]))
-
     def clearance(self, poses: Array) -> Array:
         """Return the distance of poses [L, 3] to what stands, shape [L] [m]."""
         near, wall = self.robot.collision.path_clearance(

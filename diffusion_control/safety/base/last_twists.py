@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from diffusion_control.robots.distance import NOTHING_M, signed_distance
+from diffusion_control.robots.base_distance import shadow_distance
+from diffusion_control.robots.distance import NOTHING_M
 from diffusion_control.robots.jit import kernel
 from diffusion_control.safety.cubic import state
 
@@ -109,7 +110,7 @@ def one_death(
                 cx = x + c * discs[d, 0] - s * discs[d, 1] - px
                 cy = y + s * discs[d, 0] + c * discs[d, 1] - py
                 if thing:
-                    seen = signed_distance(code[k], rotation, half, k, cx, cy, 0.0)
+                    seen = shadow_distance(code[k], rotation, half, k, cx, cy)
                 else:
                     seen = math.hypot(cx, cy)
                 if i == 0 and seen - discs[d, 2] - farthest >= max(least, rule[KEEP]):
@@ -117,8 +118,8 @@ def one_death(
                 near = (seen if i == 0 else 0.5 * (seen + seen_before - way)) - rule[SPEED] * t
                 seen_before = seen
                 if thing:
-                    moved = signed_distance(
-                        code[k], rotation, half, k, cx - vx * t, cy - vy * t, 0.0)
+                    moved = shadow_distance(
+                        code[k], rotation, half, k, cx - vx * t, cy - vy * t)
                     straight = moved if i == 0 else 0.5 * (moved + moved_before - relative)
                     near, moved_before = max(near, straight - unknown * t), moved
                 near -= discs[d, 2] + sag
