@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,19 +103,29 @@ class JointStateInput:
         velocity = (
             row.velocity[names.source] if len(row.velocity) == names.count
             else np.zeros(len(names.source)))
-        finite = np.isfinite(position)
-        self.rejected += int(len(finite) - finite.sum())
-        newer = finite & (row.stamp_s >= self._stamp[names.target])
-        if not newer.any():
+        usual = len(position) and math.isfinite(position.sum() + velocity.sum())
+        if usual and row.stamp_s >= self._stamp.max():  # nothing to sort out
+            self._position[names.target], self._velocity[names.target] = position, velocity
+            self._stamp[names.target] = row.stamp_s
+        elif not self._take_some(row, names, position, velocity):
             return
-        target = names.target[newer]
-        self._position[target] = position[newer]
-        self._velocity[target] = np.nan_to_num(velocity[newer], posinf=0.0, neginf=0.0)
-        self._stamp[target] = row.stamp_s
         if row.stamp_s - self._stamp.min() <= SPLIT_AGE_S:
             self.box.put(
                 RobotState(self._position.copy(), self._velocity.copy(), row.stamp_s),
                 arrival.age_s)
+
+    def _take_some(
+        self, row: JointStateRow, names: _NameMap, position: Array, velocity: Array
+    ) -> bool:
+        """Take over what is finite and not older than what is known; return whether any is."""
+        finite = np.isfinite(position)
+        self.rejected += int(len(finite) - finite.sum())
+        newer = finite & (row.stamp_s >= self._stamp[names.target])
+        target = names.target[newer]
+        self._position[target] = position[newer]
+        self._velocity[target] = np.nan_to_num(velocity[newer], posinf=0.0, neginf=0.0)
+        self._stamp[target] = row.stamp_s
+        return bool(newer.any())
 
 
 class ObstacleInput:
