@@ -14,7 +14,6 @@ INSTALL = {
     **{name: install_command(name) for name in ('onnxruntime', 'torch', 'tensorrt')},
     'onnxruntime-gpu': "pip uninstall onnxruntime; pip install 'diffusion_control[gpu]'",
     'onnx': "pip install 'onnx>=1.17'",
-    'openvino': "pip install 'openvino>=2025'",
 }
 
 

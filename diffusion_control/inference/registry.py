@@ -18,7 +18,6 @@ _HERE = 'diffusion_control.inference'
 BACKENDS: dict[str, str] = {
     'onnx': f'{_HERE}.onnx:OnnxSampler',
     'onnx_cuda': f'{_HERE}.onnx:OnnxCudaSampler',
-    'openvino': f'{_HERE}.openvino:OpenvinoSampler',
     'tensorrt': f'{_HERE}.tensorrt:TensorrtSampler',
     'torch': f'{_HERE}.torch:TorchSampler',
 }
@@ -32,8 +31,8 @@ def available_backends() -> dict[str, tuple[bool, str]]:
     This loads ONNX Runtime, if it is installed, to ask for its providers, and nothing else.
     """
     return {name: _state(check) for name, check in (
-        ('onnx', _onnx), ('onnx_cuda', _onnx_cuda), ('openvino', lambda: _found('openvino')),
-        ('tensorrt', _tensorrt), ('torch', _torch))}
+        ('onnx', _onnx), ('onnx_cuda', _onnx_cuda), ('tensorrt', _tensorrt),
+        ('torch', _torch))}
 
 
 def load(

@@ -21,7 +21,7 @@ PLANNER: tuple[Parameter, ...] = (
     Parameter(
         'backend', 'string', 'onnx',
         'What runs the model; `inference.available_backends()` says which can.',
-        choices=('onnx', 'onnx_cuda', 'openvino', 'tensorrt', 'torch')),
+        choices=('onnx', 'onnx_cuda', 'tensorrt', 'torch')),
     Parameter(
         'backend_require_gpu', 'bool', False,
         'Refuse to run the model on a CPU.'),

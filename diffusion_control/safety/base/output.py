@@ -10,7 +10,7 @@ from diffusion_control.errors import require_known
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
 from diffusion_control.safety.base.arc import rolled, stopping_s, then_stop, twist_at
-from diffusion_control.safety.base.verify import STANDS
+from diffusion_control.safety.base.verify_kernels import STANDS
 from diffusion_control.safety.outputs import SILENT_PERIODS, TWISTS, CommandSample
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.trajectory.trajectory import Trajectory

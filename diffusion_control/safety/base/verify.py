@@ -36,17 +36,15 @@ Dynamic Urban Scenarios", Automatika 50 (2009): passive safety.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.base_silence import Silence
-from diffusion_control.robots.jit import kernel
 from diffusion_control.safety import cubic
-from diffusion_control.safety.base.arc import fill_twist, roll, slow_down
 from diffusion_control.safety.base.last_twists import last_twists
+from diffusion_control.safety.base.verify_kernels import REASONS, excess, judge, silence
 from diffusion_control.safety.committed import REST_RAD_S
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import NOT_WORSE_M, Surroundings, Verification, moving_until
@@ -54,11 +52,9 @@ from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 GRID_S = 0.02
-SILENT_GRID_S = 0.04
 SPARE_M = 0.02
 TOLERANCE = 0.01
-STANDS, RESTING_S = 1e-4, 0.004
-REASONS = ('', 'obstacle', 'walls')
+RESTING_S = 0.004
 
 
 class BaseVerifier:
@@ -139,7 +135,7 @@ class BaseVerifier:
     def silence(self, motion: Trajectory) -> tuple[Array, Array]:
         """Return times [L] and poses [L, 3] if the command of now is the last one."""
         rule = self._rule
-        times, rows = _silence(
+        times, rows = silence(
             motion.times_s, motion.position, motion.velocity, self._period_s, rule.hold_s,
             rule.braking_m_s2, rule.yaw_braking_rad_s2, self._omni)
         return times, rows
@@ -148,8 +144,8 @@ class BaseVerifier:
         """Return the code of a broken limit, or ''."""
         if np.abs(motion.velocity[-1]).max() > REST_RAD_S:
             return 'not_at_rest'
-        excess = _excess(motion.position, motion.velocity, self._most)
-        return 'velocity_limit' if not excess <= TOLERANCE else ''
+        share = excess(motion.position, motion.velocity, self._most)
+        return 'velocity_limit' if not share <= TOLERANCE else ''
 
     def _distances(self, grid: Array, rows: Array, around: Surroundings, complete: bool,
                    *, dead: bool = False) -> tuple[Array, Array]:
@@ -173,90 +169,3 @@ def _moves(around: Surroundings) -> bool:
     """Say whether anything around may move."""
     found = around.obstacles
     return bool(found.may_move.any() or getattr(found, 'points_may_move', np.zeros(0)).any())
-
-
-@kernel()
-def judge(obstacle: Any, own: Any, keep_m: float, own_keep_m: float, allowed_m: float) -> Any:
-    """Return which distance is too small first, the least one less its margin, and the first one.
-
-    Each has to be min(margin, the first one - `allowed_m`) at least, NaN is not.
-
-    Args:
-        obstacle: Distances to obstacles along a motion [L] [m].
-        own: To walls [L] [m].
-        keep_m: Margin of the first [m].
-        own_keep_m: Of the second [m].
-        allowed_m: How much nearer than at the beginning is not worse [m].
-
-    Returns:
-        Index into `REASONS`, and two distances [m].
-    """
-    code, least = 0, math.inf
-    for which in (1, 2):
-        rows, keep = (obstacle, keep_m) if which == 1 else (own, own_keep_m)
-        asked = min(0.0, rows[0] - keep - allowed_m)
-        for value in rows:
-            spare = value - keep
-            if not (spare >= least or math.isnan(least)):
-                least = spare
-            if code == 0 and not spare >= asked:
-                code = which
-    return code, least, min(obstacle[0], own[0])
-
-
-@kernel()
-def _silence(
-    times: Any, position: Any, velocity: Any, period_s: float, hold_s: float, brake: float,
-    yaw_brake: float, omni: bool,
-) -> Any:
-    """Return times [L] and poses [L, 3] if what is sent at the beginning of a motion is the last.
-
-    Args:
-        times: Knots of the motion, as the next two.
-        position: Shape [T, 3].
-        velocity: Shape [T, 3].
-        period_s: The twist of so long after the beginning is sent [s].
-        hold_s: How long it is held [s].
-        brake: How the receiver brakes then [m/s^2].
-        yaw_brake: Likewise [rad/s^2].
-        omni: Whether the twist has a part to the side.
-    """
-    state, twist, start = np.empty((3, 3)), np.empty(3), np.empty(3)
-    fill_twist(times, position, velocity, period_s, omni, state, twist)
-    fill_twist(times, position, velocity, 0.0, omni, state, start)
-    pose = state[0]
-    if np.abs(twist).max() < STANDS:
-        return np.zeros(1), pose.copy().reshape(1, 3)
-    later, falling = slow_down(twist, brake, yaw_brake, SILENT_GRID_S)
-    count = max(2, int(math.ceil(hold_s / SILENT_GRID_S)))
-    size = count + len(later)
-    knots, twists = np.empty(size), np.empty((size, 3))
-    knots[0], twists[0] = 0.0, start
-    for k in range(count):
-        last = k == count - 1
-        knots[k + 1] = hold_s if last else period_s + k * ((hold_s - period_s) / (count - 1))
-        twists[k + 1] = twist
-    knots[count + 1:], twists[count + 1:] = hold_s + later[1:], falling[1:]
-    return knots, roll(knots, twists, pose)[0]
-
-
-@kernel()
-def _excess(position: Any, velocity: Any, most: Any) -> float:
-    """Return by which share a motion exceeds a limit of speed, yaw rate or wheels.
-
-    Args:
-        position: Shape [T, 3].
-        velocity: Shape [T, 3].
-        most: Speed ahead and back [m/s], yaw rate [rad/s], of a wheel [m/s], and half the distance
-            of the wheels [m].
-    """
-    worst = -math.inf
-    for k in range(len(position)):
-        yaw, turn = position[k, 2], abs(velocity[k, 2])
-        ahead = math.cos(yaw) * velocity[k, 0] + math.sin(yaw) * velocity[k, 1]
-        for part in (ahead / most[0] - 1.0, (-ahead - most[1]) / most[0], turn / most[2] - 1.0,
-                     (abs(ahead) + most[4] * turn) / most[3] - 1.0):
-            if math.isnan(part):
-                return math.nan
-            worst = max(worst, part)
-    return worst
