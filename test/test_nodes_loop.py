@@ -113,14 +113,16 @@ def test_a_priority_that_is_not_permitted_is_one_warning(monkeypatch):
 
 
 @pytest.mark.skipif(not fifo_permitted(50), reason='SCHED_FIFO is not permitted here')
-def test_the_main_thread_is_raised_with_the_control_thread_by_one_less():
-    """Else it keeps the control thread waiting for the interpreter's lock."""
+def test_main_and_receiving_threads_are_raised_with_the_control_thread():
+    """Else they keep it waiting: for the interpreter's lock, or for what was sent to it."""
     script = """
-import os, threading
+import os, pathlib, threading
 from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_process, apply_to_thread
 end = threading.Event()
-other = threading.Thread(target=end.wait)
-other.start()
+for name in ('other', 'dds.udp.7412', 'dds.ev.0'):
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    pathlib.Path(f'/proc/self/task/{thread.native_id}/comm').write_text(name)
 options = RealTimeOptions(fifo_priority=50, freeze_gc=False)
 apply_to_process(options, print)
 control = threading.Thread(
@@ -132,7 +134,8 @@ end.set()
 """
     done = subprocess.run(
         [sys.executable, '-c', script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ['50', '49', '0'], 'control, main, other'
+    assert done.stdout.split() == ['50', '49', '0', '51', '0'], (
+        'control, main, other, receives, middleware')
 
 
 def test_asking_whether_a_priority_is_permitted_leaves_this_thread_alone():

@@ -50,8 +50,8 @@ def real_time(nice: int = 0) -> tuple[Parameter, ...]:
     return (
         Parameter(
             'real_time.fifo_priority', 'int', 0,
-            "SCHED_FIFO priority of the node's loop, one less for its main thread; "
-            '0 leaves the scheduler alone.',
+            "SCHED_FIFO priority of the node's loop, one less for its main thread, one more for "
+            "the middleware's threads that receive; 0 leaves the scheduler alone.",
             minimum=0, maximum=98),
         Parameter(
             'real_time.lock_memory', 'bool', False,
