@@ -35,21 +35,32 @@ def disc_centres(pose: Any, discs: Any, out: Any) -> bool:
 
 
 @kernel(inline=True)
+def planar_distance(
+    box: bool, c: float, s: float, half_x: float, half_y: float, dx: float, dy: float
+) -> float:
+    """Return the distance of a point to a disc of radius `half_x`, or to a box.
+
+    (c, s) is the direction of the box's first axis; (dx, dy) = point - centre.
+    """
+    if not box:
+        return math.sqrt(dx * dx + dy * dy) - half_x
+    u = abs(c * dx + s * dy) - half_x
+    v = abs(c * dy - s * dx) - half_y
+    inside = max(u, v)
+    if inside <= 0.0:
+        return inside
+    u, v = max(u, 0.0), max(v, 0.0)
+    return math.sqrt(u * u + v * v)
+
+
+@kernel(inline=True)
 def shadow_distance(code: int, rotation: Any, half: Any, k: int, dx: float, dy: float) -> float:
     """Return the distance of a point to the shadow of obstacle k; (dx, dy) = point - its centre.
 
     `distance.signed_distance` at height 0 for what is upright and tall, in a third of the time.
     """
-    if code != BOX:
-        radius: float = half[k, 0]
-        return math.sqrt(dx * dx + dy * dy) - radius
-    u = abs(rotation[k, 0, 0] * dx + rotation[k, 1, 0] * dy) - half[k, 0]
-    v = abs(rotation[k, 0, 1] * dx + rotation[k, 1, 1] * dy) - half[k, 1]
-    inside: float = max(u, v)
-    if inside <= 0.0:
-        return inside
-    u, v = max(u, 0.0), max(v, 0.0)
-    return math.sqrt(u * u + v * v)
+    return planar_distance(
+        code == BOX, rotation[k, 0, 0], rotation[k, 1, 0], half[k, 0], half[k, 1], dx, dy)
 
 
 @kernel()
