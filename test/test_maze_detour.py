@@ -34,7 +34,7 @@ def test_kernels_know_the_same_region(name: str) -> None:
 @pytest.mark.parametrize('name', REGIONS)
 def test_places_near_a_border_are_led_out_and_others_stay(name: str) -> None:
     region, points = SPECIFICATIONS[name], np.random.default_rng(2).uniform(0.0, 9.0, (400, 2))
-    near = points[region.h(points) > -0.5].reshape(2, -1, 2)[:, :40]
+    near = points[region.h(points) > -0.5][:80].reshape(2, 40, 2)
     found = outside(near, region, 0.1)
     assert region.h(found.reshape(-1, 2)).min() > 0.1 - 1e-6
     free = region.h(near.reshape(-1, 2)).reshape(near.shape[:2]) >= 0.1
@@ -50,15 +50,15 @@ def test_places_under_constant_forces_are_those_of_the_mass() -> None:
     push(state, control, free, frame_of(LARGE), ROBOT.constants)
     assert np.abs(found[4] - state[:2]).max() < 0.03
     stopped = moved(np.array([[4.0, 4.0, 3.0, 0.0]]), ROBOT)[0, 0, 2, :, 0]
-    assert (np.diff(stopped) >= 0.0).all() and stopped[-1] == stopped[-2]
+    assert np.diff(stopped).min() > -1e-12 and stopped[-1] - stopped[-2] < 1e-12
 
 
 def test_only_an_end_that_is_too_fast_has_no_way_out() -> None:
-    region = SPECIFICATIONS['circle']
-    wall = np.array([0.8 + 0.5, 0.8])
-    ends = np.array([[*wall, 0.0, 0.0], [*wall, 0.0, -1.0], [*wall, 0.0, -5.0], [*wall, 1.0, 5.0]])
-    found = unavoidable(ends, MAZES['umaze'].map, ROBOT, 0.02, region, 0.04)
+    maze, region = MAZES['umaze'], SPECIFICATIONS['circle']
+    x, y = maze.map.centre_of(np.array([[1, 1]]))[0]
+    ends = np.array([[x, y, 0.0, 0.0], [x, y, 0.0, -1.0], [x, y, 0.0, -5.0], [x, y, 0.0, 5.0]])
+    found = unavoidable(ends, maze.map, ROBOT, 0.02, region, 0.04)
     assert (found > 0.0).tolist() == [False, False, True, False]
-    ends = np.array([[4.5, 7.0, 0.0, -5.0], [4.5, 7.0, 0.0, -1.0]])
+    ends = np.array([[4.5, 6.7, 0.0, -5.0], [4.5, 6.7, 0.0, -1.0]])
     found = unavoidable(ends, LARGE, ROBOT, -1.0, region, 0.04)
     assert (found > 0.0).tolist() == [True, False]
