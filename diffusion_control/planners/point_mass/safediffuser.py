@@ -66,6 +66,8 @@ class PointSafeDiffuser(PointDiffuser):
     def __init__(self, robot: Any, **params: Any) -> None:
         super().__init__(robot, **{'method': self.method, **params})
         self.refuses = self.values.method == CORRECTED
+        if self.refuses:
+            warm_up()
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
         """Return the candidates, best first; see `Planner.plan`."""
@@ -147,6 +149,12 @@ class PointTimeVarying(PointSafeDiffuser):
     """SafeDiffuser with time-varying barriers (TVS)."""
 
     name, method = 'safediffuser_tvs', TIME_VARYING
+
+
+def warm_up() -> None:
+    """Compile what leads motions round a region, so that no plan waits for it."""
+    across = np.linspace([3.0, 5.25, 1.0, 0.0], [6.0, 5.25, 1.0, 0.0], 4)
+    led_round(across[None], SPECIFICATIONS['circle'], KEEP_H, 1.0)
 
 
 def region_in(problem: PlanningProblem) -> Specification | None:
