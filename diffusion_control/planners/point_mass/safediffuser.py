@@ -31,6 +31,8 @@ from diffusion_control.planners.point_mass.diffuser import (
 from diffusion_control.planners.point_mass.map_sampler import Ground
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS, Specification
 from diffusion_control.planners.point_mass.steadying import cubic
+from diffusion_control.planners.point_mass.way_out import unavoidable
+from diffusion_control.planners.point_mass.window_planner import CLEAR_M
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
@@ -38,6 +40,7 @@ Array = NDArray[np.float64]
 CORRECTED = 'corrected'
 METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
 BETWEEN = 10
+FITTINGS = 8
 KEEP_H = 0.04
 """What corrected motions keep of h: the command filter's reserve, and as much for the tracker."""
 BORDER = np.linspace(-0.4, 0.4, 9)
@@ -50,7 +53,7 @@ class PointSafeParameters(PointDiffuserParameters):
 
     method: str = choice(CORRECTED, METHODS, 'how the region is kept out of')
     region_margin: float = parameter(
-        0.08, KEEP_H, 1.0, 'least h that corrected motions are given; the tracker needs some')
+        0.1, KEEP_H, 1.0, 'least h that corrected motions are given; the tracker needs some')
 
 
 class PointSafeDiffuser(PointDiffuser):
@@ -63,6 +66,8 @@ class PointSafeDiffuser(PointDiffuser):
     def __init__(self, robot: Any, **params: Any) -> None:
         super().__init__(robot, **{'method': self.method, **params})
         self.refuses = self.values.method == CORRECTED
+        if self.refuses:
+            warm_up()
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
         """Return the candidates, best first; see `Planner.plan`."""
@@ -96,29 +101,36 @@ class PointSafeDiffuser(PointDiffuser):
             return super().finished(drawn, problem, ground)
         return drawn, self.network.knot_s
 
+    def fittings(self, problem: PlanningProblem) -> int:
+        """Return how often motions are fitted: walls and region want more than walls alone."""
+        return super().fittings(problem) if region_in(problem) is None else FITTINGS
+
     def fitted(
         self, knots: Array, share: float, step: float, problem: PlanningProblem, ground: Ground
     ) -> Array:
-        """Return motions pushed off the walls and led round the region, by a share of margins."""
+        """Return motions pushed off the walls by a share of the margin, and led round the region.
+
+        Slower trials keep the whole margin of the region: with less of it they are refused.
+        """
         region, knots = region_in(problem), super().fitted(knots, share, step, problem, ground)
-        if region is None:
-            return knots
-        margin = KEEP_H + share * (self.values.region_margin - KEEP_H)
-        return led_round(knots, region, margin, step)
+        return knots if region is None else led_round(
+            knots, region, self.values.region_margin, step)
 
     def lack(
         self, knots: Array, knot_s: float, problem: PlanningProblem, ground: Ground
     ) -> Array:
         """Return overlaps with walls, and for corrected motions what they lack to `KEEP_H`.
 
-        What lacks at the start is forgiven.
+        What lacks at the start is forgiven. What must lack after the end counts, too: led round,
+        a motion may be fast where the network, which saw no region, had slowed down.
         """
         found, region = super().lack(knots, knot_s, problem, ground), region_in(problem)
         if region is None or self.values.method != CORRECTED:
             return found
         h = region.h(between(knots, knot_s)).reshape(len(knots), -1)
         least = np.clip(h[:, :1], 0.0, KEEP_H)
-        return np.asarray(found + np.maximum(least - h, 0.0).sum(axis=1))
+        return np.asarray(found + np.maximum(least - h, 0.0).sum(axis=1) + unavoidable(
+            knots[:, -1], ground.known, self.robot, CLEAR_M, region, KEEP_H))
 
 
 class PointRobust(PointSafeDiffuser):
@@ -137,6 +149,12 @@ class PointTimeVarying(PointSafeDiffuser):
     """SafeDiffuser with time-varying barriers (TVS)."""
 
     name, method = 'safediffuser_tvs', TIME_VARYING
+
+
+def warm_up() -> None:
+    """Compile what leads motions round a region, so that no plan waits for it."""
+    across = np.linspace([3.0, 5.25, 1.0, 0.0], [6.0, 5.25, 1.0, 0.0], 4)
+    led_round(across[None], SPECIFICATIONS['circle'], KEEP_H, 1.0)
 
 
 def region_in(problem: PlanningProblem) -> Specification | None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from diffusion_control.robots.jit import kernel
 
 Array = NDArray[np.float64]
 Place = tuple[float, float]
@@ -27,6 +30,7 @@ class Specification:
         h: Values at points [K, 2], shape [K].
         gradient: Of h at points [K, 2], shape [K, 2] [1/m].
         hessian: Of h at points [K, 2], shape [K, 2, 2] [1/m^2].
+        constants: The same h for kernels, see `level_at`.
         start: Of its task in maze2d-large [m].
         goal: Of its task [m].
     """
@@ -35,6 +39,7 @@ class Specification:
     h: Callable[[Array], Array]
     gradient: Callable[[Array], Array]
     hessian: Callable[[Array], Array]
+    constants: tuple[float, ...]
     start: Place = (0.9487, 2.9365)
     goal: Place = (7.0, 9.0)
 
@@ -60,7 +65,9 @@ def rounded(name: str, centre: Place, half: float, power: int) -> Specification:
         bend = power * (power - 1) / half**2 * ((points - middle) / half)**(power - 2)
         return np.asarray(bend[..., None] * np.eye(2))
 
-    return Specification(name, h, gradient, hessian)
+    constants = (
+        float(power), 1.0 / half, 1.0 / half, -centre[0] / half, -centre[1] / half, 1.0)
+    return Specification(name, h, gradient, hessian, constants)
 
 
 def half_plane(
@@ -78,7 +85,28 @@ def half_plane(
     def hessian(points: Array) -> Array:
         return np.zeros((*points.shape, 2))
 
-    return Specification(name, h, gradient, hessian, start, goal)
+    constants = 1.0, float(unit[0]), float(unit[1]), 0.0, 0.0, offset_m
+    return Specification(name, h, gradient, hessian, constants, start, goal)
+
+
+@kernel()
+def level_at(x: float, y: float, constants: Any) -> float:
+    """Return h = (a x + d)^n + (b y + e)^n - c; the constants are n, a, b, d, e, c."""
+    first, last = constants[1] * x + constants[3], constants[2] * y + constants[4]
+    one, other = first, last
+    for _ in range(int(constants[0]) - 1):
+        one, other = one * first, other * last
+    return float(one + other - constants[5])
+
+
+@kernel()
+def slope_at(x: float, y: float, constants: Any) -> Any:
+    """Return the gradient x, y of `level_at`."""
+    first, last = constants[1] * x + constants[3], constants[2] * y + constants[4]
+    one, other = constants[0] * constants[1], constants[0] * constants[2]
+    for _ in range(int(constants[0]) - 1):
+        one, other = one * first, other * last
+    return one, other
 
 
 SPECIFICATIONS: dict[str, Specification] = {item.name: item for item in (

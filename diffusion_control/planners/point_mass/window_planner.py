@@ -229,7 +229,7 @@ class WindowPlanner:
         for slower, nearer in TRIALS:
             stop = ends[todo] & (slower == 1.0)
             tried = slowed(source[todo], slower, step)
-            for _ in range(FITTINGS):
+            for _ in range(self.fittings(problem)):
                 tried = self.fitted(tried, nearer, step, problem, ground)
                 tried = followed(steadied(tried, step, stop), step, self.robot)
             tried[stop] = ending(tried[stop], drawn[todo[stop], -1, :2], step)
@@ -240,6 +240,11 @@ class WindowPlanner:
             if len(todo) == 0:
                 break
         return found, step
+
+    def fittings(self, problem: PlanningProblem) -> int:
+        """Return how often motions are fitted and followed, each time they are tried."""
+        del problem
+        return FITTINGS
 
     def fitted(
         self, knots: Array, share: float, step: float, problem: PlanningProblem, ground: Ground
