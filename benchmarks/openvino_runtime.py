@@ -22,6 +22,8 @@ import numpy as np
 import onnx
 from onnx import helper, shape_inference
 
+from diffusion_control.diffusion.scan import renamed
+
 MODEL = Path(__file__).parents[1] / 'models' / 'diffuser_panda' / 'model.onnx'
 STATES, OBSTACLES = 3, 3
 CASES = ((5, 1), (5, 16), (2, 16))
@@ -57,14 +59,6 @@ def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     body.output.extend(outputs)
     onnx.checker.check_model(model)
     return model
-
-
-def renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
-    """Return the same kind of value under another name."""
-    copy = onnx.ValueInfoProto()
-    copy.CopyFrom(value)
-    copy.name = name
-    return copy
 
 
 def example(session: Any, evaluations: int, count: int) -> dict[str, Any]:

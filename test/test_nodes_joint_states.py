@@ -27,7 +27,8 @@ class States:
     """In place of `Taps`: what is sent goes straight to the input."""
 
     def __init__(self) -> None:
-        self.input = JointStateInput(self, NAMES)  # type: ignore[arg-type]
+        taps: Any = self
+        self.input = JointStateInput(taps, NAMES)
 
     def subscribe(
         self, kind: Any, topic: str, handler: Callable[..., None], qos: Any, *, raw: bool

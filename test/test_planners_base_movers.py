@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from base_motions import motion_of
 
 from diffusion_control import planners, robots
 from diffusion_control.planners.base.mover_room import FORGOTTEN_S, MoverRoom, free_share
@@ -15,7 +16,7 @@ from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.state import RobotState
-from diffusion_control.safety.base.arc import motion_of, slow_down
+from diffusion_control.safety.base.arc import slow_down
 from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings

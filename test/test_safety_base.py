@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip('mujoco', reason='needs MuJoCo (extra sim)')
 
+from base_motions import motion_of
+
 from diffusion_control import robots, safety, simulation, tracking
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.base.twists import judge_twists
@@ -21,7 +23,7 @@ from diffusion_control.robots import load_arm, load_base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.planar import inverse
 from diffusion_control.robots.scan import Scan
-from diffusion_control.safety.base.arc import motion_of, roll, slow_down, twist_at
+from diffusion_control.safety.base.arc import roll, slow_down, twist_at
 from diffusion_control.safety.base.candidates import BaseCandidates
 from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.safety.base.output import TwistOutput

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 import pytest
+from base_motions import motion_of
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
 from diffusion_control.robots import Obstacle, load_base
 from diffusion_control.robots.occupancy_map import OccupancyMap
-from diffusion_control.safety.base.arc import motion_of, slow_down
+from diffusion_control.safety.base.arc import slow_down
 from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings

@@ -48,9 +48,9 @@ def scan_over_rows(step: onnx.ModelProto) -> onnx.ModelProto:
         for value, name in zip(graph.output, outputs, strict=True)),
         helper.make_node('Identity', [graph.output[2].name], ['step_estimate'])]
     body = helper.make_graph(
-        nodes, 'evaluation', [_renamed(inputs[name], inside[name]) for name in inside],
-        [*(_renamed(value, name) for value, name in zip(graph.output, outputs, strict=True)),
-         _renamed(graph.output[2], 'step_estimate')])
+        nodes, 'evaluation', [renamed(inputs[name], inside[name]) for name in inside],
+        [*(renamed(value, name) for value, name in zip(graph.output, outputs, strict=True)),
+         renamed(graph.output[2], 'step_estimate')])
     scan = helper.make_node(
         'Scan', [*STATE, *SCANNED.values()], [*(f'{name}_out' for name in STATE), 'estimates'],
         body=body, num_scan_inputs=len(SCANNED))
@@ -58,7 +58,7 @@ def scan_over_rows(step: onnx.ModelProto) -> onnx.ModelProto:
         [scan], 'sampler',
         [_stacked(value, SCANNED[name]) if name in SCANNED else value
          for name, value in inputs.items()],
-        [*(_renamed(inputs[name], f'{name}_out') for name in STATE),
+        [*(renamed(inputs[name], f'{name}_out') for name in STATE),
          _stacked(inputs['x'], 'estimates')], initializer=graph.initializer)
     model = helper.make_model(
         outer, opset_imports=step.opset_import, ir_version=min(step.ir_version, 10))
@@ -66,7 +66,7 @@ def scan_over_rows(step: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
+def renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
     """Return the same kind of value under another name."""
     copy = onnx.ValueInfoProto()
     copy.CopyFrom(value)

@@ -38,6 +38,12 @@ def point_type(joints: int) -> np.dtype[Any]:
     return np.dtype(fields)
 
 
+def stamp_of(time_s: float) -> bytes:
+    """Return a ROS time [s], rounded to the nanosecond."""
+    nanoseconds = round(time_s * 1e9)
+    return STAMP.pack(nanoseconds // NANO, nanoseconds % NANO)
+
+
 @lru_cache(maxsize=32)
 def preamble(names: tuple[str, ...], frame_id: str) -> bytes:
     """Return everything between the stamp and the number of points."""
@@ -55,8 +61,7 @@ def encode(trajectory: Trajectory) -> bytes:
     6 v 1e-9 / h^2 (a stop's knots can be 0.1 ms apart: 1 rad/s^2), so each point is moved along
     the motion to its rounded time: q + v d + a d^2 / 2 and v + a d for d = rounded - exact.
     """
-    nanoseconds = round(trajectory.stamp_s * 1e9)
-    head = STAMP.pack(nanoseconds // NANO, nanoseconds % NANO)
+    head = stamp_of(trajectory.stamp_s)
     head += preamble(trajectory.names, trajectory.frame_id)
     head += WORD.pack(len(trajectory.times_s))
     joints = len(trajectory.names)

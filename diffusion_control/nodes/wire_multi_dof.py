@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble, read_head
+from diffusion_control.nodes.wire import ENCAPSULATION, NANO, WORD, preamble, read_head, stamp_of
 from diffusion_control.robots.jit import kernel
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -30,6 +30,8 @@ POINT = np.dtype([  # of a point whose first length ends at a multiple of 8 byte
     ('accelerations_n', '<u4'), ('sec', '<i4'), ('nanosec', '<u4')])
 COLUMNS = POINT.itemsize // 8
 ONE = b'\x01\x00\x00\x00'
+VELOCITIES_N, ACCELERATIONS_N, SEC, NANOSEC, NEXT_TRANSFORMS_N = 14, 28, 29, 30, 31
+"""Words of a point that is read from its second word on: the next one's first is its last."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ def encode(motion: Trajectory) -> bytes:
 
     As in `wire.encode` each knot is moved along the motion to its time in whole nanoseconds.
     """
-    nanoseconds = round(motion.stamp_s * 1e9)
-    head = STAMP.pack(nanoseconds // NANO, nanoseconds % NANO)
+    head = stamp_of(motion.stamp_s)
     head += preamble(JOINTS, motion.frame_id) + WORD.pack(len(motion.times_s))
     ticks = np.rint(motion.times_s * 1e9).astype(np.int64)
     moved = (ticks * 1e-9 - motion.times_s)[:, None]
@@ -124,10 +125,10 @@ def _times(words: Any) -> Any:
     count = len(words)
     times = np.empty(count)
     for k in range(count):
-        transforms = 1 if k == 0 else words[k - 1, 31]
-        if transforms != 1 or words[k, 14] != 1 or words[k, 28] != 0:
+        transforms = 1 if k == 0 else words[k - 1, NEXT_TRANSFORMS_N]
+        if transforms != 1 or words[k, VELOCITIES_N] != 1 or words[k, ACCELERATIONS_N] != 0:
             return times[:0]
-        times[k] = np.int32(words[k, 29]) + words[k, 30] * 1e-9
+        times[k] = np.int32(words[k, SEC]) + words[k, NANOSEC] * 1e-9
     return times
 
 

@@ -16,18 +16,12 @@ from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
 from visualization_msgs.msg import MarkerArray
 
-from diffusion_control.nodes.wire import ENCAPSULATION, NANO, STAMP, WORD, preamble
+from diffusion_control.nodes.wire import ENCAPSULATION, STAMP, WORD, preamble, stamp_of
 from diffusion_control.nodes.wire_messages import places_of_markers
 
 Array = NDArray[np.float64]
 ODOMETRY = struct.Struct('<7d288x6d288x')
 PLACE = struct.Struct('<3d')
-
-
-def stamp_of(time_s: float) -> bytes:
-    """Return a ROS time [s], rounded to the nanosecond."""
-    nanoseconds = round(time_s * 1e9)
-    return STAMP.pack(nanoseconds // NANO, nanoseconds % NANO)
 
 
 def encode_odometry(

@@ -2,10 +2,9 @@
 """Distances of a base's discs to obstacles, walls and points of the scan (numba kernels).
 
 A disc has its centre at p = (x, y) + R(yaw) c and the radius r. Obstacles are shadows on the
-floor (`surround`), so theirs is a distance in the plane; walls
-are read from the distance field, a point q has the distance |p - q| - r. All are 1-Lipschitz in
-the centre but for the field, whose interpolation is so to 1.42. No fast-math, fixed order: equal
-input, equal bits.
+floor (`surround`), so theirs is a distance in the plane; walls are read from the distance field, a
+point q has the distance |p - q| - r. All are 1-Lipschitz in the centre but for the field, whose
+interpolation is so to 1.42. No fast-math, fixed order: equal input, equal bits.
 """
 
 from __future__ import annotations

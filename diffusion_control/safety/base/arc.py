@@ -59,12 +59,6 @@ def roll(times: Any, twist: Any, pose: Any) -> Any:
     return out
 
 
-def motion_of(times: Array, twist: Array, pose: Array, like: Trajectory, now_s: float
-              ) -> Trajectory:
-    """Return the motion of twists [T, 3] from a pose on, with the names of another motion."""
-    return rolled(times, roll(times, twist, pose), like, now_s)
-
-
 def rolled(times: Array, rows: Array, like: Trajectory, now_s: float) -> Trajectory:
     """Return the motion of knots [T] and rows [3, T, 3], with the names of another motion."""
     return Trajectory(now_s, times, rows[0], rows[1], rows[2], like.names, like.frame_id)
@@ -97,10 +91,12 @@ def twist_at(motion: Trajectory, time_s: float, omni: bool) -> tuple[Array, Arra
     return pose, twist
 
 
-def stopping_s(twist: Array, speed_rate: float, yaw_rate: float) -> float:
+@kernel()
+def stopping_s(twist: Any, speed_rate: float, yaw_rate: float) -> float:
     """Return how long `slow_down` takes [s]; arguments as there."""
-    speed, turn = math.hypot(twist[0], twist[1]), abs(float(twist[2]))
-    return max(speed / speed_rate, turn / yaw_rate, 1e-3)
+    needed: float = max(
+        max(math.hypot(twist[0], twist[1]) / speed_rate, abs(twist[2]) / yaw_rate), 1e-3)
+    return needed
 
 
 @kernel()
@@ -115,8 +111,7 @@ def slow_down(twist: Any, speed_rate: float, yaw_rate: float, step_s: float) -> 
         yaw_rate: Of the turning [rad/s^2].
         step_s: Largest gap between knots [s].
     """
-    needed = max(
-        max(math.hypot(twist[0], twist[1]) / speed_rate, abs(twist[2]) / yaw_rate), 1e-3)
+    needed = stopping_s(twist, speed_rate, yaw_rate)
     last = max(1, int(math.ceil(needed / step_s)))
     times, twists = np.empty(last + 1), np.empty((last + 1, 3))
     for k in range(last + 1):
