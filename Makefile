@@ -18,6 +18,7 @@ SEEDS ?= 0:10
 # `make test TEST_EXTRAS=dev` leaves torch out; the tests of training and export are then skipped.
 TEST_EXTRAS ?= dev,train
 BENCH ?= --jobs 2 --resume
+TESTS := PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest
 
 # After `make test` has added its tools the package is installed once more, so caches are fresh.
 TOOLS := $(if $(filter test dev,$(MAKECMDGOALS)),$(VENV)/.dev)
@@ -64,7 +65,11 @@ demo-base: venv
 test: dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	PYTHONSAFEPATH=1 $(BIN)/python -P -m pytest test
+	@# what starts real nodes alone, as these keep time; then the others on two cores
+	@failed=0; \
+	$(TESTS) -m process test || failed=1; \
+	$(TESTS) -m 'not process' --numprocesses 2 --dist loadfile test || failed=1; \
+	exit $$failed
 
 faults: venv
 	$(BIN)/diffusion_control faults --seeds $(SEEDS)

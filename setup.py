@@ -41,6 +41,7 @@ TRAIN = [
 TEST = [
     'pytest==8.3.5',  # 9 and 8.4 clash with launch_testing and launch_pytest
     'pytest-timeout>=2.4,<3',
+    'pytest-xdist>=3.8,<4',
     'hypothesis>=6.100,<7',
     'onnx>=1.17',  # builds the small graphs that the backends are tested with
     'onnxruntime>=1.20',

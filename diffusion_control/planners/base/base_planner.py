@@ -25,6 +25,7 @@ from diffusion_control.planners.parameters import parameter, read_parameters, re
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.planners.selection import Candidate, plan_set
 from diffusion_control.planners.trace import USUAL, CostWeights, Observer
+from diffusion_control.planners.world import required
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.planar import yaw_of
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -78,7 +79,8 @@ class BaseRequest:
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
         seen = (memory or MoverMemory()).views(self.world.seen_moving)
-        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s, seen.turns)
+        self.room = MoverRoom.of(
+            robot, self.world.moving, values.mover_speed_m_s, seen.turns).arrays()
         self.lanes = Lanes(self.world, seen.lanes)
         self.evaluations = 0
 
@@ -90,15 +92,12 @@ class BaseRequest:
             return self.start[None, :2].copy()
         return np.stack([self.start[:2], self.place])
 
-    def roll(
-        self, corners: Array, widths: Array, limits: Array, *, forgets: bool
-    ) -> tuple[Array, float]:
+    def roll(self, corners: Array, widths: Array, limits: Array) -> tuple[Array, float]:
         """Return the states of a roll-out along a way [K, 5], and the way that is left [m]."""
         way, states = np.empty((LONGEST, 2)), np.empty((len(widths) + 1, 5))
         count, spacing = dense(np.ascontiguousarray(corners), SPACING_M, way)
         used, left = pursue(
-            self.start, way[:count], spacing, self.yaw, widths, limits,
-            self.room.arrays(forgets=forgets), states)
+            self.start, way[:count], spacing, self.yaw, widths, limits, self.room, states)
         self.evaluations += 1
         return states[:used + 1], float(left)
 
@@ -108,20 +107,23 @@ class BaseRequest:
         poses, used = np.empty((count, len(WHOLE_S) + 1, 3)), np.empty(count, dtype=np.int64)
         left = np.empty(count)
         pursue_all(self.start, np.ascontiguousarray(corners), self.yaw, WHOLE_S, self.limits,
-                   self.room.arrays(forgets=True), poses, used, left)
+                   self.room, poses, used, left)
         self.evaluations += count
         return poses, WHOLE_S[0] * used, left
 
     def rated(self, corners: Array, handicap: float = 1.0) -> Way:
-        """Return a way with its time, far longer where what stands blocks it."""
-        states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
+        """Return a way with its time, far longer where what stands blocks it.
+
+        Blocked is what the judge would refuse: a gap that is narrower than the margin asks for
+        is none, or a base stands before it as long as it is the shortest way.
+        """
+        states, left = self.roll(corners, WHOLE_S, self.limits)
         near = self.world.clearance(states[:, :3])
-        first = float(near[0])
+        times = WHOLE_S[0] * np.arange(len(states))
         slower = LANE_WEIGHT * float(self.lanes.share(states[:, :3]).sum())
         lasting = self.weights.duration * (
             WHOLE_S[0] * (len(states) - 1 + slower) + left / (0.5 * self.limits[0]))
-        blocked = np.maximum(min(0.0, first) - 0.01 - near, 0.0)
-        if (blocked > 0).any():
+        if (near < required(near, times, self.values.margin_m)).any():
             far_m = float(np.linalg.norm(states[-1, :2] - self.place))
             lasting += self.weights.collision * (BLOCKED_S + 5.0 * far_m)
         return Way(corners, lasting, handicap)
@@ -134,12 +136,12 @@ class BaseRequest:
         """
         limits = self.limits.copy()
         limits[:2] *= speed
-        states, _ = self.roll(corners, HEAD_S, limits, forgets=False)
+        states, _ = self.roll(corners, HEAD_S, limits)
         whole = motion_of(states, HEAD_S, self.problem, self.robot)
         knots = int(np.searchsorted(whole.times_s, self.world.late_s(whole)))
         if knots == len(whole.times_s):
             return whole
-        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits, forgets=False)
+        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:

@@ -94,8 +94,7 @@ class BaseTrainingFree(BasePlanner):
         values, drawn = self.values, self.values.num_screened
         if kept is not None:
             drawn = max(1, drawn // 2)
-        free = np.repeat(samples.line[None], drawn, axis=0)
-        free[1:] += samples.sigma_m * samples.noise(self.generator, (drawn - 1,))
+        free = samples.first(self.generator, drawn)
         order = np.argsort(samples.cost(free), kind='stable')
         if kept is None:
             mean = free[order[:values.num_chains]]

@@ -3,7 +3,7 @@
 
 A way has F = 6 free corners between start and goal; its roll-out of at most 20 s costs
 
-    J = T + d / (v_max / 2) + sum_k [guidance * 40 hinge(near_k)^2 + 2 (near_k < 0)]
+    J = T + d / (v_max / 2) + sum_k [guidance * 40 hinge(near_k)^2 + 2 (near_k < margin)]
 
 with T its time, slow or waiting beside movers as the monitor will make it (`mover_room`) and
 longer where a mover may come back (`lanes`), d the way left at its end, and near_k the clearance
@@ -26,6 +26,7 @@ EXTRA_M = 0.12
 HINGE_WEIGHT, INSIDE_S = 40.0, 2.0
 NOISE_RANGE = 1.5
 SIGMA_LEAST_M = 0.8
+ASIDE_M = 3.0
 
 
 def _smooth() -> Array:
@@ -53,6 +54,25 @@ class WaySamples:
         drawn: Array = np.matmul(SMOOTH, generator.standard_normal((*shape, CORNERS, 2)))
         return drawn
 
+    def first(self, generator: np.random.Generator, count: int) -> Array:
+        """Return ways to begin with: the line, noise about it, detours; corners [count, F, 2].
+
+        Every other one goes up to `ASIDE_M` to a side, straight on there, and back, which finds
+        the way round the end of a wall that noise does not.
+        """
+        free = np.repeat(self.line[None], count, axis=0)
+        free[1:] += self.sigma_m * self.noise(generator, (count - 1,))
+        detours = count // 2
+        aside = generator.uniform(-ASIDE_M, ASIDE_M, (detours, 1))
+        ramps = generator.uniform(0.02, 0.5, (detours, 2))
+        share = np.arange(1, CORNERS + 1) / (CORNERS + 1)
+        aside = aside * np.minimum(
+            np.minimum(share / ramps[:, :1], (1.0 - share) / ramps[:, 1:]), 1.0)
+        along = self.request.place - self.request.start[:2]
+        across = np.array([-along[1], along[0]]) / max(float(np.linalg.norm(along)), 1e-6)
+        free[count - detours:] = self.line + aside[..., None] * across
+        return free
+
     def corners(self, free: Array) -> Array:
         """Return ways [N, F + 2, 2] of free corners [N, F, 2]."""
         ends = np.ones((len(free), 1, 2))
@@ -66,7 +86,7 @@ class WaySamples:
         rows = poses[:, :most].reshape(-1, 3)
         hinge, near, _ = self.request.world.cost(rows, EXTRA_M)
         hinge = hinge.reshape(len(free), -1).sum(axis=1)
-        inside = (near.reshape(len(free), -1) < 0).sum(axis=1)
+        inside = (near.reshape(len(free), -1) < self.request.values.margin_m).sum(axis=1)
         weights = self.request.weights
         lanes = self.request.lanes.share(rows).reshape(len(free), -1)
         lanes[np.arange(lanes.shape[1]) * WHOLE_S[0] > times[:, None]] = 0.0
