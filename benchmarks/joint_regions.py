@@ -106,7 +106,7 @@ def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) ->
     latency = np.array(loop.episode(0).plan_latency_s)
     return {
         'name': name, 'reaction_s': reaction_s, 'seed': scene.seed, 'success': loop.done,
-        'time_s': loop.reached_s[-1] if loop.done else None,
+        'time_s': loop.reached_s[-1] if loop.done else None, 'plans': len(loop.plans),
         'plan': least(region, loop.plans, 1), 'dense': least(region, loop.plans, BETWEEN),
         'motion': float(region.h(q, dq).min()),
         'trapped': not loop.done and trapped(truth['t_s'][moving], q, goal),
@@ -126,7 +126,8 @@ def cells(rows: list[dict[str, Any]], name: str, reaction_s: float) -> list[str]
         values = np.array([row[key] for row in mine if row[key] is not None])
         levels.append(f'{values.min():.3f} ({(values < 0.0).sum()})' if len(values) else '-')
     latency = [row['plan_s'] for row in mine if row['plan_s'] is not None]
-    return [name, str(len(mine)), *levels, f'{sum(row["trapped"] for row in mine)}',
+    plans = sum(row['plans'] for row in mine)
+    return [name, str(len(mine)), str(plans), *levels, f'{sum(row["trapped"] for row in mine)}',
             f'{sum(row["success"] for row in mine)}', f'{ratio:.3f}',
             f'{np.percentile(latency, 99):.3f}' if latency else '-']
 
@@ -147,8 +148,8 @@ def main() -> None:
                 if asked.rows is not None:
                     append_rows(asked.rows, rows[-1:])
     for region, reaction_s in REGIONS.items():
-        table = Table('planner', 'scenes', *(f'least h {key} [rad]' for key in LEVELS), 'trapped',
-                      'reached', 'time / unguarded', 'longest plan p99 s',
+        table = Table('planner', 'scenes', 'plans', *(f'least h {key} [rad]' for key in LEVELS),
+                      'trapped', 'reached', 'time / unguarded', 'longest plan p99 s',
                       title=f'{region}: {" ".join(sys.argv)}')
         for name in asked.planners:
             table.add_row(*cells(rows, name, reaction_s))

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba as nb
+
+from diffusion_control.robots.kernel_cache import CONFIG, folder_of
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 FAST = {'contract', 'reassoc', 'nsz', 'arcp'}
@@ -22,9 +25,20 @@ def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Function], 
         fast: Allow contraction and reordering, so that loops become vector code.
         inline: Always put the code into the caller (numba passes an array as seven arguments).
     """
-    options: dict[str, Any] = {'cache': True}
+    options: dict[str, Any] = {}
     if fast:
         options |= {'fastmath': FAST, 'error_model': 'numpy'}
     if inline:
         options |= {'forceinline': True}
-    return cast(Callable[[Function], Function], nb.njit(**options))
+
+    def compiled(function: Function) -> Function:
+        dispatcher = nb.njit(**options)(function)
+        before = CONFIG.CACHE_DIR
+        CONFIG.CACHE_DIR = folder_of(Path(function.__code__.co_filename))
+        try:
+            dispatcher.enable_caching()  # reads the setting now
+        finally:
+            CONFIG.CACHE_DIR = before
+        return cast(Function, dispatcher)
+
+    return compiled
