@@ -11,7 +11,7 @@ import pytest
 from diffusion_control import robots
 from diffusion_control.planners.base.base_planner import BaseParameters, BaseRequest
 from diffusion_control.planners.base.mover_memory import MoverMemory
-from diffusion_control.planners.base.mover_room import AHEAD, MoverRoom, free_share, went
+from diffusion_control.planners.base.mover_room import MoverRoom, free_share, went
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
@@ -47,7 +47,7 @@ def test_a_mover_that_turned_is_foretold_for_a_period(speed_m_s: float) -> None:
     mover = post(speed_m_s)
     known_s = PERIOD_S * np.ceil((1.0 / speed_m_s + 0.6) / PERIOD_S)
     turns, now = remembered(mover, known_s), seen(mover, known_s)
-    room = MoverRoom.of(ROBOT, ROBOT.pack((now,)), 0.5, turns).arrays()
+    room = MoverRoom.of(ROBOT, ROBOT.pack((now,)), 0.5, turns).arrays(forgets=True)
     course = now.velocity_m_s / speed_m_s
     for ahead_s in np.arange(0.0, 2.0 / speed_m_s, 0.3):
         at, side = went(0, float(ahead_s), room)
@@ -85,7 +85,7 @@ def test_the_room_is_free_when_the_mover_will_have_come_back_and_gone() -> None:
     mover = post(0.2, 0.0)
     now = seen(mover, 6.0)
     turns = remembered(mover, 6.0)
-    room = MoverRoom.of(ROBOT, ROBOT.pack((now,)), 0.5, turns).arrays()
+    room = MoverRoom.of(ROBOT, ROBOT.pack((now,)), 0.5, turns).arrays(forgets=True)
     state = np.array([1.9, 1.4, 0.0, 0.0, 0.0])
     shares = [free_share(state, 0.5, 0.0, float(t), room) for t in (0.0, 4.5, 10.5)]
     assert shares[0] < 1.0 and shares[1] == 1.0 and shares[2] < 1.0
@@ -107,8 +107,8 @@ def test_a_plan_ends_before_a_mover_that_only_the_planner_knows_to_turn() -> Non
     request = BaseRequest(ROBOT, problem, BaseParameters())
     around = ROBOT.pack((mover,))
     alone = request.motion(request.line)
-    request.room[0][:, AHEAD:] = [0.1, np.inf]
-    states, _ = request.roll(request.line, np.full(30, 0.2), request.limits)
+    request.room = replace(request.room, turns=np.array([[0.1, np.inf]]))
+    states, _ = request.roll(request.line, np.full(30, 0.2), request.limits, forgets=True)
     assert states[-1, 0] > 2.5, 'it will have gone back'
     motion = request.motion(request.line)
     assert PlanAdmission(ROBOT).judge(motion, 1.0, None, around).accepted

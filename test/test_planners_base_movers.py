@@ -11,7 +11,7 @@ import pytest
 from base_motions import motion_of
 
 from diffusion_control import planners, robots
-from diffusion_control.planners.base.mover_room import MoverRoom, free_share
+from diffusion_control.planners.base.mover_room import FORGOTTEN_S, MoverRoom, free_share
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
@@ -34,9 +34,9 @@ def post(gap_m: float, angle_rad: float, velocity: tuple[float, float] = (0.0, 0
                     velocity_m_s=np.array([*velocity, 0.0]))
 
 
-def share(mover: Obstacle, v: float, w: float, time_s: float = 0.0) -> float:
+def share(mover: Obstacle, v: float, w: float, time_s: float = 0.0, **other: Any) -> float:
     room = MoverRoom.of(ROBOT, ROBOT.pack((mover,)), 0.5)
-    return float(free_share(np.zeros(5), v, w, time_s, room.arrays()))
+    return float(free_share(np.zeros(5), v, w, time_s, room.arrays(**{'forgets': False, **other})))
 
 
 def admitted(mover: Obstacle, v: float, w: float) -> bool:
@@ -68,18 +68,19 @@ def test_what_the_planner_drives_the_monitor_admits(
     assert drives > 5
 
 
-def test_it_slows_down_and_stands_as_long_as_nobody_knows_that_it_goes() -> None:
+def test_it_slows_down_and_stands_but_not_for_what_will_have_gone() -> None:
     shares = [share(post(gap, 0.0), 0.54, 0.0) for gap in (1.2, 0.8, 0.5, 0.2)]
     assert shares[0] == 1.0 and shares == sorted(shares, reverse=True)
     assert 0.0 < shares[1] < 1.0 and shares[-1] == 0.0
-    assert share(post(0.2, 0.0), 0.54, 0.0, 10.0) == 0.0, 'nobody knows that it will have gone'
+    assert share(post(0.2, 0.0), 0.54, 0.0, FORGOTTEN_S + 0.1, forgets=True) == 1.0
+    assert share(post(0.2, 0.0), 0.54, 0.0, FORGOTTEN_S + 0.1) == 0.0
 
 
 def test_the_room_follows_the_receivers_time_out() -> None:
     quick = robots.load('base')
     quick.receiver_timeout_s = 0.1
     room = MoverRoom.of(quick, quick.pack((post(0.2, 0.0),)), 0.5)
-    assert free_share(np.zeros(5), 0.2, 0.0, 0.0, room.arrays()) > 0.0
+    assert free_share(np.zeros(5), 0.2, 0.0, 0.0, room.arrays(forgets=False)) > 0.0
     assert share(post(0.2, 0.0), 0.2, 0.0) == 0.0
 
 

@@ -79,8 +79,7 @@ class BaseRequest:
         self.world = BaseWorld(robot, problem, values.margin_m)
         self.limits = drive_limits(robot.drive, values.speed_scale)
         seen = (memory or MoverMemory()).views(self.world.seen_moving)
-        self.room = MoverRoom.of(
-            robot, self.world.moving, values.mover_speed_m_s, seen.turns).arrays()
+        self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s, seen.turns)
         self.lanes = Lanes(self.world, seen.lanes)
         self.evaluations = 0
 
@@ -92,12 +91,15 @@ class BaseRequest:
             return self.start[None, :2].copy()
         return np.stack([self.start[:2], self.place])
 
-    def roll(self, corners: Array, widths: Array, limits: Array) -> tuple[Array, float]:
+    def roll(
+        self, corners: Array, widths: Array, limits: Array, *, forgets: bool
+    ) -> tuple[Array, float]:
         """Return the states of a roll-out along a way [K, 5], and the way that is left [m]."""
         way, states = np.empty((LONGEST, 2)), np.empty((len(widths) + 1, 5))
         count, spacing = dense(np.ascontiguousarray(corners), SPACING_M, way)
         used, left = pursue(
-            self.start, way[:count], spacing, self.yaw, widths, limits, self.room, states)
+            self.start, way[:count], spacing, self.yaw, widths, limits,
+            self.room.arrays(forgets=forgets), states)
         self.evaluations += 1
         return states[:used + 1], float(left)
 
@@ -107,7 +109,7 @@ class BaseRequest:
         poses, used = np.empty((count, len(WHOLE_S) + 1, 3)), np.empty(count, dtype=np.int64)
         left = np.empty(count)
         pursue_all(self.start, np.ascontiguousarray(corners), self.yaw, WHOLE_S, self.limits,
-                   self.room, poses, used, left)
+                   self.room.arrays(forgets=True), poses, used, left)
         self.evaluations += count
         return poses, WHOLE_S[0] * used, left
 
@@ -117,7 +119,7 @@ class BaseRequest:
         Blocked is what the judge would refuse: a gap that is narrower than the margin asks for
         is none, or a base stands before it as long as it is the shortest way.
         """
-        states, left = self.roll(corners, WHOLE_S, self.limits)
+        states, left = self.roll(corners, WHOLE_S, self.limits, forgets=True)
         near = self.world.clearance(states[:, :3])
         times = WHOLE_S[0] * np.arange(len(states))
         slower = LANE_WEIGHT * float(self.lanes.share(states[:, :3]).sum())
@@ -136,12 +138,12 @@ class BaseRequest:
         """
         limits = self.limits.copy()
         limits[:2] *= speed
-        states, _ = self.roll(corners, HEAD_S, limits)
+        states, _ = self.roll(corners, HEAD_S, limits, forgets=False)
         whole = motion_of(states, HEAD_S, self.problem, self.robot)
         knots = int(np.searchsorted(whole.times_s, self.world.late_s(whole)))
         if knots == len(whole.times_s):
             return whole
-        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits)
+        states, _ = self.roll(corners, HEAD_S[:knots - 1], limits, forgets=False)
         return motion_of(states, HEAD_S, self.problem, self.robot)
 
     def candidate(self, way: Way, speed: float = 1.0) -> Candidate:

@@ -75,7 +75,7 @@ class BaseIlqr(BasePlanner):
 
 def descended(request: BaseRequest, corners: Array, iterations: int) -> Array:
     """Return the way [C, 2] to which iLQR leads from the pursuit of another."""
-    rolled, _ = request.roll(corners, WHOLE_S, request.limits)
+    rolled, _ = request.roll(corners, WHOLE_S, request.limits, forgets=True)
     if len(rolled) < 3:
         return corners
     wanted: Array = (rolled[1:, 3:] + rolled[:-1, 3:]) / 2

@@ -16,8 +16,9 @@ that, too: it takes `OWN_STOP` times as long, at its end tau_d = lead + stop', t
 
 The largest such k is found by bisection. Where none is free, one that comes no nearer may keep
 less: what stands at the limit has to leave. 0 means: stand until the mover has gone; standing is
-always allowed. A mover goes on for `MOVER_HORIZON_S` and stands; one that was seen to turn
-(`mover_memory`) goes to and fro.
+always allowed. A mover goes on for `MOVER_HORIZON_S`, stands, and is forgotten `FORGOTTEN_S` after
+the start where only the time of a way is asked for: it will have gone on, or the next plan knows.
+One that was seen to turn (`mover_memory`) goes to and fro.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ from diffusion_control.robots.surround import Surround
 Array = NDArray[np.float64]
 SPARE_M, LEAVE_M, NEARER_M = 0.06, 0.035, 1e-3
 LATE_S = 0.06
+FORGOTTEN_S = 6.0
 HALVINGS = 4
 LEAD_S, OWN_STOP, INSTANTS = 0.04, 1.2, 4
 ROWS, ORDER, UNKNOWN = 3 + INSTANTS, (2, 6, 5, 4, 3, 1, 0), -1.0
 ERROR_M_S, TURNING_M_S2, SEEN_S = 0.1, 2.0, 0.02
-KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON = range(8)
+KEEP, LEAVE, REACH, HOLD, BRAKE, TURN, LATE, HORIZON, FORGET = range(9)
 BOX, PLACE, AXIS, HALVES, GOES, AHEAD, SPAN = 0, 1, 3, 5, 7, 9, 10
 """Columns of a mover: whether it is a box, centre, first axis, half sizes, velocity, and how far
 it goes until it turns and back then. In one array: kernels count references to each they take."""
@@ -75,10 +77,13 @@ class MoverRoom:
         unknown = np.full((len(movers.code), 2), np.inf)
         return cls(movers, unknown if turns is None else turns, robot.collision.discs, np.array([
             SPARE_M, LEAVE_M, speed_m_s, silence.hold_s, silence.braking_m_s2,
-            silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S]))
+            silence.yaw_braking_rad_s2, LATE_S, MOVER_HORIZON_S, np.inf]))
 
-    def arrays(self) -> Any:
-        """Return what `free_share` reads."""
+    def arrays(self, *, forgets: bool) -> Any:
+        """Return what `free_share` reads; `forgets`: whether movers are gone in the end."""
+        rule = self.rule.copy()
+        if forgets:
+            rule[FORGET] = FORGOTTEN_S
         movers = self.movers
         rows = np.empty((len(movers.code), SPAN + 1))
         rows[:, BOX] = movers.code == BOX_CODE
@@ -87,7 +92,7 @@ class MoverRoom:
         rows[:, HALVES:HALVES + 2] = movers.half_m[:, :2]
         rows[:, GOES:GOES + 2] = movers.velocity_m_s[:, :2]
         rows[:, AHEAD:] = self.turns
-        return rows, self.discs, self.rule
+        return rows, self.discs, rule
 
 
 @kernel()
@@ -171,6 +176,8 @@ def is_free(
     ahead[:, 5] = UNKNOWN
     for k in range(movers.shape[0]):
         mover = movers[k]
+        if time_s > rule[FORGET] and mover[AHEAD] == np.inf:
+            continue
         at, side = went(k, time_s, room)
         first = away_from(state[0], state[1], c, s, mover, at, discs)
         if first - abs(v) * whole >= rule[KEEP] + rule[REACH] * whole:
