@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where machine code of kernels is kept: one folder for each state of all that it is made of.
 
-numba compiles a kernel together with those it calls and the constants it reads, but looks at the
+Numba compiles a kernel together with those it calls and the constants it reads, but looks at the
 kernel's own file alone to see whether its code on disk is old. After an update that touches
 another file, as `git pull` and `colcon build` make it, the old callee goes on running in the new
 program, with arrays whose columns may mean something else. So the folder's name is a digest of
@@ -45,7 +45,7 @@ def _root(source: Path) -> Path:
     beside = source.parent / '__pycache__'
     if os.access(beside if beside.exists() else source.parent, os.W_OK):
         return beside
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(home) / PACKAGE.name
 
 

@@ -57,8 +57,8 @@ class WaySamples:
     def first(self, generator: np.random.Generator, count: int) -> Array:
         """Return ways to begin with: the line, noise about it, detours; corners [count, F, 2].
 
-        Every other one goes up to `ASIDE_M` to a side, straight on there, and back, which finds
-        the way round the end of a wall that noise does not.
+        Half of them go up to `ASIDE_M` to a side, straight on there, and back, which finds the
+        way round the end of a wall that noise does not.
         """
         free = np.repeat(self.line[None], count, axis=0)
         free[1:] += self.sigma_m * self.noise(generator, (count - 1,))
