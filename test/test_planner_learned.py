@@ -357,11 +357,11 @@ def test_bad_parameters_are_refused(folder: Path, bad: dict[str, Any]) -> None:
 def test_parameters_of_the_node_reach_the_planner() -> None:
     settings = {'model': 'm', 'backend': 'onnx', 'backend_require_gpu': False,
                 'num_candidates': 0, 'num_inference_steps': 3, 'rate_hz': 5.0}
-    assert registry.settings_for('diffuser', settings) == {
+    assert registry.settings_for('diffuser', settings, 'arm') == {
         'model': 'm', 'backend': 'onnx', 'backend_require_gpu': False, 'num_inference_steps': 3}
-    assert registry.settings_for('training_free', {**settings, 'model': ''}) == {
+    assert registry.settings_for('training_free', {**settings, 'model': ''}, 'arm') == {
         'num_inference_steps': 3}
     with pytest.raises(ConfigurationError, match='takes no model'):
-        registry.settings_for('multi_start', settings)
+        registry.settings_for('multi_start', settings, 'arm')
     with pytest.raises(ConfigurationError):
-        registry.settings_for('no_such', settings)
+        registry.settings_for('no_such', settings, 'arm')

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffusion_control import planners, robots
+from diffusion_control import parameters, planners, robots
 from diffusion_control.errors import ConfigurationError
-from diffusion_control.planners import fallback
+from diffusion_control.planners import fallback, registry
 from diffusion_control.planners.base.base_planner import BLOCKED_S, BaseParameters, BaseRequest
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
@@ -95,6 +95,14 @@ def test_replanning_arrives(name: str) -> None:
         problem = PlanningProblem(
             state, GOAL, map=ROOM, previous=plan, acceleration=at.acceleration)
     assert GOAL.reached(ROBOT, state)
+
+
+@pytest.mark.parametrize('name', sorted(BASE_PLANNERS))
+def test_the_nodes_default_parameters_make_every_planner_of_a_base(name: str) -> None:
+    """Those of an arm's planner of the same name were handed on: `diffuser` could not be made."""
+    settings = parameters.defaults('planner')
+    planner = planners.make(name, robot=ROBOT, **registry.settings_for(name, settings, ROBOT.kind))
+    assert planner.info()['name'] == name
 
 
 @pytest.mark.parametrize('name', ['straight_line', 'astar', 'training_free'])

@@ -95,8 +95,8 @@ def test_problem_refuses_what_is_not_finite():
 
 def test_a_planner_is_told_a_clock_if_it_takes_one(monkeypatch):
     told = {'clock': time.thread_time}
-    assert registry.clocked('training_free', time.thread_time) == told
+    assert registry.clocked('training_free', time.thread_time, 'arm') == told
     for name in ('astar', 'safediffuser_ros', 'hierarchical'):
         assert registry.clocked(name, time.thread_time, 'point_mass') == told, name
     monkeypatch.setattr(registry, 'planner_class', lambda *_: lambda robot, model, seed: None)
-    assert registry.clocked('of_a_stranger', time.thread_time) == {}
+    assert registry.clocked('of_a_stranger', time.thread_time, 'arm') == {}

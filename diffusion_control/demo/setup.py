@@ -84,7 +84,7 @@ def prepare(options: DemoOptions) -> Setup:
     options = replace(
         options, robot_config=options.robot_name, planner=resolve(options.planner, robot))
     check_choice('--planner', options.planner, tuple(planners.available()))
-    if 'model' in planners.parameters_of(options.planner) or robot.kind == 'base':
+    if 'model' in planners.parameters_of(options.planner, robot.kind) or robot.kind == 'base':
         planners.make(options.planner, robot=robot)  # one that cannot run is refused here
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)

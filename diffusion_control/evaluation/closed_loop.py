@@ -147,13 +147,12 @@ class ClosedLoop:
         """Return a planner with the parameters that its node gives it, timed by its thread."""
         if name == EXPERT:
             return self.side.expert(START_S)
-        options = self.options
+        options, kind = self.options, self.robot.kind
         settings = {**parameters.defaults('planner'), 'model': options.model}
-        if 'model' not in registry.parameters_of(name):
+        if 'model' not in registry.parameters_of(name, kind):
             settings.pop('model')
-        chosen = {**registry.settings_for(name, settings), 'seed': self.scene.seed,
-                  **registry.clocked(name, time.thread_time, self.robot.kind),
-                  **options.planner_parameters}
+        chosen = {**registry.settings_for(name, settings, kind), 'seed': self.scene.seed,
+                  **registry.clocked(name, time.thread_time, kind), **options.planner_parameters}
         return registry.make(name, robot=self.robot, **chosen)
 
     def _start(self) -> None:

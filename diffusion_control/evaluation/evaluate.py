@@ -231,8 +231,9 @@ def _check_model(options: EvaluateOptions, robot: Arm | Base) -> None:
         return
     settings = {'model': options.model}
     registry.make(
-        options.planner, robot=robot, **registry.settings_for(options.planner, settings))
-    if options.untrained and 'model' not in registry.parameters_of(options.planner):
+        options.planner, robot=robot,
+        **registry.settings_for(options.planner, settings, robot.kind))
+    if options.untrained and 'model' not in registry.parameters_of(options.planner, robot.kind):
         raise ConfigurationError(
             f'planner {options.planner} has no weights', where='--untrained', value=True,
             allowed='a learned planner, for example --planner diffuser')

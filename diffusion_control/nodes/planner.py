@@ -66,7 +66,8 @@ class PlannerNode(ControlNode):
         kind = resolve(self.settings['type'], self.robot, self.settings['model'])
         self.planner = planners.make(
             kind, robot=self.robot,
-            **{'seed': self.settings['seed'], **planners.settings_for(kind, self.settings)})
+            **{'seed': self.settings['seed'],
+               **planners.settings_for(kind, self.settings, self.robot.kind)})
         require_deadline = getattr(self.planner, 'require_deadline', None)
         if require_deadline is not None:
             require_deadline(self.settings['deadline_s'])

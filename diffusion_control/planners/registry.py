@@ -130,7 +130,7 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
     return planner
 
 
-def clocked(name: str, clock: Callable[[], float], robot_kind: str = '') -> dict[str, Any]:
+def clocked(name: str, clock: Callable[[], float], robot_kind: str) -> dict[str, Any]:
     """Return a clock as an argument of `make`, nothing for a planner that is not told one."""
     kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name, robot_kind)
     own = inspect.signature(kind).parameters
@@ -140,24 +140,25 @@ def clocked(name: str, clock: Callable[[], float], robot_kind: str = '') -> dict
     return {'clock': clock} if 'clock' in own or passed_on else {}
 
 
-def parameters_of(name: str) -> tuple[str, ...]:
+def parameters_of(name: str, robot_kind: str) -> tuple[str, ...]:
     """Return the names of a planner's parameters, and of what else it can be told by name.
 
     Raises:
-        ConfigurationError: Unknown name.
+        ConfigurationError: The name is unknown, or none for this kind of robot.
     """
-    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name)
+    kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name, robot_kind)
     names = tuple(field.name for field in dataclasses.fields(kind.parameters_type))
     return names + tuple(getattr(kind, 'options', ()))
 
 
-def settings_for(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def settings_for(name: str, settings: Mapping[str, Any], robot_kind: str) -> dict[str, Any]:
     """Return what of the planner node's parameters a planner takes; 0 and '' are its own defaults.
 
     Raises:
-        ConfigurationError: Unknown name; a model for a planner that takes none.
+        ConfigurationError: Unknown name, or none for this kind of robot; a model for a planner
+            that takes none.
     """
-    known = parameters_of(name)
+    known = parameters_of(name, robot_kind)
     if 'model' not in known:
         refuse_model(name, settings.get('model'))
     return {key: settings[key] for key in known

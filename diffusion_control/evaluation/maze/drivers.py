@@ -66,7 +66,7 @@ def check_planners(options: MazeOptions) -> None:
         if name not in SCRIPTED:
             made(name, options.model if name == options.planner else '')
     if options.untrained and (options.planner in SCRIPTED or 'model' not in registry.parameters_of(
-            options.planner)):
+            options.planner, ROBOT.kind)):
         raise ConfigurationError(
             f'planner {options.planner} has no weights', where='--untrained', value=True,
             allowed='a learned planner, for example --planner diffuser')
