@@ -15,6 +15,7 @@ from diffusion_control import parameters, planners, robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners import fallback, registry
 from diffusion_control.planners.base.base_planner import BLOCKED_S, BaseParameters, BaseRequest
+from diffusion_control.planners.base.map_diffuser import EXERCISE, BaseDiffuser
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.planners.registry import BASE_PLANNERS
@@ -103,6 +104,18 @@ def test_the_nodes_default_parameters_make_every_planner_of_a_base(name: str) ->
     settings = parameters.defaults('planner')
     planner = planners.make(name, robot=ROBOT, **registry.settings_for(name, settings, ROBOT.kind))
     assert planner.info()['name'] == name
+
+
+def test_a_trained_planner_has_compiled_before_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first plan took 9 s in a node, which was in FALLBACK until then."""
+    asked: list[PlanningProblem] = []
+    plan = BaseDiffuser.plan
+    monkeypatch.setattr(BaseDiffuser, 'plan', lambda self, problem, deadline_s=None: (
+        asked.append(problem), plan(self, problem, deadline_s))[1])
+    planner = planners.make('diffuser', robot=ROBOT)
+    assert asked == [EXERCISE] and plan(planner, EXERCISE).best is not None
 
 
 @pytest.mark.parametrize('name', ['straight_line', 'astar', 'training_free'])

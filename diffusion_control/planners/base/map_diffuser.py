@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.point_mass.diffuser import DIFFUSION, PointDiffuser
 from diffusion_control.planners.point_mass.hierarchical import PointHierarchical
 from diffusion_control.planners.point_mass.safediffuser import PointSafeDiffuser
-from diffusion_control.planners.problem import PlanningProblem
+from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.planar import turned
@@ -38,6 +39,9 @@ from diffusion_control.robots.state import RobotState
 Array = NDArray[np.float64]
 WALL_SHARE, FRAME_CELLS, EVERY = 0.3, 8, 4
 LEAST_CELL_M, AS_GOOD = 0.4, 0.005
+EXERCISE = PlanningProblem(
+    RobotState(np.array([1.5, 1.5, 0.0]), np.zeros(3)), Goal(position_m=np.array([3.5, 3.5, 0.0])),
+    map=OccupancyMap.from_layout(('#####', '#...#', '#.#.#', '#...#', '#####'), 1.0))
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class BaseDiffuser(BasePlanner):
             backend_require_gpu=backend_require_gpu, num_candidates=self.values.num_samples,
             num_inference_steps=self.values.num_inference_steps,
             margin_m=self.values.keep_m - point.radius_m)
+        with suppress(PlanningError):
+            self.plan(EXERCISE)  # compiles: a node is configured before it is given work
         self.reset(seed)
 
     def reset(self, seed: int) -> None:
