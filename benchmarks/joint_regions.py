@@ -5,9 +5,11 @@ Each scene is run in closed loop (tracker, safety monitor, perturbed plant) by t
 planner and by every method, for two regions (`planners/joint_region.py`): `position`, where joints
 keep the range between start and goal, `slack` wider, and `speed`, where in addition they stay
 `reaction` seconds away from its ends. Tracker and safety monitor of the guarded planners have the
-range as the limits of the robot, and `class_k_gain` 1 / reaction. Printed is the least h of the
-plans at their knots, at ten instants between knots, and of the true motion, and in how
-many scenes it is negative.
+range as the limits of the robot, and `class_k_gain` 1 / (2 reaction): where the monitor swings a
+joint aside at v, the rule v <= gain * room asks for a braking of gain * v, and with twice the gain
+that is more than the joint has. Printed is the least h of the plans at their knots, at ten
+instants between knots, and of the true motion, and in how many scenes it is negative; trapped is
+who has plans, but stays away from the goal.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --rows rows.jsonl
 """
@@ -42,6 +44,7 @@ UNGUARDED = 'diffuser'
 PLANNERS = (UNGUARDED, 'safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
 LEVELS = ('plan', 'dense', 'motion')
 BETWEEN = 10
+GAIN_RESERVE = 2.0
 LATE_SHARE, PROGRESS_RAD, AT_GOAL_RAD = 0.25, 0.05, 0.02
 
 
@@ -86,7 +89,7 @@ def guarded_loop(
             'slack_rad': asked.slack, 'reaction_s': region.reaction_s}))
     if region.reaction_s > 0.0:
         loop.monitor = monitor_of(
-            narrow, loop.options.fallback, class_k_gain=1.0 / region.reaction_s)
+            narrow, loop.options.fallback, class_k_gain=1.0 / (GAIN_RESERVE * region.reaction_s))
     return loop
 
 
@@ -109,7 +112,8 @@ def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) ->
         'time_s': loop.reached_s[-1] if loop.done else None, 'plans': len(loop.plans),
         'plan': least(region, loop.plans, 1), 'dense': least(region, loop.plans, BETWEEN),
         'motion': float(region.h(q, dq).min()),
-        'trapped': not loop.done and trapped(truth['t_s'][moving], q, goal),
+        'trapped': bool(loop.plans) and not loop.done and trapped(
+            truth['t_s'][moving], q, goal),
         'plan_s': float(latency.max()) if len(latency) else None}
 
 
