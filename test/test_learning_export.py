@@ -109,7 +109,7 @@ def test_the_card_says_what_it_is(last: Path, model: Path) -> None:
     made, trained_by, exported_by = card['train_command'].split(' && ')
     assert made.startswith('diffusion_control data generate --robot-config panda --scenes 12 ')
     assert made.endswith(f'--seed 3 --out {found.settings.data}')
-    assert trained_by.startswith('diffusion_control ') and exported_by.endswith(' export')
+    assert trained_by.split()[0] == 'diffusion_control' and exported_by.endswith(' export')
     settings = card['training']['settings']
     assert settings['width'] == 16 and settings['steps'] == 40 and settings['seed'] == 0
     assert set(card['score'].values()) == {None}
