@@ -170,10 +170,9 @@ def test_a_gap_that_the_judge_refuses_is_no_way(spare_m: float, blocked: bool) -
     edge = 2.4 + 2 * ROBOT.collision.discs[0, 2] + 2 * spare_m
     post = Obstacle('cylinder', (0.2, 1.0), np.array([2.7, edge + 0.2, 0.5]))
     middle = edge / 2 + 1.2
-    way = np.array([START[:2], [2.0, middle], [3.4, middle], GOAL.position_m[:2]])
     start = np.array([1.8, middle, 0.0])
     request = BaseRequest(ROBOT, problem_of(start, obstacles=(post,)), BaseParameters())
-    through = request.rated(np.array([start[:2], *way[1:]]))
+    through = request.rated(np.array([start[:2], [3.4, middle], GOAL.position_m[:2]]))
     assert request.candidate(through).judgement.free != blocked
     assert (through.time_s > BLOCKED_S) == blocked
 

@@ -32,10 +32,16 @@ def folder_of(source: Path) -> str:
     It is `kernels-<digest>` in NUMBA_CACHE_DIR, if that is set, beside the file, if one may write
     there, or in the user's cache.
     """
+    return str(_root(source) / f'kernels-{_digest(source.resolve())}')
+
+
+@cache
+def _digest(source: Path) -> str:
+    """Return the digest of all that the kernels in a file are made of."""
     digest = hashlib.sha256()
-    for path in sorted(_made_of(source.resolve())):
+    for path in sorted(_made_of(source)):
         digest.update(_read(path)[0])
-    return str(_root(source) / f'kernels-{digest.hexdigest()[:DIGITS]}')
+    return digest.hexdigest()[:DIGITS]
 
 
 def _root(source: Path) -> Path:
