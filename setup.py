@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Package of `diffusion_control`, for pip and for colcon (ament_python)."""
 
+import subprocess
 from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 NAME = 'diffusion_control'
 SHARE = f'share/{NAME}'
@@ -67,7 +69,31 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
     return list(files.items())
 
 
+class BuildWithCommit(build_py):
+    """Build the package with a file `commit.txt`: what `evaluation/host.py` calls its version."""
+
+    def run(self) -> None:
+        """Copy the modules, then write the commit of a git checkout; elsewhere nothing."""
+        super().run()
+        described = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+        try:
+            commit = subprocess.run(described, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return
+        self._commit_file.write_text(commit, encoding='utf-8')
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Return what was written, for the installer's record."""
+        outputs = super().get_outputs(include_bytecode)
+        return [*outputs, *([str(self._commit_file)] if self._commit_file.exists() else [])]
+
+    @property
+    def _commit_file(self) -> Path:
+        return Path(self.build_lib, NAME, 'commit.txt')
+
+
 setup(
+    cmdclass={'build_py': BuildWithCommit},
     name=NAME,
     version='0.1.0',
     description='A diffusion planner drives a real robot in real time, safely (ROS 2)',

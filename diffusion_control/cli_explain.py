@@ -40,13 +40,12 @@ def explain(
         from diffusion_control.evaluation.host import command_line, commit_of_code
         from diffusion_control.explain import ExplainOptions
         from diffusion_control.explain import explain as explained
-        from diffusion_control.explain.question import SCALES
         from diffusion_control.planners.models import resolve
         check_choice('--planner', planner, ('auto', *planners.available()))
         result = explained(ExplainOptions(
             robot_config=robot_config,
             planner=resolve(planner, robots.load(robot_config), model), model=model, scene=scene,
-            seed=seed, scales=tuple(guidance or SCALES), steps=steps, out=out,
+            seed=seed, scales=tuple(guidance) if guidance else None, steps=steps, out=out,
             command=command_line(), commit=commit_of_code()))
         if publish_s:
             from diffusion_control.nodes.explanation import publish
@@ -61,7 +60,10 @@ def explain(
 def _print(numbers: dict[str, object], folder: Path) -> None:
     """Print the plan, the sweep and the counterfactuals."""
     console.print_table('the plan', [numbers['plan']])  # type: ignore[list-item]
-    console.print_table('guidance', numbers['guidance'])  # type: ignore[arg-type]
+    if numbers['guidance']:
+        console.print_table('guidance', numbers['guidance'])  # type: ignore[arg-type]
+    else:
+        print('guidance: this planner has none')
     for row in numbers['counterfactuals']:  # type: ignore[attr-defined]
         print(row['text'])
     print(f'written: {folder}')

@@ -281,8 +281,20 @@ def test_evaluation_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert evaluate_mazes(more)['rows'] == result['rows']
 
 
+def test_unconnected_parts_get_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / 'parts.txt'
+    file.write_text('#######\n#OO#OO#\n#######\n')
+    evaluate_mazes(MazeOptions(
+        planner='stop_and_go', layouts=(str(file),), episodes=1, peers=(), out=tmp_path))
+    assert '2 parts' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('changes', 'match'), [
-    ({'layouts': ('nowhere',)}, 'unknown layout'), ({'layouts': ('random:3x9',)}, 'evaluated'),
+    ({'layouts': ('nowhere.txt',)}, 'existing file'),
+    ({'layouts': ('setup.py',), 'task': 'pointmaze'}, 'large, random:RxC$'),
+    ({'layouts': ('random:3x9',)}, 'evaluated'),
     ({'tracker': 'mpc'}, 'unknown tracker'), ({'ref_min': 1.0}, 'evaluated'),
     ({'ref_min': 2.0, 'ref_max': 1.0}, 'evaluated'), ({'specification': 'circle'}, 'evaluated'),
     ({'task': 'pointmaze', 'block_cell_at': 3}, 'evaluated'),

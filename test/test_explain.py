@@ -13,10 +13,12 @@ from learning_world import MISSING, model
 from PIL import Image
 
 from diffusion_control import cli
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.explain import ExplainOptions, Explanation, explain
 from diffusion_control.explain.attention import attention_maps
-from diffusion_control.explain.compare import counterfactuals
+from diffusion_control.explain.compare import _sentence, counterfactuals, sweep
 from diffusion_control.explain.constraints import active_constraints
+from diffusion_control.explain.denoising import traced
 from diffusion_control.explain.question import Question, chosen
 from diffusion_control.planners.spline_planner import Request
 from diffusion_control.planners.trace import TERMS, USUAL, CostWeights, knot_norms
@@ -131,6 +133,38 @@ def test_a_planner_without_guidance_is_explained_by_what_it_has(tmp_path: Path) 
     assert found.numbers['guidance'] == [] and isinstance(found.numbers['denoising'], str)
     assert not (found.folder / 'denoising.gif').exists()
     assert (found.folder / 'explain.png').exists()
+
+
+@pytest.mark.parametrize('planner', ['diffuser', 'hierarchical'])
+def test_trained_planners_of_a_base_show_their_steps(planner: str) -> None:
+    pytest.importorskip('onnxruntime', reason='onnxruntime: not installed')
+    asked = Question(replace(BASE, planner=planner, scales=(1.0, 30.0)))
+    base = chosen(asked.plan())
+    trace = traced(asked, 5)
+    assert trace is not None and len(trace.steps) == 5
+    start = asked.path(base)[0]
+    for places in trace.clean:
+        np.testing.assert_allclose(places[:, 0], np.tile(start, (len(places), 1)), atol=0.05)
+    rows = [variant.numbers for variant in sweep(asked, base)]
+    assert rows[0]['moved_max'] == 0.0 and rows[1]['moved_max'] > 0.0
+
+
+def test_guidance_of_a_planner_that_has_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match='straight_line has no guidance'):
+        Question(ExplainOptions('panda', 'straight_line', scales=(1.0,)))
+
+
+def test_a_sentence_says_what_moves_alone() -> None:
+    numbers = {'path_moved_max_m': 0.2, 'duration_change_s': 0.001, 'clearance_m': 0.1,
+               'clearance_change_m': 0.0, 'free': True}
+    assert 's longer' not in _sentence('x', numbers) and '0.200 m' in _sentence('x', numbers)
+    assert '1.00 s shorter' in _sentence('x', {**numbers, 'duration_change_s': -1.0})
+    assert _sentence('x', {**numbers, 'path_moved_max_m': 0.0}).endswith('would be the same')
+
+
+def test_what_has_no_choice_is_no_active_bound(explanation: Explanation) -> None:
+    active = explanation.numbers['constraints']['active']
+    assert active.get('velocity_bounds', {'share': 0.0})['share'] < 1.0
 
 
 def test_attention_maps_of_a_transformer_are_shares(tmp_path: Path) -> None:

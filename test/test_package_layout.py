@@ -136,6 +136,23 @@ def test_installed_command_line_runs(prefix: Path) -> None:
     assert printed.strip().splitlines()[-1] == '0.1.0'
 
 
+def test_an_installed_package_knows_its_commit(sources: Path, tmp_path: Path) -> None:
+    git = shutil.which('git')
+    if git is None:
+        pytest.skip('git is not installed')
+    copy, built = tmp_path / 'checkout', tmp_path / 'built'
+    shutil.copytree(sources, copy)
+    run([git, 'init', '--quiet'], copy)
+    run([git, 'add', 'setup.py'], copy)
+    run([git, '-c', 'user.name=test', '-c', 'user.email=test@example.org', '-c',
+         'commit.gpgsign=false', 'commit', '--quiet', '-m', 'test'], copy)
+    run([sys.executable, 'setup.py', '--quiet', 'build_py', '--build-lib', str(built)], copy)
+    code = f'from {NAME}.evaluation.host import commit_of_code; print(commit_of_code())'
+    told = run([sys.executable, '-P', '-c', code], tmp_path,
+               {**os.environ, 'PYTHONPATH': str(built)}).strip()
+    assert told == run([git, 'describe', '--always', '--abbrev=12'], copy).strip()
+
+
 def test_pip_puts_the_commands_on_the_path(pip_prefix: Path) -> None:
     assert {path.name for path in (pip_prefix / 'bin').iterdir()} == EXECUTABLES
 

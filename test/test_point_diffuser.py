@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any
@@ -15,7 +16,7 @@ pytest.importorskip('onnxruntime')
 from diffusion_control import planners, robots  # noqa: E402
 from diffusion_control.errors import ConfigurationError  # noqa: E402
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze  # noqa: E402
-from diffusion_control.planners.base.map_diffuser import coarse  # noqa: E402
+from diffusion_control.planners.base.coarse_map import coarse  # noqa: E402
 from diffusion_control.planners.point_mass import map_view  # noqa: E402
 from diffusion_control.planners.point_mass.barrier import (  # noqa: E402
     RELAXED,
@@ -34,6 +35,7 @@ from diffusion_control.planners.point_mass.wall_check import line_clearances  # 
 from diffusion_control.planners.point_mass.wall_push import halved, pushed  # noqa: E402
 from diffusion_control.planners.problem import PlanningProblem  # noqa: E402
 from diffusion_control.robots.goal import Goal  # noqa: E402
+from diffusion_control.robots.obstacles import Obstacle  # noqa: E402
 from diffusion_control.robots.occupancy_map import OccupancyMap  # noqa: E402
 from diffusion_control.robots.point_mass import PointMass  # noqa: E402
 from diffusion_control.robots.state import RobotState  # noqa: E402
@@ -243,6 +245,23 @@ def test_a_base_goes_a_way_that_the_network_drew(name: str) -> None:
     assert found.source == 'diffusion'
     assert found.trajectory is not None
     assert found.trajectory.position[:, 1].min() < 3.4
+
+
+@pytest.mark.parametrize(('obstacle', 'polish_steps'), [
+    (Obstacle('box', (0.5, 2.4, 0.4), np.array([3.6, 3.5, 0.2])), 0),
+    (Obstacle('cylinder', (0.25, 0.4), np.array([3.5, 3.5, 0.2])), 3)],
+    ids=['the network sees large ones', 'refinement goes round small ones'])
+def test_a_base_goes_round_what_stands(obstacle: Obstacle, polish_steps: int) -> None:
+    rows = ('########', *['#OOOOOO#'] * 5, '########')
+    problem = PlanningProblem(
+        RobotState(np.array([1.5, 3.5, 0.0]), np.zeros(3)),
+        Goal(position_m=np.array([5.5, 3.5, 0.0])), map=OccupancyMap.from_layout(rows))
+    planner = planners.make('diffuser', robot=robots.load('base'), polish_steps=polish_steps)
+    before, after = (planner.plan(dataclasses.replace(problem, obstacles=seen)).trajectory
+                     for seen in ((), (obstacle,)))
+    assert before is not None and after is not None
+    assert np.abs(before.position[:, 1] - 3.5).max() < 0.5
+    assert np.abs(after.position[:, 1] - 3.5).max() > 0.5
 
 
 def test_a_base_sees_a_map_in_the_cells_that_fit_it() -> None:

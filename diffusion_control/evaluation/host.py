@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+BUILT_FROM = 'commit.txt'
+"""File in the installed package, written by `setup.py`."""
+
 
 def host_information() -> dict[str, Any]:
     """Return cpu (its model name), cores (usable by this process) and python (its version)."""
@@ -30,7 +33,7 @@ def _cpu() -> str:
 
 
 def commit_of_code() -> str:
-    """Return the git commit of a checkout, else the version of the package."""
+    """Return the commit of a checkout, or of the one that was installed; else the version."""
     from diffusion_control import __version__
     folder = Path(__file__).resolve().parent
     try:
@@ -38,9 +41,13 @@ def commit_of_code() -> str:
             ['git', '-C', str(folder), 'describe', '--always', '--dirty', '--abbrev=12'],
             capture_output=True, text=True, timeout=5.0, check=False,
             env={**os.environ, 'GIT_CEILING_DIRECTORIES': str(folder.parents[2])})
+        commit = found.stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
-        return __version__
-    return found.stdout.strip() or __version__
+        commit = ''
+    built = folder.parent / BUILT_FROM
+    if not commit and built.is_file():
+        commit = built.read_text(encoding='utf-8').strip()
+    return commit or __version__
 
 
 def command_line() -> str:

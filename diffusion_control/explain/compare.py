@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 COMPARED = 129
 NEAREST_OBSTACLES = 3
 BASE_TERMS = ('collision', 'duration')
+SAME_M, SAME_S = 5e-4, 5e-3
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,10 @@ def measures(question: Question, answer: PlanSet, base: Trajectory | None = None
         'clearance_change_m': clearance_m - _clearance_m(question, base)}
 
 
-def sweep(question: Question, scales: tuple[float, ...], base: Trajectory) -> list[Variant]:
-    """Return the plans of several strengths of guidance; none for a planner that has no such."""
-    if GUIDANCE not in question.values:
-        return []
+def sweep(question: Question, base: Trajectory) -> list[Variant]:
+    """Return the plans of the question's strengths of guidance."""
     found = []
-    for scale in scales:
+    for scale in question.scales:
         answer = question.plan(guidance_scale=scale)
         found.append(Variant(
             f'{GUIDANCE}={scale:g}', chosen(answer),
@@ -109,11 +108,15 @@ def _without(question: Question, name: str, answer: PlanSet, base: Trajectory) -
 
 def _sentence(name: str, numbers: dict[str, Any]) -> str:
     """Return the difference in words."""
-    text = (
-        f'without {name} the plan would be elsewhere by up to '
-        f'{numbers["path_moved_max_m"]:.3f} m, {abs(numbers["duration_change_s"]):.2f} s '
-        f'{"longer" if numbers["duration_change_s"] > 0 else "shorter"}, its clearance '
-        f'{numbers["clearance_m"]:.3f} m ({numbers["clearance_change_m"]:+.3f} m)')
+    moved_m, later_s = numbers['path_moved_max_m'], numbers['duration_change_s']
+    lasting = abs(later_s) > SAME_S
+    if moved_m < SAME_M and not lasting:
+        return f'without {name} the plan would be the same'
+    text = f'without {name} the plan would be elsewhere by up to {moved_m:.3f} m'
+    if lasting:
+        text += f', {abs(later_s):.2f} s {"longer" if later_s > 0 else "shorter"}'
+    text += (f', its clearance {numbers["clearance_m"]:.3f} m '
+             f'({numbers["clearance_change_m"]:+.3f} m)')
     return text if numbers['free'] else f'{text}: not free in this scene'
 
 

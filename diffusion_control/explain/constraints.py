@@ -3,7 +3,8 @@
 
 At instants of the plan the filter's programme is set up as the monitor does it, the plan being
 what is committed and what is asked, and the obstacles where their velocities take them. A row
-g' v >= b is active at the asked velocity v if g' v - b < 1e-3, a bound if v comes as near to it.
+g' v >= b is active at the asked velocity v if g' v - b < 1e-3, a bound if v comes as near to it;
+bounds that leave a velocity no choice (a diff drive's sideways one) are none.
 """
 
 from __future__ import annotations
@@ -108,5 +109,7 @@ def _slack(rows: Rows, bounds: Bounds, asked: Array) -> dict[str, float]:
     found = {
         name: float(left[rows.softness == code].min())
         for code, name in CLASSES.items() if (rows.softness == code).any()}
-    found[BOUNDS] = float(min((asked - bounds.lower).min(), (bounds.upper - asked).min()))
+    choice = bounds.upper - bounds.lower > ACTIVE
+    room = np.minimum(asked - bounds.lower, bounds.upper - asked)[choice]
+    found[BOUNDS] = float(room.min(initial=np.inf))
     return found

@@ -14,6 +14,7 @@ from diffusion_control.planners.trace import Denoised
 
 Array = NDArray[np.float64]
 STEPS = 'num_inference_steps'
+NO_TRACE = 'this planner shows no reverse steps'
 
 
 @dataclass(frozen=True)

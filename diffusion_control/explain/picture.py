@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.picture_style import QUIET, style
 from diffusion_control.explain.compare import Variant
 from diffusion_control.explain.constraints import Active
-from diffusion_control.explain.denoising import Trace
+from diffusion_control.explain.denoising import NO_TRACE, Trace
 from diffusion_control.explain.stage import Stage
 
 Array = NDArray[np.float64]
@@ -45,8 +45,9 @@ def draw_explanation(
     """
     figure = Figure(figsize=(13.0, 8.6), dpi=90, facecolor='white')
     canvas = FigureCanvasAgg(figure)
-    left = figure.add_axes((0.05, 0.42, 0.42, 0.50), projection=stage.projection)
-    right = figure.add_axes((0.54, 0.42, 0.42, 0.50), projection=stage.projection)
+    width, legend = (0.33, (1.0, 1.0)) if stage.flat else (0.42, (-0.08, 1.0))
+    left = figure.add_axes((0.05, 0.42, width, 0.50), projection=stage.projection)
+    right = figure.add_axes((0.54, 0.42, width, 0.50), projection=stage.projection)
     stage.draw(left, 'Guidance: weak (dark) to strong (bright)')
     shades = matplotlib.colormaps['plasma'](np.linspace(0.0, 0.9, max(len(swept), 1)))
     _paths(left, stage, swept, paths, list(shades))
@@ -54,7 +55,7 @@ def draw_explanation(
     _paths(right, stage, without, paths, COLOURS)
     for axes in (left, right):
         stage.path(axes, plan, color=PLAN, linewidth=2.6, zorder=12, label='the plan')
-        axes.legend(fontsize=7, frameon=False, loc='upper left', bbox_to_anchor=(-0.08, 1.0))
+        axes.legend(fontsize=7, frameon=False, loc='upper left', bbox_to_anchor=legend)
     grid = figure.add_gridspec(1, 3, left=0.06, right=0.97, top=0.32, bottom=0.08, wspace=0.28)
     _norms(figure.add_subplot(grid[0]), trace)
     _terms(figure.add_subplot(grid[1]), terms)
@@ -78,7 +79,7 @@ def _norms(axes: Any, trace: Trace | None) -> None:
     style(axes, 'Score norm of each knot', 'reverse step', 'knot')
     axes.grid(False)
     if trace is None:
-        axes.text(0.5, 0.5, 'this planner denoises nothing', transform=axes.transAxes,
+        axes.text(0.5, 0.5, NO_TRACE, transform=axes.transAxes,
                   ha='center', color=QUIET, fontsize=8)
         return
     norms = trace.score_norms()

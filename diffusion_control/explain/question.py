@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control import planners, robots
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.base.chosen_world import chosen_world
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.planners.base.world import BaseWorld
@@ -40,7 +41,7 @@ class ExplainOptions:
         model: Folder of its model; '' is the shipped one.
         scene: File of a scene; None generates one from the seed.
         seed: Of the scene and of the planner.
-        scales: Strengths of guidance that are compared.
+        scales: Strengths of guidance that are compared; None: `SCALES`, if there is guidance.
         steps: Reverse steps that are shown; None: the planner's, at least `LEAST_STEPS`.
         out: Where run folders are made.
         command: The command line, for the report.
@@ -52,7 +53,7 @@ class ExplainOptions:
     model: str = ''
     scene: Path | None = None
     seed: int = 0
-    scales: tuple[float, ...] = SCALES
+    scales: tuple[float, ...] | None = None
     steps: int | None = None
     out: Path = Path('runs')
     command: str = ''
@@ -76,12 +77,23 @@ class Question:
             map=occupancy_map(self.scene) if self.robot.kind == 'base' else None)
         self.planner: Any = planners.make(
             options.planner, robot=self.robot, model=options.model or None, seed=self.seed)
+        self.scales = self._scales(options)
 
     @property
     def values(self) -> dict[str, Any]:
         """The planner's parameters."""
         kept = getattr(self.planner, 'values', None)
         return {} if kept is None else dataclasses.asdict(kept)
+
+    def _scales(self, options: ExplainOptions) -> tuple[float, ...]:
+        """Return the strengths of guidance to compare; none for a planner that has no such."""
+        if GUIDANCE in self.values:
+            return options.scales or SCALES
+        if options.scales is not None:
+            raise ConfigurationError(
+                f'{options.planner} has no guidance to compare', where='--guidance-scale',
+                value=list(options.scales), remedy='leave it away, or explain another planner')
+        return ()
 
     @property
     def watched(self) -> bool:

@@ -17,7 +17,7 @@ from diffusion_control.explain.animation import draw_animation, draw_strip
 from diffusion_control.explain.attention import attention_maps, draw_attention
 from diffusion_control.explain.compare import Variant, counterfactuals, measures, sweep
 from diffusion_control.explain.constraints import active_constraints
-from diffusion_control.explain.denoising import Trace, traced
+from diffusion_control.explain.denoising import NO_TRACE, Trace, traced
 from diffusion_control.explain.picture import draw_explanation
 from diffusion_control.explain.question import GUIDANCE, ExplainOptions, Question, chosen
 from diffusion_control.explain.stage import Stage
@@ -29,7 +29,6 @@ Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
 REPORT, PICTURE, STRIP, ANIMATION = 'explain.json', 'explain.png', 'denoising.png', 'denoising.gif'
 BLOCKED_SCORE = -1e3
-NO_TRACE = 'this planner shows no reverse steps'
 ATTENTION = 'attention.png'
 
 
@@ -62,7 +61,7 @@ def explain(options: ExplainOptions) -> Explanation:
     question = Question(options)
     answer = question.plan()
     plan = chosen(answer)
-    swept = sweep(question, options.scales, plan)
+    swept = sweep(question, plan)
     without = counterfactuals(question, plan)
     trace = traced(question, options.steps)
     active = active_constraints(question, plan)

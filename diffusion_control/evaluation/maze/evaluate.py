@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,7 @@ def evaluate_mazes(options: MazeOptions) -> Row:
     if options.names == (TWO_WAY,):
         return evaluate_two_way(options)
     tasks = tasks_of(options)
+    _say_parts(tasks)
     store = RowStore(_folder(options), options.settings(), resume=options.resume, key=_key)
     if options.untrained:
         untrained_model(options, store.folder)
@@ -75,6 +77,15 @@ def tasks_of(options: MazeOptions) -> list[MazeTask]:
     """Return the episodes of all layouts."""
     return [task for layout in options.names for task in with_length(
         options, [draw_task(options, layout, k) for k in range(options.episodes)])]
+
+
+def _say_parts(tasks: list[MazeTask]) -> None:
+    """Say which layouts have free cells that no way connects."""
+    for layout, maze in {task.layout: task.maze for task in tasks}.items():
+        parts = int(maze.regions().max())
+        if parts > 1:
+            print(f'{layout}: free cells in {parts} parts that no way connects; start and goal of '
+                  'an episode are in the same one', file=sys.stderr)
 
 
 def run_work(options: MazeOptions, folder: Path, work: Work) -> list[Row]:

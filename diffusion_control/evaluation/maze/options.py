@@ -113,12 +113,21 @@ class MazeOptions:
             if found:
                 self._require(min(int(k) for k in found.groups()) >= SMALLEST, '--layout', name,
                               f'at least {SMALLEST} rows and columns')
-            elif self.task == POINTMAZE or not Path(name).is_file():
-                require_known('unknown layout', '--layout', name, tuple(MAZES))
+            elif name not in MAZES:
+                self._require_file(name)
         self._require(self.block_cell_at is None or self.task == MAZE2D, '--block-cell-at',
                       self.block_cell_at, 'evaluate maze2d')
         self._require(self.goals is None or not self.specification, '--goals', str(self.goals),
                       'no goals beside --specification')
+
+    def _require_file(self, name: str) -> None:
+        """Refuse a layout that is no name, unless it is a file and the task takes one."""
+        allowed = ', '.join((*MAZES, 'random:RxC'))
+        if self.task == MAZE2D:
+            allowed += f', {TWO_WAY}, or an existing file of # O G'
+        if self.task == POINTMAZE or not Path(name).is_file():
+            raise ConfigurationError(
+                'unknown layout', where='--layout', value=name, allowed=allowed)
 
     def _require(self, good: bool, where: str, value: Any, allowed: str) -> None:
         if not good:

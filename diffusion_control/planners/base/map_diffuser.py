@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trained planners of mazes for a base: ways out of the network, pursued by the base.
 
-The map is seen in cells along its own axes, a cell being a wall where more than `WALL_SHARE` of it
-is occupied. Their edge is the largest one up to `cell_m` in which the map comes out best: cells
-that do not fit close ways and open walls. The network of the point mass draws motions over these
-cells, whose places are ways for the base. Standing obstacles and movers are judged as for every
-planner of a base; the network does not see them.
+The network of the point mass draws motions over the map and what stands, seen in large cells
+(`coarse_map`); their places are ways for the base. A few reverse steps on the cost of the base's
+own roll-outs (`way_diffusion`) refine them: cells are coarse, and the network does not know the
+base. Movers are judged as for every planner of a base; the network does not see them.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ from diffusion_control.planners.base.base_planner import (
     BasePlanner,
     BaseRequest,
 )
+from diffusion_control.planners.base.coarse_map import coarse, outside
+from diffusion_control.planners.base.way_diffusion import Reverse, denoised
+from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.point_mass.diffuser import DIFFUSION, PointDiffuser
@@ -37,8 +39,8 @@ from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
-WALL_SHARE, FRAME_CELLS, EVERY = 0.3, 8, 4
-LEAST_CELL_M, AS_GOOD = 0.4, 0.005
+EVERY = 4
+POLISH_M, TEMPERATURE = 0.4, 0.05
 EXERCISE = PlanningProblem(
     RobotState(np.array([1.5, 1.5, 0.0]), np.zeros(3)), Goal(position_m=np.array([3.5, 3.5, 0.0])),
     map=OccupancyMap.from_layout(('#####', '#...#', '#.#.#', '#...#', '#####'), 1.0))
@@ -50,6 +52,10 @@ class BaseDiffuserParameters(BaseParameters):
 
     num_samples: int = parameter(8, 1, 4096, 'motions drawn from the network at once')
     num_inference_steps: int = parameter(6, 1, 500, 'network evaluations from noise')
+    guidance_scale: float = parameter(
+        1.0, 0.0, 100.0, 'step along the slope of the value of clean estimates [cells]')
+    polish_steps: int = parameter(3, 0, 50, 'reverse steps on the cost of roll-outs, afterwards')
+    polish_samples: int = parameter(160, 2, 65536, 'roll-outs of each of them')
     cell_m: float = parameter(
         1.0, 0.1, 10.0, 'largest edge of the cells that the network sees [m]')
     keep_m: float = parameter(0.3, 0.1, 0.4, 'distance to walls that ways are pushed to [m]')
@@ -81,9 +87,7 @@ class BaseDiffuser(BasePlanner):
         point = PointMass()
         self.planner = self.inner(
             point, model=model, clock=clock, backend=backend,
-            backend_require_gpu=backend_require_gpu, num_candidates=self.values.num_samples,
-            num_inference_steps=self.values.num_inference_steps,
-            margin_m=self.values.keep_m - point.radius_m)
+            backend_require_gpu=backend_require_gpu, **self._told(point))
         with suppress(PlanningError):
             self.plan(EXERCISE)  # compiles: a node is configured before it is given work
         self.reset(seed)
@@ -99,13 +103,21 @@ class BaseDiffuser(BasePlanner):
         return {**super().info(), 'inference': self.planner.info()['inference']}
 
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
-        """Return ways out of the network."""
-        del kept, until
-        return self.drawn(request)
+        """Return ways out of the network, and these and the kept one refined."""
+        ways, values = self.drawn(request), self.values
+        if values.polish_steps == 0:
+            return ways
+        samples = WaySamples(request)
+        mean = np.stack([
+            samples.from_way(way) for way in (*ways, *([] if kept is None else [kept]))])
+        free = denoised(samples, mean, np.full(len(mean), POLISH_M), self.generator, Reverse(
+            values.polish_steps, values.polish_samples, TEMPERATURE, self.clock, until))
+        return [*ways, *samples.ways(free, values.num_candidates)]
 
     def drawn(self, request: BaseRequest) -> list[Array]:
         """Return one way for each motion of the network."""
-        known = coarse(request.problem.map, request.start[:2], request.place, self.values.cell_m)
+        known = coarse(request.problem.map, request.start[:2], request.place,
+                       self.values.cell_m, request.world.standing)
         yaw = float(known.origin[2])
         flat = dataclasses.replace(known, origin=np.zeros(3))
 
@@ -116,14 +128,30 @@ class BaseDiffuser(BasePlanner):
             RobotState(local(request.start[:2]), np.zeros(2)),
             Goal(position_m=np.append(local(request.place), 0.0)), map=flat,
             condition=request.problem.condition)
+        self._tell(known)
         ground = self.planner.network.ground(flat, local(request.place))
         whole, _, evaluations = self.planner.windows(problem, ground)
         request.evaluations += evaluations
         ways = []
         for motion in whole:
-            places = turned(known.origin, motion[::EVERY, :2]) + known.origin[:2]
+            places = outside(known, motion[::EVERY, :2])
             ways.append(np.concatenate([request.start[None, :2], places[1:], request.place[None]]))
         return ways
+
+    def _told(self, point: PointMass) -> dict[str, Any]:
+        """Return the parameters of the network's planner that follow from those of this one."""
+        values = self.values
+        return {
+            'num_candidates': values.num_samples, 'guidance_scale': values.guidance_scale,
+            'num_inference_steps': values.num_inference_steps,
+            'margin_m': values.keep_m - point.radius_m}
+
+    def _tell(self, known: OccupancyMap) -> None:
+        """Hand on parameters, and the observer, who wants places of the world."""
+        inner, observer = self.planner, self.observer
+        inner.values = dataclasses.replace(inner.values, **self._told(inner.robot))
+        inner.observer = None if observer is None else lambda step: observer(dataclasses.replace(
+            step, noised=outside(known, step.noised), clean=outside(known, step.clean)))
 
 
 class BaseSafeDiffuser(BaseDiffuser):
@@ -138,37 +166,3 @@ class BaseHierarchical(BaseDiffuser):
 
     name = 'hierarchical'
     inner = PointHierarchical
-
-
-def coarse(known: Any, start: Array, goal: Array, cell_m: float) -> OccupancyMap:
-    """Return a map in cells of at most some edge along its axes; without one, open ground.
-
-    The cells of start and goal are free.
-    """
-    if not isinstance(known, OccupancyMap):
-        low = np.floor(np.minimum(start, goal) / cell_m) - FRAME_CELLS
-        size = np.ceil(np.maximum(start, goal) / cell_m) + FRAME_CELLS - low
-        return OccupancyMap(cell_m, np.append(low * cell_m, 0.0), np.zeros(
-            (int(size[1]), int(size[0])), np.int8))
-    largest = max(1, round(cell_m / known.resolution_m))
-    least = max(1, min(round(LEAST_CELL_M / known.resolution_m), largest))
-    tried = [_in_cells(known, fine) for fine in range(largest, least - 1, -1)]
-    best = min(wrong for _, wrong in tried)
-    found = next(cells for cells, wrong in tried if wrong <= best + AS_GOOD)
-    rows, columns = found.cells.shape
-    for row, column in found.cell_of(np.stack([start, goal])):
-        if 0 <= row < rows and 0 <= column < columns:
-            found.cells[row, column] = 0
-    return found
-
-
-def _in_cells(known: OccupancyMap, fine: int) -> tuple[OccupancyMap, float]:
-    """Return a map in cells of `fine` of its own, and the share of these that come out wrong."""
-    rows, columns = (-(-n // fine) for n in known.cells.shape)
-    occupied = np.ones((rows * fine, columns * fine))
-    occupied[:known.cells.shape[0], :known.cells.shape[1]] = known.occupied
-    share = occupied.reshape(rows, fine, columns, fine).mean(axis=(1, 3))
-    walls = share > WALL_SHARE
-    wrong = float(np.where(walls, 1.0 - share, share).mean())
-    return OccupancyMap(
-        fine * known.resolution_m, known.origin, np.where(walls, np.int8(100), np.int8(0))), wrong

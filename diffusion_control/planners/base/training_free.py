@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model-based diffusion over ways of a base: a reverse diffusion that needs no data.
 
-C. Pan, Z. Yi, G. Shi, G. Qu, "Model-Based Diffusion for Trajectory Optimization", NeurIPS 2024;
-what a reverse step does is said in `planners.training_free`. Here the variables are the corners of
-a way, the model is the unicycle that pursues it (`pursuit`), and the cost is its roll-out's
-(`way_samples`). Chains start from noise, and from the way that is followed.
+See `way_diffusion`. Chains start from noise, and from the way that is followed.
 """
 
 from __future__ import annotations
@@ -19,13 +16,11 @@ from diffusion_control.planners.base.base_planner import (
     BasePlanner,
     BaseRequest,
 )
+from diffusion_control.planners.base.way_diffusion import Reverse, denoised
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.parameters import parameter
-from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
-from diffusion_control.planners.training_free import score_step
 
-SIGMA_START, SIGMA_END_M = 0.5, 0.04
-RESERVE_S = 0.03
+SIGMA_START = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,17 +38,6 @@ class BaseTrainingFreeParameters(BaseParameters):
     temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
 
 
-def _show(
-    observer: Observer, samples: WaySamples, sigma: Array, before: Array, mean: Array,
-    noised: Array,
-) -> None:
-    """Tell an observer of a step, with one noised way of each chain."""
-    kept = slice(SHOWN_MOTIONS)
-    observer(Denoised(
-        float(sigma.mean()), samples.corners(noised[kept]), samples.corners(mean[kept]),
-        knot_norms((mean - before)[kept], sigma[kept])))
-
-
 class BaseTrainingFree(BasePlanner):
     """Plans by model-based diffusion, warm-started from its previous way."""
 
@@ -65,26 +49,8 @@ class BaseTrainingFree(BasePlanner):
         values = self.values
         samples = WaySamples(request, values.guidance_scale)
         mean, sigma, steps = self._begin(samples, kept)
-        each = max(2, values.num_samples // len(mean))
-        best, lowest = mean.copy(), np.full(len(mean), np.inf)
-        decay = (SIGMA_END_M / sigma) ** (1.0 / steps)
-        began = self.clock()
-        for done in range(steps):
-            draws = mean[:, None] + sigma[:, None, None, None] * samples.noise(
-                self.generator, (len(mean), each))
-            draws[:, 0] = mean
-            cost = samples.cost(draws.reshape(-1, *mean.shape[1:])).reshape(len(mean), each)
-            lower = cost.min(1) < lowest
-            best[lower] = draws[lower, cost.argmin(1)[lower]]
-            lowest = np.minimum(lowest, cost.min(1))
-            before, mean = mean, score_step(draws, cost, values.temperature)
-            if self.observer is not None:
-                _show(self.observer, samples, sigma, before, mean, draws[:, -1])
-            sigma = sigma * decay
-            now = self.clock()
-            if now + (now - began) / (done + 1) > until - RESERVE_S:
-                break
-        free = np.concatenate([best, mean])
+        how = Reverse(steps, values.num_samples, values.temperature, self.clock, until)
+        free = denoised(samples, mean, sigma, self.generator, how, self.observer)
         return [request.line, *samples.ways(free, values.num_candidates)]
 
     def _begin(

@@ -59,7 +59,7 @@ class SubGoals(WindowPlanner):
 
     def __init__(self, below: PointDiffuser, network: MapSampler) -> None:
         self.below, self.network = below, network
-        self.robot, self.values = below.robot, dataclasses.replace(below.values, num_rounds=1)
+        self.robot = below.robot
         ratio = math.log2(network.knot_s / below.network.knot_s)
         self.halvings = round(ratio)
         if self.halvings < 1 or abs(ratio - self.halvings) > 1e-6:
@@ -68,12 +68,17 @@ class SubGoals(WindowPlanner):
                 value=network.knot_s,
                 allowed=f'2, 4, 8, ... times {below.network.knot_s} s between knots')
 
+    def told(self) -> None:
+        """Take over what the planner of the motions has been told."""
+        self.generator, self.observer = self.below.generator, self.below.observer
+        self.values = dataclasses.replace(self.below.values, num_rounds=1)
+
     def lead(self, problem: PlanningProblem, ground: Ground) -> tuple[Lead, int]:
         """Return the cubics through new sub-goals, and what these cost in evaluations.
 
         Where some lead to the goal through free space, they stand in for the others.
         """
-        self.generator = self.below.generator
+        self.told()
         ground = self.network.ground(ground.known, ground.metres(ground.goal)[:2])
         knots, step, evaluations = self.windows(problem, ground)
         fit = self._arrived(knots[:, -1], ground) & (

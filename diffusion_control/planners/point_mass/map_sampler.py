@@ -14,6 +14,7 @@ from diffusion_control.inference.chain import Held
 from diffusion_control.planners.models import load_chain, model_directory
 from diffusion_control.planners.point_mass import map_view
 from diffusion_control.planners.point_mass.value_network import ValueNetwork
+from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, knot_norms
 from diffusion_control.robots.occupancy_map import OccupancyMap
 
 Array = NDArray[np.float64]
@@ -71,6 +72,7 @@ class Draw:
         ends: Which windows end at rest in the goal, shape [B]; None = none.
         correct: Applied to clean estimates between the evaluations.
         move: Applied to the moves of the noised knots.
+        observer: Is told of every evaluation, with places [M, H, 2] [m].
     """
 
     evaluations: int
@@ -79,6 +81,7 @@ class Draw:
     ends: NDArray[np.bool_] | None = None
     correct: Correct | None = None
     move: MoveKnots | None = None
+    observer: Observer | None = None
 
 
 class MapSampler:
@@ -158,14 +161,22 @@ class MapSampler:
             return ground.metres(map_view.decode(
                 seen, map_view.turned_motions(clean, kinds, back=True)))
 
-        correct, move = how.correct, how.move
+        def show(x: Array32, clean: Array32, alpha: float, sigma: float) -> None:
+            assert observer is not None
+            kept = slice(SHOWN_MOTIONS)
+            step = (alpha * clean - x)[kept].astype(float)
+            observer(Denoised(sigma, knots(x)[kept, :, :2], knots(clean)[kept, :, :2],
+                              knot_norms(step, sigma)))
+
+        correct, move, observer = how.correct, how.move, how.observer
         run = self.chain.run(
             {'condition': map_view.turned(
                 map_view.told(seen, place, speed, goal, ends), kinds)}, noise, how.evaluations,
             start=how.start, plan=None if how.plan is None else code(how.plan), held=held,
             improve=None if correct is None else lambda clean: code(correct(knots(clean))),
             move=None if move is None else lambda before, after, share: code(
-                move(knots(before), knots(after), share)))
+                move(knots(before), knots(after), share)),
+            watch=None if observer is None else show)
         found = knots(run.clean)
         found[:, 0] = states
         found[ends, -1] = [*ground.metres(ground.goal), 0.0, 0.0]

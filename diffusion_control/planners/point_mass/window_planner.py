@@ -28,6 +28,7 @@ from diffusion_control.planners.point_mass.wall_check import line_clearances
 from diffusion_control.planners.point_mass.wall_push import halved, pushed
 from diffusion_control.planners.point_mass.windows import Windows, hidden, stuck
 from diffusion_control.planners.problem import PlanningProblem
+from diffusion_control.planners.trace import Observer
 from diffusion_control.robots.point_mass import PointMass
 
 Array = NDArray[np.float64]
@@ -71,12 +72,14 @@ class WindowPlanner:
             `num_rounds`, `guidance_scale` and `margin_m`.
         network: The trained network.
         generator: Random numbers.
+        observer: Is told of every evaluation, see `planners.trace`.
     """
 
     robot: PointMass
     values: Any
     network: MapSampler
     generator: np.random.Generator
+    observer: Observer | None = None
 
     def windows(
         self, problem: PlanningProblem, ground: Ground, lead: Lead | None = None, *,
@@ -144,7 +147,7 @@ class WindowPlanner:
     ) -> Draw:
         """Return how a window is drawn: from noise, or from motions to start from."""
         how = Draw(self.values.num_inference_steps, correct=self.corrected(problem, ground),
-                   move=self.moved(problem, ground))
+                   move=self.moved(problem, ground), observer=self.observer)
         if lead is None:
             return how
         first = index * (self.network.horizon - 1)
