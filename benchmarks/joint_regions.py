@@ -9,7 +9,8 @@ range as the limits of the robot, and `class_k_gain` 1 / (2 reaction): where the
 joint aside at v, the rule v <= gain * room asks for a braking of gain * v, and with twice the gain
 that is more than the joint has. Printed is the least h of the plans at their knots, at ten
 instants between knots, and of the true motion, and in how many scenes it is negative; trapped is
-who has plans, but stays away from the goal.
+who has plans, but stays away from the goal. Where no guarded planner arrives, RRT-Connect searches
+the range for `--search-s`: without a way in it there is nothing to plan.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/joint_regions.py --episodes 100 --rows rows.jsonl
 """
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from diffusion_control import planners
 from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOptions
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_parts import monitor_of
@@ -36,11 +38,13 @@ from diffusion_control.evaluation.row_store import append_rows, read_rows
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners.joint_region import JointRegion
+from diffusion_control.planners.problem import PlanningProblem
+from diffusion_control.robots.state import RobotState
 from diffusion_control.tracking import plan_case
 
 Array = NDArray[np.float64]
 REGIONS = {'position': 0.0, 'speed': 0.1}
-UNGUARDED = 'diffuser'
+UNGUARDED, SEARCH = 'diffuser', 'rrt_connect'
 PLANNERS = (UNGUARDED, 'safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
 LEVELS = ('plan', 'dense', 'motion')
 BETWEEN = 10
@@ -58,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--episodes', type=int, default=100)
     parser.add_argument('--seed', type=int, default=48_000, help='seed of the first scene')
     parser.add_argument('--planners', nargs='+', default=list(PLANNERS))
+    parser.add_argument('--search-s', type=float, default=12.0, help='for a way in the range [s]')
     parser.add_argument('--rows', type=Path, help='rows of JSON, kept and gone on with')
     return parser.parse_args()
 
@@ -78,12 +83,36 @@ def trapped(times: Array, q: Array, goal: Array) -> bool:
     return bool(away[-1] > AT_GOAL_RAD and late[0] - late[-1] < PROGRESS_RAD)
 
 
+def narrowed(robot: Any, region: JointRegion) -> Any:
+    """Return the robot with the region's range as its limits."""
+    narrow = copy.copy(robot)
+    narrow.limits = replace(robot.limits, lower_rad=region.lower, upper_rad=region.upper)
+    return narrow
+
+
+def region_of(robot: Any, scene: Any, asked: Any, reaction_s: float) -> JointRegion:
+    """Return the region of a scene."""
+    goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
+    return JointRegion.around(
+        np.asarray(scene.start_rad, dtype=float), goal, asked.slack, reaction_s, robot.limits)
+
+
+def search(robot: Any, scene: Any, asked: Any) -> dict[str, Any]:
+    """Return the row that says whether a way in the range was found."""
+    inside = narrowed(robot, region_of(robot, scene, asked, 0.0))
+    start = np.asarray(scene.start_rad, dtype=float)
+    answer = planners.make('rrt_connect', robot=inside, search_s=asked.search_s).plan(
+        PlanningProblem(RobotState(start, np.zeros_like(start)), scene.goals[0],
+                        scene.obstacles))
+    return {'name': SEARCH, 'reaction_s': 0.0, 'seed': scene.seed,
+            'success': answer.trajectory is not None}
+
+
 def guarded_loop(
     name: str, robot: Any, scene: Any, region: JointRegion, asked: Any
 ) -> ClosedLoop:
     """Return the loop of a guarded planner; tracker and monitor know the region, too."""
-    narrow = copy.copy(robot)
-    narrow.limits = replace(robot.limits, lower_rad=region.lower, upper_rad=region.upper)
+    narrow = narrowed(robot, region)
     loop = ClosedLoop(narrow, scene, name, LoopOptions(
         model=asked.model, deadline_s=math.inf, planner_parameters={
             'slack_rad': asked.slack, 'reaction_s': region.reaction_s}))
@@ -96,8 +125,7 @@ def guarded_loop(
 def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) -> dict[str, Any]:
     """Return the row of one planner in one scene with one region."""
     goal = np.asarray(scene.goals[0].joints_rad, dtype=float)
-    region = JointRegion.around(
-        np.asarray(scene.start_rad, dtype=float), goal, asked.slack, reaction_s, robot.limits)
+    region = region_of(robot, scene, asked, reaction_s)
     if name == UNGUARDED:
         loop = ClosedLoop(robot, scene, name, LoopOptions(model=asked.model, deadline_s=math.inf))
     else:
@@ -117,6 +145,11 @@ def measure(name: str, reaction_s: float, robot: Any, scene: Any, asked: Any) ->
         'plan_s': float(latency.max()) if len(latency) else None}
 
 
+def ways_known(rows: list[dict[str, Any]]) -> set[int]:
+    """Return the seeds of the scenes in whose range a way was found."""
+    return {row['seed'] for row in rows if row['success'] and row['name'] != UNGUARDED}
+
+
 def cells(rows: list[dict[str, Any]], name: str, reaction_s: float) -> list[str]:
     """Return a line of the table; times of the scenes that the unguarded planner solves, too."""
     mine = [row for row in rows if row['name'] == name and row['reaction_s'] == reaction_s]
@@ -131,8 +164,9 @@ def cells(rows: list[dict[str, Any]], name: str, reaction_s: float) -> list[str]
         levels.append(f'{values.min():.3f} ({(values < 0.0).sum()})' if len(values) else '-')
     latency = [row['plan_s'] for row in mine if row['plan_s'] is not None]
     plans = sum(row['plans'] for row in mine)
+    reached = {row['seed'] for row in mine if row['success']}
     return [name, str(len(mine)), str(plans), *levels, f'{sum(row["trapped"] for row in mine)}',
-            f'{sum(row["success"] for row in mine)}', f'{ratio:.3f}',
+            f'{len(reached)}', f'{len(reached & ways_known(rows))}', f'{ratio:.3f}',
             f'{np.percentile(latency, 99):.3f}' if latency else '-']
 
 
@@ -142,18 +176,28 @@ def main() -> None:
     robot = warm_arm(asked.robot_config)
     rows = [] if asked.rows is None else read_rows(asked.rows)
     done = {(row['name'], row['reaction_s'], row['seed']) for row in rows}
+
+    def keep(new: list[dict[str, Any]]) -> None:
+        rows.extend(new)
+        if asked.rows is not None:
+            append_rows(asked.rows, new)
+
     for seed in range(asked.seed, asked.seed + asked.episodes):
         scene = generate_scene(robot, seed, asked.tier)
         for reaction_s in REGIONS.values():
             for name in asked.planners:
                 if (name, reaction_s, seed) in done:
                     continue
-                rows.append(measure(name, reaction_s, robot, scene, asked))
-                if asked.rows is not None:
-                    append_rows(asked.rows, rows[-1:])
+                keep([measure(name, reaction_s, robot, scene, asked)])
+        if not any(row['success'] for row in rows
+                   if row['seed'] == seed and row['name'] != UNGUARDED) and (
+                       SEARCH, 0.0, seed) not in done:
+            keep([search(robot, scene, asked)])
+    print(f'{len(ways_known(rows))} of {asked.episodes} ranges have a way in them that a guarded '
+          f'planner, or {SEARCH} in {asked.search_s:g} s, found')
     for region, reaction_s in REGIONS.items():
         table = Table('planner', 'scenes', 'plans', *(f'least h {key} [rad]' for key in LEVELS),
-                      'trapped', 'reached', 'time / unguarded', 'longest plan p99 s',
+                      'trapped', 'reached', 'way known', 'time / unguarded', 'longest plan p99 s',
                       title=f'{region}: {" ".join(sys.argv)}')
         for name in asked.planners:
             table.add_row(*cells(rows, name, reaction_s))

@@ -15,12 +15,14 @@ from scipy.interpolate import BSpline
 from test_planners_plan import PILLAR, check_motion, problem_of, replan
 
 from diffusion_control import planners
+from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.planners.joint_region import JointRegion, RegionProblem
 from diffusion_control.planners.point_mass.barrier import RELAXED, ROBUST, TIME_VARYING
-from diffusion_control.planners.problem import PlanningError, Start
+from diffusion_control.planners.problem import PlanningError, PlanningProblem, Start
 from diffusion_control.planners.safe_diffuser import JointMoves
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
+from diffusion_control.robots.state import RobotState
 
 NAMES = ('safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
 NARROW: dict[str, Any] = {'slack_rad': 0.25, 'reaction_s': 0.1}
@@ -124,3 +126,26 @@ def test_a_goal_out_of_the_region_is_refused_with_the_range() -> None:
     with pytest.raises(PlanningError, match='no configuration of the goal is inside the region'):
         planner.plan(problem)
     assert planner.plan(problem_of(panda(), (), goal=0.1)).best is not None
+
+
+@needs_runtime
+@pytest.mark.parametrize(('planner', 'known'), [
+    ({'name': 'safediffuser', 'num_random': 192}, 'multi_start'),
+    ({'name': 'safediffuser', 'num_random': 0}, None),
+    ({'name': 'safediffuser_ros', 'num_random': 192}, None)])
+def test_random_splines_help_where_no_corrected_motion_is_free(
+    planner: dict[str, Any], known: str | None
+) -> None:
+    """In this scene a search finds a way in the region, and the network does not."""
+    robot = panda()
+    scene = generate_scene(robot, 48_059, 'hard')
+    start = np.asarray(scene.start_rad, dtype=float)
+    problem = PlanningProblem(
+        RobotState(start, np.zeros(7), 0.0), scene.goals[0], scene.obstacles)
+    made = planners.make(robot=robot, **planner)
+    plan = made.plan(problem).trajectory
+    if known is None:
+        assert plan is None
+    else:
+        assert plan is not None and least(made.region, plan, 400) >= 0.0
+        assert made.plan(problem).source == known

@@ -40,8 +40,8 @@ PLANNER: tuple[Parameter, ...] = (
         minimum=0, maximum=500),
     Parameter(
         'guidance_scale', 'float', 1.0,
-        'Strength of guidance: weight of the collision cost in the score; of networks for maps the '
-        'step along the value.', minimum=0.01, maximum=100.0),
+        'Strength of guidance: weight of the collision cost in the score; of networks for maps '
+        'the step along the value.', minimum=0.01, maximum=100.0),
     Parameter(
         'warm_start_level', 'float', 0.0,
         'Noise level that the shifted previous plan is raised to before it is denoised again, '

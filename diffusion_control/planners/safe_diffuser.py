@@ -5,7 +5,8 @@
 denoising step (`robust`, `relaxed`, `time_varying`; see `point_mass.barrier`), or by correcting
 the clean motions (`corrected`): control points are projected on the range, which is exact and in
 closed form because a spline lies in the hull of its control points. What comes after, refinement
-and timing, keeps the region with every method.
+and timing, keeps the region with every method. The network has never seen the region; where none
+of its corrected motions is free, they are drawn again among random splines inside (`hybrid`).
 
 Original: W. Xiao et al., "SafeDiffuser: Safe Planning with Diffusion Probabilistic Models", ICLR
 2025 (RoS, ReS and TVS).
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.planners.diffuser import DiffuserParameters, DiffuserPlanner
+from diffusion_control.planners.diffuser import DiffuserPlanner
+from diffusion_control.planners.hybrid import HybridParameters, HybridPlanner
 from diffusion_control.planners.joint_region import JointRegion, RegionProblem
 from diffusion_control.planners.motion_sampler import Barrier
 from diffusion_control.planners.parameters import choice, parameter
@@ -30,6 +32,7 @@ from diffusion_control.planners.point_mass.barrier import (
     BarrierSchedule,
 )
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
+from diffusion_control.planners.selection import Pool
 from diffusion_control.planners.spline_planner import Request
 
 Array = NDArray[np.float64]
@@ -38,7 +41,7 @@ METHODS = (CORRECTED, ROBUST, RELAXED, TIME_VARYING)
 
 
 @dataclass(frozen=True)
-class SafeDiffuserParameters(DiffuserParameters):
+class SafeDiffuserParameters(HybridParameters):
     """Settings of SafeDiffuser."""
 
     method: str = choice(CORRECTED, METHODS, 'how motions are kept in the region')
@@ -76,7 +79,7 @@ class JointMoves:
         return np.asarray(before + move)
 
 
-class SafeDiffuserPlanner(DiffuserPlanner):
+class SafeDiffuserPlanner(HybridPlanner):
     """Plans with a trained network inside a region; arguments as for `DiffuserPlanner`.
 
     The region is that of the first plan to a goal, and is kept until there is another goal.
@@ -84,7 +87,7 @@ class SafeDiffuserPlanner(DiffuserPlanner):
 
     name = 'safediffuser'
     method = CORRECTED
-    parameters_type: type[DiffuserParameters] = SafeDiffuserParameters
+    parameters_type: type[HybridParameters] = SafeDiffuserParameters
 
     def __init__(self, robot: Any, **params: Any) -> None:
         super().__init__(robot, **{'method': self.method, **params})
@@ -117,6 +120,12 @@ class SafeDiffuserPlanner(DiffuserPlanner):
             self.region, self.values.inset_rad, guidance=self.values.guidance_scale,
             weights=self.weights)
         return request
+
+    def drawn(self, request: Request, until: float) -> Pool:
+        """Return motions of the network; corrected ones, in a second round, among random ones."""
+        if self.round > 1 and self.values.method == CORRECTED:
+            return super().drawn(request, until)
+        return DiffuserPlanner.drawn(self, request, until)
 
     def barrier(self, request: Request) -> Barrier | None:
         """Return what keeps the moves of a run, where the method is a barrier."""

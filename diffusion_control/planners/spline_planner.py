@@ -111,7 +111,8 @@ class SplinePlanner:
     `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search
     of the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what
     a search that keeps a deadline has to leave of it. `due` is when the running plan is due.
-    `observer` and `weights` serve explanations, see `trace`.
+    `round` counts the proposals of a plan, from 1. `observer` and `weights` serve explanations,
+    see `trace`.
 
     Args:
         robot: The arm.
@@ -146,7 +147,7 @@ class SplinePlanner:
         """Forget goals and restart the random numbers."""
         self.seed = seed
         self.generator = np.random.default_rng(seed)
-        self.searched, self.finishing_s = 0.0, 0.0
+        self.searched, self.finishing_s, self.round = 0.0, 0.0, 0
         self._source = ''
         self.goals = GoalConfigurations(self.robot, seed=seed)
 
@@ -167,13 +168,13 @@ class SplinePlanner:
             dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
         rounds = self.rounds if self.weights.usual else 1  # what a lesser cost finds is shown
-        for number in range(1, rounds + 1):
+        for self.round in range(1, rounds + 1):
             found += candidates(
                 request.splines, self.propose(request, until), problem,
                 count=self.values.num_candidates, sources=self.sources, due=self.due)
             now = self.clock()
             self.finishing_s = max(now - self.searched, FORGET * self.finishing_s)
-            if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
+            if any(c.judgement.free for c in found) or until - now < (now - begin) / self.round:
                 break
         found.sort(key=lambda c: -c.score)
         self._source = found[0].source if found else ''
