@@ -177,10 +177,10 @@ def main() -> None:
     rows = [] if asked.rows is None else read_rows(asked.rows)
     done = {(row['name'], row['reaction_s'], row['seed']) for row in rows}
 
-    def keep(new: list[dict[str, Any]]) -> None:
-        rows.extend(new)
+    def keep(row: dict[str, Any]) -> None:
+        rows.append(row)
         if asked.rows is not None:
-            append_rows(asked.rows, new)
+            append_rows(asked.rows, [row])
 
     for seed in range(asked.seed, asked.seed + asked.episodes):
         scene = generate_scene(robot, seed, asked.tier)
@@ -188,11 +188,9 @@ def main() -> None:
             for name in asked.planners:
                 if (name, reaction_s, seed) in done:
                     continue
-                keep([measure(name, reaction_s, robot, scene, asked)])
-        if not any(row['success'] for row in rows
-                   if row['seed'] == seed and row['name'] != UNGUARDED) and (
-                       SEARCH, 0.0, seed) not in done:
-            keep([search(robot, scene, asked)])
+                keep(measure(name, reaction_s, robot, scene, asked))
+        if seed not in ways_known(rows) and (SEARCH, 0.0, seed) not in done:
+            keep(search(robot, scene, asked))
     print(f'{len(ways_known(rows))} of {asked.episodes} ranges have a way in them that a guarded '
           f'planner, or {SEARCH} in {asked.search_s:g} s, found')
     for region, reaction_s in REGIONS.items():

@@ -292,6 +292,7 @@ def test_unconnected_parts_get_a_word(
 
 
 @pytest.mark.parametrize(('changes', 'match'), [
+    ({'layouts': ('nowhere',)}, 'unknown layout'),
     ({'layouts': ('nowhere.txt',)}, 'existing file'),
     ({'layouts': ('setup.py',), 'task': 'pointmaze'}, 'large, random:RxC$'),
     ({'layouts': ('random:3x9',)}, 'evaluated'),

@@ -45,7 +45,7 @@ def draw_explanation(
     """
     figure = Figure(figsize=(13.0, 8.6), dpi=90, facecolor='white')
     canvas = FigureCanvasAgg(figure)
-    width, legend = (0.33, (1.0, 1.0)) if stage.flat else (0.42, (-0.08, 1.0))
+    width, legend = (0.29, (1.0, 1.0)) if stage.flat else (0.42, (-0.08, 1.0))
     left = figure.add_axes((0.05, 0.42, width, 0.50), projection=stage.projection)
     right = figure.add_axes((0.54, 0.42, width, 0.50), projection=stage.projection)
     stage.draw(left, 'Guidance: weak (dark) to strong (bright)')

@@ -123,7 +123,7 @@ class SafeDiffuserPlanner(HybridPlanner):
 
     def drawn(self, request: Request, until: float) -> Pool:
         """Return motions of the network; corrected ones, in a second round, among random ones."""
-        if self.round > 1 and self.values.method == CORRECTED:
+        if request.round > 1 and self.values.method == CORRECTED:
             return super().drawn(request, until)
         return DiffuserPlanner.drawn(self, request, until)
 

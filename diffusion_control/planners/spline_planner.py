@@ -42,7 +42,12 @@ class SplineParameters:
 
 
 class Request:
-    """One question, made ready: world, goals, splines, and the plan that is followed."""
+    """One question, made ready: world, goals, splines, and the plan that is followed.
+
+    `round` counts the proposals that were asked for, from 1.
+    """
+
+    round = 1
 
     def __init__(
         self, robot: Any, problem: PlanningProblem, goals: GoalConfigurations,
@@ -111,8 +116,7 @@ class SplinePlanner:
     `sources` names the origins of a pool; '' is the planner itself. `searched` is when the search
     of the running plan ended, `finishing_s` how long polishing and judging took of late [s]: what
     a search that keeps a deadline has to leave of it. `due` is when the running plan is due.
-    `round` counts the proposals of a plan, from 1. `observer` and `weights` serve explanations,
-    see `trace`.
+    `observer` and `weights` serve explanations, see `trace`.
 
     Args:
         robot: The arm.
@@ -147,7 +151,7 @@ class SplinePlanner:
         """Forget goals and restart the random numbers."""
         self.seed = seed
         self.generator = np.random.default_rng(seed)
-        self.searched, self.finishing_s, self.round = 0.0, 0.0, 0
+        self.searched, self.finishing_s = 0.0, 0.0
         self._source = ''
         self.goals = GoalConfigurations(self.robot, seed=seed)
 
@@ -168,13 +172,14 @@ class SplinePlanner:
             dataclasses.replace(request.kept, source=self._source)]
         self.searched = begin
         rounds = self.rounds if self.weights.usual else 1  # what a lesser cost finds is shown
-        for self.round in range(1, rounds + 1):
+        for number in range(1, rounds + 1):
+            request.round = number
             found += candidates(
                 request.splines, self.propose(request, until), problem,
                 count=self.values.num_candidates, sources=self.sources, due=self.due)
             now = self.clock()
             self.finishing_s = max(now - self.searched, FORGET * self.finishing_s)
-            if any(c.judgement.free for c in found) or until - now < (now - begin) / self.round:
+            if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
                 break
         found.sort(key=lambda c: -c.score)
         self._source = found[0].source if found else ''

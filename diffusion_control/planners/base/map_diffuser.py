@@ -24,7 +24,7 @@ from diffusion_control.planners.base.base_planner import (
     BaseRequest,
 )
 from diffusion_control.planners.base.coarse_map import coarse, outside
-from diffusion_control.planners.base.way_diffusion import Reverse, denoised
+from diffusion_control.planners.base.way_diffusion import TEMPERATURE, Reverse, denoised
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.parameters import parameter
@@ -40,7 +40,7 @@ from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
 EVERY = 4
-POLISH_M, TEMPERATURE = 0.4, 0.05
+POLISH_M = 0.4
 EXERCISE = PlanningProblem(
     RobotState(np.array([1.5, 1.5, 0.0]), np.zeros(3)), Goal(position_m=np.array([3.5, 3.5, 0.0])),
     map=OccupancyMap.from_layout(('#####', '#...#', '#.#.#', '#...#', '#####'), 1.0))

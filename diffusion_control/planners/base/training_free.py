@@ -16,7 +16,7 @@ from diffusion_control.planners.base.base_planner import (
     BasePlanner,
     BaseRequest,
 )
-from diffusion_control.planners.base.way_diffusion import Reverse, denoised
+from diffusion_control.planners.base.way_diffusion import TEMPERATURE, Reverse, denoised
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.parameters import parameter
 
@@ -35,7 +35,8 @@ class BaseTrainingFreeParameters(BaseParameters):
     num_chains: int = parameter(16, 1, 256, 'chains side by side')
     num_samples: int = parameter(160, 2, 65536, 'roll-outs per reverse step, over all chains')
     num_screened: int = parameter(256, 1, 65536, 'random ways of which the chains start')
-    temperature: float = parameter(0.05, 0.001, 10.0, 'of the softmax, in deviations of the cost')
+    temperature: float = parameter(
+        TEMPERATURE, 0.001, 10.0, 'of the softmax, in deviations of the cost')
 
 
 class BaseTrainingFree(BasePlanner):

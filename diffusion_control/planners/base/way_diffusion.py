@@ -21,7 +21,7 @@ from diffusion_control.planners.trace import SHOWN_MOTIONS, Denoised, Observer, 
 from diffusion_control.planners.training_free import score_step
 
 Array = NDArray[np.float64]
-SIGMA_END_M = 0.04
+SIGMA_END_M, TEMPERATURE = 0.04, 0.05
 RESERVE_S = 0.03
 Draw = Callable[[tuple[int, ...]], Array]
 
