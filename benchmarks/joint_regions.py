@@ -200,7 +200,8 @@ def main() -> None:
     for region, reaction_s in REGIONS.items():
         table = Table('planner', 'scenes', 'plans', *(f'least h {key} [rad]' for key in LEVELS),
                       'trapped', 'reached', 'way known', 'time / unguarded',
-                      *(f'plan p{share} s' for share in PERCENTILES), title=f'{region}: {" ".join(sys.argv)}')
+                      *(f'plan p{share} s' for share in PERCENTILES),
+                      title=f'{region}: {" ".join(sys.argv)}')
         for name in asked.planners:
             table.add_row(*cells(rows, name, reaction_s))
         Console(width=160).print(table)
