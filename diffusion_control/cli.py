@@ -95,7 +95,7 @@ def demo(
     json: Json = False,
 ) -> int:
     """Drive a simulated robot among obstacles with all nodes, and judge the run."""
-    check_planner(planner)
+    check_planner(planner, robot)
     check_fallback(fallback)
     options = DemoOptions(
         robot=robot, robot_config=robot_config, duration_s=duration_s, planner=planner,
@@ -178,7 +178,7 @@ def faults(
 ) -> int:
     """Inject every fault into real processes, and check how each run ends."""
     span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
-    check_planner(planner)
+    check_planner(planner, robot)
     options = FaultsOptions(
         robot=robot, robot_config=robot_config, planner=planner, faults=tuple(fault or ()),
         seeds=span, level=level, resume=resume, out=out, json=json)

@@ -93,7 +93,7 @@ def evaluate(
     _refuse_others(given)
     if task not in MAZE_TASKS:
         check_choice('--tier', tier, ('easy', 'hard', 'both'))
-        check_planner(planner)
+        check_planner(planner, task)
         check_fallback(fallback)
     with console.output(json):
         result = _mazes(given) if task in MAZE_TASKS else _robots(given)
@@ -156,10 +156,10 @@ def _refuse_others(given: dict[str, Any]) -> None:
                 allowed=f'evaluate {"|".join(ROBOT_TASKS if mazes else MAZE_TASKS)}')
 
 
-def check_planner(name: str) -> None:
-    """Raise a ConfigurationError unless there is a planner of that name."""
-    from diffusion_control.planners import available
-    check_choice('--planner', name, (AUTO, *available()))
+def check_planner(name: str, robot_kind: str) -> None:
+    """Raise a ConfigurationError unless there is a planner of that name for a kind of robot."""
+    from diffusion_control.planners.registry import require_planner
+    require_planner(name, robot_kind, also=(AUTO,))
 
 
 def check_fallback(name: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from diffusion_control import console
 from diffusion_control.cli_options import Json, Model, Out, Planner, RobotConfig, Seed
-from diffusion_control.demo.options import check_choice, check_file
+from diffusion_control.demo.options import check_file
 
 
 def explain(
@@ -36,17 +36,18 @@ def explain(
     """Say why a planner plans what it plans, in numbers and pictures."""
     check_file('--scene', scene)
     with console.output(json):
-        from diffusion_control import planners, robots
+        from diffusion_control import robots
         from diffusion_control.evaluation.host import command_line, commit_of_code
         from diffusion_control.explain import ExplainOptions
         from diffusion_control.explain import explain as explained
-        from diffusion_control.planners.models import resolve
-        check_choice('--planner', planner, ('auto', *planners.available()))
+        from diffusion_control.planners.models import AUTO, resolve
+        from diffusion_control.planners.registry import require_planner
+        robot = robots.load(robot_config)
+        require_planner(planner, robot.kind, also=(AUTO,))
         result = explained(ExplainOptions(
-            robot_config=robot_config,
-            planner=resolve(planner, robots.load(robot_config), model), model=model, scene=scene,
-            seed=seed, scales=tuple(guidance) if guidance else None, steps=steps, out=out,
-            command=command_line(), commit=commit_of_code()))
+            robot_config=robot_config, planner=resolve(planner, robot, model),
+            model=model, scene=scene, seed=seed, scales=tuple(guidance) if guidance else None,
+            steps=steps, out=out, command=command_line(), commit=commit_of_code()))
         if publish_s:
             from diffusion_control.nodes.explanation import publish
             publish(result, publish_s)

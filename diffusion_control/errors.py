@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from numbers import Real
 
@@ -54,12 +55,19 @@ class ConfigurationError(DiffusionControlError):
     exit_code = 2
 
 
+def closest(name: str, names: Iterable[str]) -> str:
+    """Return a sentence that names the most similar of `names`, empty if none is similar."""
+    matches = difflib.get_close_matches(name, tuple(names), n=1)
+    return f'did you mean {matches[0]!r}?' if matches else ''
+
+
 def require_known(what: str, where: str, value: str, known: Iterable[str]) -> None:
     """Raise a ConfigurationError with these words unless the value is one of the known names."""
     names = tuple(known)
     if value not in names:
         raise ConfigurationError(
-            what, where=where, value=value, allowed=', '.join(names))
+            what, where=where, value=value, allowed=', '.join(names),
+            remedy=closest(str(value), names))
 
 
 def require_within(

@@ -112,11 +112,14 @@ def test_layouts_without_a_way_are_refused():
         layout_world(base(), ('###', '#'))
 
 
-def test_a_layout_file_is_read_and_bad_ones_are_refused(tmp_path):
+def test_a_layout_file_is_read_and_bad_ones_are_refused(tmp_path, capsys):
     file = tmp_path / 'rooms.txt'
     file.write_text('\n####\n#OG\n####\n\n', encoding='utf-8')
     assert read_layout(file) == ('####', '#OG ', '####')
-    for text, what in (('', 'rows'), ('##\n#x\n', "unknown mark 'x'")):
+    file.write_text('####\n#O\n####\n', encoding='utf-8')
+    assert read_layout(file) == read_layout(file) == ('####', '#O  ', '####')
+    assert capsys.readouterr().err.count('rows 2 are shorter than 4 marks') == 1
+    for text, what in (('', 'empty'), ('\n \n', 'empty'), ('##\n#x\n', "unknown mark 'x'")):
         file.write_text(text, encoding='utf-8')
         with pytest.raises(ConfigurationError, match=what) as caught:
             read_layout(file)

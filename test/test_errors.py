@@ -56,7 +56,7 @@ def test_the_demo_refuses_choices_in_one_place() -> None:
      "unknown tier\n  where:   --tier\n  value:   'medium'\n  allowed: easy, hard"),
     (lambda: tracking.make('pid', robot=None),
      "unknown tracker\n  where:   tracker.type\n  value:   'pid'\n"
-     '  allowed: mpc, mpc_osqp, mpc_torque, pd'),
+     "  allowed: mpc, mpc_osqp, mpc_torque, pd\n  remedy:  did you mean 'pd'?"),
     (lambda: TrackerParameters(warm_start='hot'),
      "unknown warm start\n  where:   tracker.warm_start\n  value:   'hot'\n"
      '  allowed: best, plan, shifted, cold'),

@@ -86,9 +86,43 @@ def test_goals_of_a_file(tmp_path: Path) -> None:
     assert places[0] == pytest.approx([1, 1], abs=0.1)
     assert places[1] == pytest.approx([3, 3], abs=0.1)
     assert places[2] == pytest.approx(places[0], abs=0.2)
-    file.write_text('0 0\n', encoding='utf-8')
-    with pytest.raises(ConfigurationError, match='no free cell'):
-        draw_task(options, 'umaze', 0)
+
+
+@pytest.mark.parametrize(('text', 'line', 'what'), [
+    ('1 1\n\n0 0\n', 3, 'no free cell of umaze'), ('1 1\n1 x\n', 2, 'no cell'),
+    ('1 1 1\n', 1, 'no cell'), ('3 3\n1 9\n', 2, 'no free cell'), ('1\n', 1, 'no cell')])
+def test_a_bad_goal_is_told_with_its_line_before_anything_runs(
+    text: str, line: int, what: str, tmp_path: Path
+) -> None:
+    """Also where the first episode would never come to that line."""
+    file = tmp_path / 'goals.txt'
+    file.write_text(text, encoding='utf-8')
+    with pytest.raises(ConfigurationError, match=what) as caught:
+        draw_task(MazeOptions(goals=file), 'umaze', 0)
+    assert f'{file}: line {line}' in caught.value.where
+
+
+def test_rows_of_another_content_of_a_file_are_not_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout, out = tmp_path / 'mine.txt', tmp_path / 'out'
+    layout.write_text('#####\n#OOO#\n#####\n', encoding='utf-8')
+
+    def evaluated(*more: str) -> int:
+        return cli.run(['evaluate', 'maze2d', '--planner', 'astar', '--peer', 'none', '--episodes',
+                        '1', '--layout', str(layout), '--out', str(out), '--resume', *more])
+
+    assert evaluated() == evaluated() == 0
+    capsys.readouterr()
+    layout.write_text('######\n#OOOO#\n######\n', encoding='utf-8')
+    assert evaluated() == 2
+    told = capsys.readouterr().err
+    assert 'other settings' in told and 'contents' in told and str(layout) in told
+    goals = tmp_path / 'ends.txt'
+    goals.write_text('1 1\n', encoding='utf-8')
+    assert evaluated('--goals', str(goals)) == 0, 'goals of a file have a folder of their own'
+    assert len(list(out.iterdir())) == 2
+    assert 'goals of ends.txt' in capsys.readouterr().out
 
 
 def test_the_expert_scores_and_random_controls_do_not() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation import row_store
 
 
@@ -29,6 +30,24 @@ def test_rows_of_other_code_are_kept_and_named(
     said = capsys.readouterr().err
     assert '2 rows' in said and 'old' in said and 'new' in said
     assert json.loads((tmp_path / row_store.COMMITS).read_text()) == ['old', 'new']
+
+
+def test_other_settings_are_named(tmp_path: Path) -> None:
+    store(tmp_path, False).add([{'n': 1}])
+    with pytest.raises(ConfigurationError, match='other settings') as caught:
+        row_store.RowStore(tmp_path, {'seed': 1}, resume=True, key=lambda row: row['n'])
+    assert caught.value.value == 'seed: 0 -> 1'
+    assert set(store(tmp_path, True).rows) == {1}, 'nothing is lost'
+
+
+def test_contents_are_those_of_files_and_of_models(tmp_path: Path) -> None:
+    (tmp_path / 'model').mkdir()
+    for name in ('a.txt', 'model/card.json'):
+        (tmp_path / name).write_bytes(b'abc')
+    abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+    files = [str(tmp_path / 'a.txt'), tmp_path / 'model']
+    assert row_store.contents([*files, tmp_path, tmp_path / 'none', '', None, 'umaze']) == {
+        str(name): abc for name in files}
 
 
 def test_rows_begun_anew_forget_other_code(

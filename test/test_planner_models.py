@@ -15,6 +15,7 @@ from test_planners_plan import check_motion, problem_of
 
 from diffusion_control import cli, inference, planners, robots
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.learning.card import set_score
 from diffusion_control.planners import models
 
 SHIPPED = sorted(
@@ -58,9 +59,11 @@ def evaluate(tmp_path: Path, *arguments: str, planner: str = 'diffuser') -> int:
 
 
 def changed(folder: Path, model: Path, **values: Any) -> Path:
-    """Return a copy of a model whose card has other values."""
+    """Return a copy of a model whose card has other values, and no seal."""
     out = shutil.copytree(model, folder / 'changed')
-    (out / 'card.json').write_text(json.dumps({**cards(model), **values}))
+    found = {**cards(model), **values}
+    found.pop('card_sha256')
+    (out / 'card.json').write_text(json.dumps(found))
     return out
 
 
@@ -130,10 +133,31 @@ def test_a_card_of_other_shapes_is_refused(
         found['normaliser']['residual']['factor'] = np.ones((8, 8)).tolist()
     else:
         found.pop('diffusion')
+    found.pop('card_sha256')
     out = changed(tmp_path, exported)
     (out / 'card.json').write_text(json.dumps(found))
     assert evaluate(tmp_path, '--model', str(out)) == 2
     assert 'card' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_an_edited_card_is_refused(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another normaliser would run, and quietly plan something else."""
+    out = shutil.copytree(exported, tmp_path / 'edited')
+    text = (out / 'card.json').read_text()
+    found = json.loads(text)
+    found['normaliser']['residual']['mean'][0][0] += 0.1
+    (out / 'card.json').write_text(json.dumps(found))
+    assert evaluate(tmp_path, '--model', str(out)) == 2
+    told = capsys.readouterr().err
+    assert 'not as it was written' in told and found['card_sha256'] in told
+    with pytest.raises(ConfigurationError, match='not as it was written'):
+        set_score(out, {'task': 'none'})
+    (out / 'card.json').write_text(json.dumps(json.loads(text), sort_keys=True))
+    assert inference.verify(out).card.sha256 == found['sha256'], 'the order of keys is free'
+    set_score(out, {'task': 'again', 'value': 0.5})
+    assert inference.verify(out).card.score['task'] == 'again'
 
 
 def test_evaluate_runs_the_network_and_one_of_random_weights(
@@ -158,6 +182,7 @@ def test_a_shipped_model_is_what_its_card_says_and_plans(name: str) -> None:
     kind, _, robot_name = name.partition('_')
     robot, found = robots.load(robot_name), inference.verify(folder).card
     assert found.joint_names == tuple(robot.joint_names) and found.extra['robot'] == robot_name
+    assert 'card_sha256' in cards(folder)
     assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
     if 'onnxruntime' in MISSING:
         pytest.skip('onnxruntime: not installed (extra `cpu`)')

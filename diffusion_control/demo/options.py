@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_control.errors import ConfigurationError, require_within
-from diffusion_control.parameters.nodes import closest
+from diffusion_control.errors import ConfigurationError, require_known, require_within
 from diffusion_control.parameters.safety import OUTPUT_TYPES
 
 ROBOTS = ('arm', 'base')
@@ -221,10 +220,7 @@ def parse_seeds(text: str) -> tuple[int, int]:
 
 def check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise a ConfigurationError unless the value is one of the allowed names."""
-    if value not in allowed:
-        raise ConfigurationError(
-            f'unknown value of {where}', where=where, value=value, allowed=', '.join(allowed),
-            remedy=closest(value, allowed))
+    require_known(f'unknown value of {where}', where, value, allowed)
 
 
 def check_seed(seed: int) -> None:

@@ -15,6 +15,7 @@ from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.planners.models import resolve
+from diffusion_control.planners.registry import require_planner
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
 from diffusion_control.simulation.plant import Plant
@@ -83,7 +84,7 @@ def prepare(options: DemoOptions) -> Setup:
     robot = robot_of(options)
     options = replace(
         options, robot_config=options.robot_name, planner=resolve(options.planner, robot))
-    check_choice('--planner', options.planner, tuple(planners.available()))
+    require_planner(options.planner, robot.kind)
     if 'model' in planners.parameters_of(options.planner, robot.kind) or robot.kind == 'base':
         planners.make(options.planner, robot=robot)  # one that cannot run is refused here
     check_choice('--fallback', options.fallback, tuple(planners.available_fallbacks()))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diffusion_control import planners, robots, tracking
+from diffusion_control import robots, tracking
 from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.base_worlds import layout_world
 from diffusion_control.evaluation.closed_loop import IDEAL, LoopOptions, run_episode
@@ -22,7 +22,7 @@ from diffusion_control.evaluation.evaluation_checks import EXPERT, result_of
 from diffusion_control.evaluation.evaluation_table import print_comparison
 from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.kinds import KINDS, Kind
-from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.scene_tiers import tier_named
 from diffusion_control.evaluation.workers import run_tasks, warm_robot
@@ -136,7 +136,8 @@ class EvaluateOptions:
         values = {key: value for key, value in asdict(self).items() if key not in free}
         files = {key: None if values[key] is None else str(values[key])
                  for key in ('scenes', 'layout')}
-        return {**values, 'robot_config': self.robot, **files}
+        content = contents((self.robot, self.plant, self.model, *files.values()))
+        return {**values, 'robot_config': self.robot, **files, 'contents': content}
 
 
 def judged_planner(task: str, robot_config: str, planner: str, model: str = '') -> str:
@@ -201,9 +202,8 @@ def _check(options: EvaluateOptions) -> None:
             value=options.robot, allowed=f'a robot file of kind {options.task}')
     if options.tier != BOTH:
         tier_named(options.tier)
-    known = (EXPERT, *planners.available())
     for name in (options.planner, *options.compared):
-        require_known('unknown planner', '--planner', name, known)
+        registry.require_planner(name, robot.kind, also=(EXPERT,))
     for kind, name, names in (
         ('fallback', options.fallback, tuple(registry.available_fallbacks())),
         ('tracker', options.loop().tracker, (IDEAL, *tracking.available())),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Hashable, Iterable
@@ -12,6 +13,7 @@ from typing import Any
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import commit_of_code
 from diffusion_control.evaluation.run_folder import finite
+from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.whole_file import written_whole
 
 ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
@@ -34,6 +36,17 @@ def append_rows(file: Path, rows: Iterable[Row]) -> None:
     with file.open('a', encoding='utf-8') as stream:
         for row in rows:
             stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
+
+
+def contents(names: Iterable[object]) -> dict[str, str]:
+    """Return the sha256 of those names that are files, or folders with a model card."""
+    found = {}
+    for name in names:
+        path = Path(str(name)) if name else Path()
+        file = path / CARD_FILE if path.is_dir() else path
+        if file.is_file():
+            found[str(name)] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
 
 
 class RowStore:
@@ -72,10 +85,11 @@ class RowStore:
 
     def _prepare(self, settings: str, resume: bool) -> None:
         file = self.folder / SETTINGS
-        if resume and file.exists() and file.read_text(encoding='utf-8') != settings:
+        before = file.read_text(encoding='utf-8') if resume and file.exists() else settings
+        if before != settings:
             raise ConfigurationError(
-                'the rows to resume have other settings', where=str(file), value='--resume',
-                allowed='the same settings as before',
+                'the rows to resume have other settings', where=str(file),
+                value=_difference(before, settings), allowed='the same settings as before',
                 remedy='leave out --resume, or name another --out')
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +98,9 @@ class RowStore:
                 (self.folder / ROWS).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                'the folder of the results cannot be written', where='--out',
+                f'the folder of the results cannot be written: {error.strerror}', where='--out',
                 value=str(self.folder), allowed='a folder that may be written',
-                remedy=str(error)) from error
+                remedy='name another --out') from error
 
     def _name_commit(self) -> None:
         """Note which code adds rows now, and say so if that is not what made those kept."""
@@ -107,3 +121,13 @@ class RowStore:
         self.rows |= {self._key(row): row for row in read_rows(file)}
         file.write_text(
             ''.join(json.dumps(row) + '\n' for row in self.rows.values()), encoding='utf-8')
+
+
+def _difference(before: str, now: str) -> str:
+    """Return the settings that differ, as `name: before -> now`."""
+    try:
+        old, new = json.loads(before), json.loads(now)
+        return '; '.join(f'{key}: {old.get(key)} -> {new.get(key)}'
+                         for key in sorted({*old, *new}) if old.get(key) != new.get(key))
+    except (json.JSONDecodeError, AttributeError):
+        return 'unreadable settings'

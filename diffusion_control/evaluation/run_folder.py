@@ -49,8 +49,9 @@ class RunFolder:
                 continue
             except OSError as error:
                 raise ConfigurationError(
-                    'the folder of the run cannot be made', where='--out', value=str(path),
-                    allowed='a folder that may be written', remedy=str(error)) from error
+                    f'the folder of the run cannot be made: {error.strerror}', where='--out',
+                    value=str(path), allowed='a folder that may be written',
+                    remedy='name another --out') from error
             return cls(path)
         raise ConfigurationError('too many runs in one second', where='--out', value=str(root))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference import card_json as js
+from diffusion_control.inference.card_seal import SEAL, check_seal
 from diffusion_control.inference.tensor import DTYPES, NAME, STEPS_AXIS, Axis, Tensor
 
 CARD_FILE, MODEL_FILE = 'card.json', 'model.onnx'
@@ -20,7 +21,7 @@ SCHEMA_VERSION = 1
 SCORE_KEYS = ('task', 'value', 'sem', 'episodes', 'expert', 'random', 'untrained')
 KEYS = ('sha256', 'inputs', 'outputs', 'joint_names', 'normaliser', 'rate_hz', 'train_command',
         'data_seed', 'commit', 'score')
-OPTIONAL = ('schema_version', 'files', 'state')
+OPTIONAL = ('schema_version', 'files', 'state', SEAL)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def parse(text: bytes, where: str = CARD_FILE) -> ModelCard:
             remedy='export the model again')
     inputs = _tensors(data['inputs'], where, 'inputs')
     outputs = _tensors(data['outputs'], where, 'outputs')
-    return ModelCard(
+    card = ModelCard(
         sha256=js.sha256(data['sha256'], where, 'sha256'),
         files=_files(data.get('files', {}), where), inputs=inputs, outputs=outputs,
         state=_state(data.get('state', {}), inputs, outputs, where),
@@ -90,6 +91,8 @@ def parse(text: bytes, where: str = CARD_FILE) -> ModelCard:
         data_seed=js.integer(data['data_seed'], where, 'data_seed'),
         commit=js.text(data['commit'], where, 'commit'), score=_score(data['score'], where),
         extra={key: value for key, value in data.items() if key not in (*KEYS, *OPTIONAL)})
+    check_seal(data, where)
+    return card
 
 
 def _tensors(value: object, where: str, key: str) -> dict[str, Tensor]:

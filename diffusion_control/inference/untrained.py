@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.inference import packages
 from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCORE_KEYS
+from diffusion_control.inference.card_seal import sealed
 from diffusion_control.inference.verify import verify
 from diffusion_control.whole_file import written_whole
 
@@ -59,7 +60,7 @@ def write_untrained(model_dir: str | Path, out: Path, *, seed: int = 0) -> Path:
     card |= {'sha256': hashlib.sha256(data).hexdigest(), 'files': {}, 'untrained': True,
              'score': dict.fromkeys(SCORE_KEYS)}
     with written_whole(out / CARD_FILE) as waiting:
-        waiting.write_text(json.dumps(card), encoding='utf-8')
+        waiting.write_text(json.dumps(sealed(card)), encoding='utf-8')
     return out
 
 

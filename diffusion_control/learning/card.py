@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, MODEL_FILE, SCHEMA_VERSION, SCORE_KEYS
+from diffusion_control.inference.card_seal import check_seal, sealed
 from diffusion_control.whole_file import written_whole
 
 AXES = {'batch': 'B', 'rows': 'K', 'obstacles': 'N'}
@@ -45,16 +46,16 @@ def write_model(
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    """Write a card, whole or not at all."""
+    """Write a card with its seal, whole or not at all."""
     with written_whole(folder / CARD_FILE) as waiting:
-        waiting.write_text(json.dumps(card, indent=1) + '\n', encoding='utf-8')
+        waiting.write_text(json.dumps(sealed(card), indent=1) + '\n', encoding='utf-8')
 
 
 def set_score(folder: Path, score: Mapping[str, Any]) -> None:
     """Put a measured score into the card of a model.
 
     Raises:
-        ConfigurationError: There is no model in the folder.
+        ConfigurationError: There is no model in the folder, or its card was edited.
     """
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding='utf-8'))
@@ -62,6 +63,7 @@ def set_score(folder: Path, score: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             'no model to write a score of', where=str(folder / CARD_FILE), value=str(error),
             allowed='a folder that `diffusion_control export` wrote') from error
+    check_seal(card, str(folder / CARD_FILE))
     write_card(folder, {**card, 'score': {**UNMEASURED, **score}})
 
 

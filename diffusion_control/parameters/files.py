@@ -13,9 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, closest
 from diffusion_control.parameters.checking import flatten, validate
-from diffusion_control.parameters.nodes import NODES, closest
+from diffusion_control.parameters.nodes import NODES
 from diffusion_control.parameters.table import Value
 
 STANDARD = ('use_sim_time', 'start_type_description_service')

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, closest
 from diffusion_control.parameters.fallback import FALLBACK
 from diffusion_control.parameters.helpers import RECORDER, VIEWER
 from diffusion_control.parameters.planner import PLANNER
@@ -23,12 +21,6 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     'viewer': VIEWER,
     'recorder': RECORDER,
 }
-
-
-def closest(name: str, names: tuple[str, ...]) -> str:
-    """Return a sentence that names the most similar of `names`, empty if none is similar."""
-    matches = difflib.get_close_matches(name, names, n=1)
-    return f'did you mean {matches[0]!r}?' if matches else ''
 
 
 def of_node(node: str) -> tuple[Parameter, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import require_known
 from diffusion_control.planners.parameters import refuse_model
 from diffusion_control.planners.protocol import Planner
 
@@ -91,24 +91,40 @@ def planner_class(
         ConfigurationError: The name is unknown, or none for this kind of robot; the message
             lists the known ones.
     """
-    known = table(group, built_in)
-    if name not in known:
-        raise ConfigurationError(
-            f'unknown {kind}', where=f'{kind}.type', value=name,
-            allowed=', '.join(sorted(known)))
-    own = {'arm': built_in, **OTHERS[group]}.get(robot_kind, known)
-    strange = set(built_in).union(*OTHERS[group].values()) - set(own)
-    if name in strange:
-        raise ConfigurationError(
-            f'{kind} {name} is not for a robot of kind {robot_kind}', where=f'{kind}.type',
-            value=name, allowed=', '.join(sorted(set(known) - strange)))
-    module, _, attribute = {**known, **own}[name].partition(':')
+    known = known_to(group, built_in, robot_kind)
+    require_of(kind, name, known, table(group, built_in), robot_kind, f'{kind}.type')
+    module, _, attribute = known[name].partition(':')
     return getattr(import_module(module), attribute)
 
 
-def available() -> list[str]:
-    """Return the names of all planners."""
-    return sorted(table(PLANNER_GROUP, PLANNERS))
+def known_to(group: str, built_in: dict[str, str], robot_kind: str) -> dict[str, str]:
+    """Return `table` for a kind of robot: its own and installed ones; all of no such kind."""
+    every, own = table(group, built_in), {'arm': built_in, **OTHERS[group]}.get(robot_kind)
+    if own is None:
+        return every
+    others = set(built_in).union(*OTHERS[group].values()) - set(own)
+    return {name: value for name, value in {**every, **own}.items() if name not in others}
+
+
+def require_of(
+    kind: str, name: str, known: Iterable[str], every: Iterable[str], robot_kind: str, where: str
+) -> None:
+    """Raise a ConfigurationError unless a name is known; a name of another robot is told so."""
+    what = f'unknown {kind}'
+    if name in every:
+        what = f'{kind} {name} is not for a robot of kind {robot_kind}'
+    require_known(what, where, name, sorted(known))
+
+
+def require_planner(name: str, robot_kind: str, also: Iterable[str] = ()) -> None:
+    """Raise a ConfigurationError unless `--planner` names one for a kind of robot, or `also`."""
+    require_of('planner', name, (*also, *available(robot_kind)), available(), robot_kind,
+               '--planner')
+
+
+def available(robot_kind: str = '') -> list[str]:
+    """Return the names of all planners, or of those for a kind of robot."""
+    return sorted(known_to(PLANNER_GROUP, PLANNERS, robot_kind))
 
 
 def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: Any) -> Planner:

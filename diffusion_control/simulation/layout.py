@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +27,8 @@ FREE_RESOLUTION_M = 0.1
 def read_layout(path: str | Path) -> tuple[str, ...]:
     """Return the rows of a text file of `#` (wall), `O`, `G`, `.` and blanks (free).
 
-    Lines that are shorter than the longest are filled up with blanks; empty lines at the end and
-    the beginning are left out.
+    Lines that are shorter than the longest are filled up with blanks, which is said on stderr;
+    empty lines at the end and the beginning are left out.
 
     Raises:
         ConfigurationError: No such file, no rows, or other characters.
@@ -41,6 +43,14 @@ def read_layout(path: str | Path) -> tuple[str, ...]:
     while lines and not lines[-1]:
         lines.pop()
     width = max((len(line) for line in lines), default=0)
+    if not width:
+        raise ConfigurationError(
+            'the layout is empty', where=str(path), value=text[:40],
+            allowed='at least one row of # O G . and blanks')
+    short = [str(number) for number, line in enumerate(lines, 1) if len(line) < width]
+    if short:
+        _say_once(f'{path}: rows {", ".join(short)} are shorter than {width} marks; the rest of '
+                  'them is free')
     rows = tuple(line.ljust(width) for line in lines)
     try:
         layout_walls(rows)
@@ -49,6 +59,12 @@ def read_layout(path: str | Path) -> tuple[str, ...]:
             error.what, where=f'{path}: {error.where}', value=error.value,
             allowed=error.allowed) from error
     return rows
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Print a line on stderr, once a process."""
+    print(text, file=sys.stderr)
 
 
 def marked(

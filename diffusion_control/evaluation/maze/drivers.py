@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusion_control import planners
-from diffusion_control.errors import ConfigurationError, require_known
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.maze.agents import (
     Agent,
     CloningAgent,
@@ -62,7 +62,7 @@ def check_planners(options: MazeOptions) -> None:
         ConfigurationError: An unknown name, a planner of another robot, or a bad model.
     """
     for name in (options.planner, *(options.peers or ())):
-        require_known('unknown planner', '--planner', name, (*SCRIPTED, *planners.available()))
+        registry.require_planner(name, ROBOT.kind, also=SCRIPTED)
         if name not in SCRIPTED:
             made(name, options.model if name == options.planner else '')
     if options.untrained and (options.planner in SCRIPTED or 'model' not in registry.parameters_of(

@@ -96,7 +96,9 @@ def run_work(options: MazeOptions, folder: Path, work: Work) -> list[Row]:
 def _folder(options: MazeOptions) -> Path:
     """Return a folder named after what is evaluated, so that it can be resumed."""
     layouts = '+'.join(Path(name).stem.replace(':', '_') for name in options.layouts) or 'named'
-    kinds = {'multi': options.multi, options.specification: options.specification,
+    goals = options.goals.stem if options.goals else ''
+    kinds = {'multi': options.multi, f'goals_{goals}': goals, 'ideal': options.ideal,
+             options.specification: options.specification,
              'open': options.open_loop, 'moved': options.move_goal_at,
              'blocked': options.block_cell_at}
     marks = [layouts, *(name for name, given in kinds.items() if given), options.planner]

@@ -127,8 +127,8 @@ def read_maze(path: str | Path) -> Maze:
     Raises:
         ConfigurationError: No such file, other characters, or fewer than two free cells.
     """
-    walls = layout_walls(read_layout(path))
-    rows = [list(row) for row in read_layout(path)]
+    layout = read_layout(path)
+    walls, rows = layout_walls(layout), [list(row) for row in layout]
     if not (walls[0].all() and walls[-1].all() and walls[:, 0].all() and walls[:, -1].all()):
         rows = [[WALL, *row, WALL] for row in rows]
         edge = [WALL] * len(rows[0])

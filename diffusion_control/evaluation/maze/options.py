@@ -12,6 +12,7 @@ from diffusion_control import parameters
 from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.maze.layouts import MAZES, SMALLEST
+from diffusion_control.evaluation.row_store import contents
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 
 MAZE2D, POINTMAZE = 'maze2d', 'pointmaze'
@@ -96,7 +97,8 @@ class MazeOptions:
             require_known('unknown specification', '--specification', self.specification,
                           tuple(SPECIFICATIONS))
             self._require(self.names == ('large',) and self.task == MAZE2D, '--specification',
-                          self.specification, 'evaluate maze2d --layout large')
+                          self.specification, 'evaluate maze2d --layout large',
+                          'add --layout large: the regions lie on its ways')
         self._require((self.ref_min is None) == (self.ref_max is None), '--ref-min',
                       (self.ref_min, self.ref_max), 'both --ref-min and --ref-max, or neither')
         if self.ref_min is not None and self.ref_max is not None:
@@ -117,8 +119,8 @@ class MazeOptions:
                 self._require_file(name)
         self._require(self.block_cell_at is None or self.task == MAZE2D, '--block-cell-at',
                       self.block_cell_at, 'evaluate maze2d')
-        self._require(self.goals is None or not self.specification, '--goals', str(self.goals),
-                      'no goals beside --specification')
+        self._require(self.goals is None or not (self.specification or self.multi), '--goals',
+                      str(self.goals), '--goals beside neither --multi nor --specification')
 
     def _require_file(self, name: str) -> None:
         """Refuse a layout that is no name, unless it is a file and the task takes one."""
@@ -129,10 +131,13 @@ class MazeOptions:
             raise ConfigurationError(
                 'unknown layout', where='--layout', value=name, allowed=allowed)
 
-    def _require(self, good: bool, where: str, value: Any, allowed: str) -> None:
+    def _require(
+        self, good: bool, where: str, value: Any, allowed: str, remedy: str = ''
+    ) -> None:
         if not good:
             raise ConfigurationError(
-                'this cannot be evaluated', where=where, value=value, allowed=allowed)
+                'this cannot be evaluated', where=where, value=value, allowed=allowed,
+                remedy=remedy)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -186,4 +191,5 @@ class MazeOptions:
                 'ref_min', 'ref_max')
         values = {key: value for key, value in asdict(self).items() if key not in free}
         return {**values, 'goals': None if self.goals is None else str(self.goals),
-                'layouts': list(self.names), 'latency_ms': 1000.0 * self.latency_s}
+                'layouts': list(self.names), 'latency_ms': 1000.0 * self.latency_s,
+                'contents': contents((*self.names, self.goals, self.model))}

@@ -37,7 +37,8 @@ def print_mazes(rows: Sequence[dict[str, Any]], options: MazeOptions) -> None:
 
 def layout_table(rows: Sequence[dict[str, Any]], options: MazeOptions) -> Table:
     """Return the table of one layout, the planners in order of appearance."""
-    kind = ', goals drawn' if options.multi else ''
+    kind = ', goals drawn' if options.multi else (
+        f', goals of {options.goals.name}' if options.goals else '')
     table = Table(title=f'evaluate {options.task}, {rows[0]["layout"]}{kind}; in walls: '
                   'plans at knots, plans between, the ball', title_justify='left')
     for index, name in enumerate(COLUMNS):

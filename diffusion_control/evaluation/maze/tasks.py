@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from diffusion_control.evaluation.maze.demonstrations import (
     noisy_place,
     solved,
 )
+from diffusion_control.evaluation.maze.goal_file import goals_in
 from diffusion_control.evaluation.maze.gym_world import gym_maze
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze, read_maze
 from diffusion_control.evaluation.maze.options import POINTMAZE, RANDOM_LAYOUT, MazeOptions
@@ -114,26 +114,6 @@ def maze_named(options: MazeOptions, layout: str, generator: np.random.Generator
     return replace(known, ref_min=options.ref_min, ref_max=options.ref_max)
 
 
-def read_goals(path: Path) -> NDArray[np.int64]:
-    """Return the cells of a file with `row col` a line, shape [K, 2].
-
-    Raises:
-        ConfigurationError: No such file, or something else in it.
-    """
-    try:
-        lines = path.read_text(encoding='utf-8').split('\n')
-        cells = [[int(word) for word in line.split()] for line in lines if line.strip()]
-        found = np.array(cells, dtype=np.int64).reshape(-1, 2)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            'the goals cannot be read', where='--goals', value=str(error),
-            allowed='a text file with `row col` a line') from None
-    if len(found) == 0:
-        raise ConfigurationError('there are no goals', where='--goals', value=str(path),
-                                 allowed='at least one line `row col`')
-    return found
-
-
 def _goal_cell(
     options: MazeOptions, maze: Maze, episode: int, generator: np.random.Generator
 ) -> Cell:
@@ -141,14 +121,8 @@ def _goal_cell(
         if maze.goal_cell is not None and not options.multi:
             return maze.goal_cell
         return _one_of(maze.free, generator)
-    cells = read_goals(options.goals)
+    cells = goals_in(options.goals, maze)
     cell: Cell = cells[episode % len(cells)]
-    rows, columns = maze.walls.shape
-    inside = 0 <= cell[0] < rows and 0 <= cell[1] < columns
-    if not inside or maze.walls[tuple(cell)]:
-        raise ConfigurationError(
-            'a goal is no free cell', where='--goals', value=cell.tolist(),
-            allowed=f'rows 0 .. {rows - 1}, columns 0 .. {columns - 1}, not a wall')
     return cell
 
 
