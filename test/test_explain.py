@@ -45,7 +45,7 @@ def test_the_report_is_complete_and_finite(explanation: Explanation) -> None:
 
 def test_the_same_strength_gives_the_same_plan(explanation: Explanation) -> None:
     same = [row for row in explanation.numbers['guidance'] if row['guidance_scale'] == 1.0]
-    assert len(same) == 1 and same[0]['moved_max'] == 0.0
+    assert len(same) == 1 and same[0]['moved_max_rad'] == 0.0
     assert same[0]['duration_s'] == explanation.numbers['plan']['duration_s']
 
 
@@ -141,12 +141,19 @@ def test_trained_planners_of_a_base_show_their_steps(planner: str) -> None:
     asked = Question(replace(BASE, planner=planner, scales=(1.0, 30.0)))
     base = chosen(asked.plan())
     trace = traced(asked, 5)
-    assert trace is not None and len(trace.steps) == 5
+    parts = ['sub-goals'] * 5 + [''] * 2 if planner == 'hierarchical' else [''] * 5
+    assert trace is not None and [step.part for step in trace.steps] == parts
+    knots = {trace.steps[k].knot_norms.shape[1] for k in range(len(parts)) if not parts[k]}
+    assert trace.score_norms().shape == (parts.count(''), *knots)
+    if planner == 'hierarchical':
+        assert trace.title(6).startswith('step 2 of 2') and 'goals: step 2 of 5' in trace.title(1)
+        assert asked.planner.info()['sub_goals'] != asked.planner.info()['inference']
+    assert asked.planner.seen is not None and asked.planner.seen.occupied.any()
     start = asked.path(base)[0]
     for places in trace.clean:
         np.testing.assert_allclose(places[:, 0], np.tile(start, (len(places), 1)), atol=0.05)
     rows = [variant.numbers for variant in sweep(asked, base)]
-    assert rows[0]['moved_max'] == 0.0 and rows[1]['moved_max'] > 0.0
+    assert rows[0]['moved_max_rad'] == 0.0 and rows[1]['moved_max_rad'] > 0.0
 
 
 def test_guidance_of_a_planner_that_has_none_is_refused() -> None:

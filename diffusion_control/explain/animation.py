@@ -32,13 +32,13 @@ def draw_strip(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
     """
     shown = np.unique(np.linspace(0, len(trace.steps) - 1, MOST_PANELS).round().astype(int))
     count = len(shown) + 1
-    figure = Figure(figsize=(3.1 * count, 3.2), dpi=90, facecolor='white')
+    figure = Figure(figsize=(3.1 * count, 3.4), dpi=90, facecolor='white')
     canvas = FigureCanvasAgg(figure)
     for column, step in enumerate([*shown.tolist(), None]):
         axes = figure.add_axes(
-            ((column + 0.12) / (count + 0.25), 0.1, 0.8 / (count + 0.25), 0.74),
+            ((column + 0.16) / (count + 0.25), 0.16, 0.78 / (count + 0.25), 0.7),
             projection=stage.projection)
-        stage.draw(axes, 'the plan' if step is None else _title(trace, step))
+        stage.draw(axes, 'the plan' if step is None else trace.title(step))
         if step is None:
             stage.path(axes, plan, color=PLAN, linewidth=2.2, zorder=11)
             continue
@@ -53,9 +53,9 @@ def draw_animation(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
     """Draw every step as a frame of a GIF, the plan last; arguments as for `draw_strip`."""
     figure = Figure(figsize=(5.0, 4.2), dpi=80, facecolor='white')
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.1, 0.08, 0.84, 0.82), projection=stage.projection)
+    axes = figure.add_axes((0.12, 0.12, 0.82, 0.78), projection=stage.projection)
     stage.draw(axes, ' ')
-    count = min(MOST_DRAWN, len(trace.clean[0]))
+    count = min(MOST_DRAWN, *(len(places) for places in trace.clean))
     grey = [stage.path(axes, trace.noised[0][k], color=NOISED, linewidth=0.7, zorder=9)
             for k in range(count)]
     blue = [stage.path(axes, trace.clean[0][k], color=CLEAN, linewidth=1.2, zorder=10)
@@ -66,7 +66,7 @@ def draw_animation(stage: Stage, trace: Trace, plan: Array, path: Path) -> None:
         for k in range(count):
             stage.move(grey[k], trace.noised[step][k])
             stage.move(blue[k], trace.clean[step][k])
-        axes.set_title(_title(trace, step), loc='left', fontsize=9.5, fontweight='bold')
+        axes.set_title(trace.title(step), loc='left', fontsize=9.5, fontweight='bold')
         frames.append(_frame(canvas))
     for line in grey:
         line.set_visible(False)
@@ -83,7 +83,3 @@ def _frame(canvas: FigureCanvasAgg) -> Image.Image:
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     return Image.fromarray(np.ascontiguousarray(pixels)).quantize(64)
-
-
-def _title(trace: Trace, step: int) -> str:
-    return f'step {step + 1} of {len(trace.steps)}, noise {trace.steps[step].sigma:.2f}'

@@ -3,7 +3,7 @@
 
 Two plans a, b are compared at equal shares of their durations, s in [0, 1]:
 
-    moved = max_s max_i |q_a,i(s) - q_b,i(s)|,                             joints, or x, y, yaw
+    moved = max_s max_i |q_a,i(s) - q_b,i(s)|,                        joints, or the yaw, wrapped
     path  = max(max_p min_r |p - r|, max_r min_p |p - r|),                 p, r on the tool's paths
 
 the latter (the Hausdorff distance) regardless of time.
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from diffusion_control.explain.question import GUIDANCE, Question, chosen
+from diffusion_control.explain.question import GUIDANCE, Question, chosen, obstacle_name
 from diffusion_control.planners.problem import PlanSet
 from diffusion_control.planners.trace import TERMS, CostWeights
+from diffusion_control.robots.planar import wrapped
 from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -38,11 +39,13 @@ class Variant:
         name: What was changed.
         motion: The plan, free or not.
         numbers: Its measures, see `measures`.
+        obstacle: Which one was taken away; None = none.
     """
 
     name: str
     motion: Trajectory
     numbers: dict[str, Any]
+    obstacle: int | None = None
 
 
 def measures(question: Question, answer: PlanSet, base: Trajectory | None = None
@@ -58,7 +61,7 @@ def measures(question: Question, answer: PlanSet, base: Trajectory | None = None
     if base is None:
         return numbers
     return numbers | {
-        'moved_max': _moved(base, motion),
+        'moved_max_rad': _moved_rad(question, base, motion),
         'path_moved_max_m': _hausdorff(question.path(base), question.path(motion)),
         'duration_change_s': numbers['duration_s'] - float(base.end_s - base.start_s),
         'clearance_change_m': clearance_m - _clearance_m(question, base)}
@@ -94,8 +97,9 @@ def counterfactuals(question: Question, base: Trajectory) -> list[Variant]:
     for index in _nearest(question, base):
         obstacles = question.problem.obstacles
         problem = replace(question.problem, obstacles=obstacles[:index] + obstacles[index + 1:])
-        name = f'obstacle {obstacles[index].key or index}'
-        found.append(_without(question, name, question.plan(problem=problem), base))
+        name = f'obstacle {obstacle_name(question.problem, index)}'
+        found.append(replace(
+            _without(question, name, question.plan(problem=problem), base), obstacle=index))
     return found
 
 
@@ -128,11 +132,14 @@ def _clearance_m(question: Question, motion: Trajectory) -> float:
     return judged.clearance_m
 
 
-def _moved(a: Trajectory, b: Trajectory) -> float:
-    """Return the largest difference of positions at equal shares of the durations [rad or m]."""
+def _moved_rad(question: Question, a: Trajectory, b: Trajectory) -> float:
+    """Return the largest difference of angles at equal shares of the durations [rad]."""
     rows = [motion.sample_many(np.linspace(motion.start_s, motion.end_s, COMPARED))[0]
             for motion in (a, b)]
-    return float(np.abs(rows[0] - rows[1]).max())
+    apart = rows[0] - rows[1]
+    if question.robot.kind == 'base':
+        apart = np.array([wrapped(angle) for angle in apart[:, 2]])
+    return float(np.abs(apart).max())
 
 
 def _hausdorff(a: Array, b: Array) -> float:

@@ -14,6 +14,7 @@ from diffusion_control.planners.trace import Denoised
 
 Array = NDArray[np.float64]
 STEPS = 'num_inference_steps'
+MOTIONS = 'motions'
 NO_TRACE = 'this planner shows no reverse steps'
 
 
@@ -32,13 +33,25 @@ class Trace:
     clean: tuple[Array, ...]
 
     def score_norms(self) -> Array:
-        """Return sigma |score| of each knot, averaged over the motions, shape [K, F]."""
-        return np.array([step.knot_norms.mean(0) for step in self.steps])
+        """Return sigma |score| of each knot, averaged over the motions, shape [K, F].
+
+        Of several parts it is the last one's.
+        """
+        return np.array([step.knot_norms.mean(0) for step in self.steps
+                         if step.part == self.steps[-1].part])
+
+    def title(self, index: int) -> str:
+        """Return what step `index` is called."""
+        step = self.steps[index]
+        same = [k for k, other in enumerate(self.steps) if other.part == step.part]
+        part = f'{step.part}: ' if step.part else ''
+        return f'{part}step {same.index(index) + 1} of {len(same)}, noise {step.sigma:.2f}'
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return each step in numbers."""
         return [{
-            'step': k + 1, 'sigma': step.sigma, 'motions': len(step.clean),
+            'step': k + 1, 'part': step.part or MOTIONS, 'sigma': step.sigma,
+            'motions': len(step.clean),
             'score_norm_knots': step.knot_norms.mean(0).tolist(),
             'score_norm_knots_max': step.knot_norms.max(0).tolist(),
             'spread_m': _spread_m(self.clean[k]),
@@ -53,18 +66,24 @@ def traced(question: Question, steps: int | None) -> Trace | None:
     count = steps or max(LEAST_STEPS, question.values[STEPS])
     seen: list[Denoised] = []
     question.plan(observer=seen.append, num_inference_steps=count)
-    first = _first_run(seen)
+    first = first_runs(seen)
     return Trace(
         first, tuple(_places(question, step.noised) for step in first),
         tuple(_places(question, step.clean) for step in first)) if first else None
 
 
-def _first_run(seen: list[Denoised]) -> tuple[Denoised, ...]:
-    """Return the steps of the first run: noise falls within a run, and jumps up at the next."""
-    for k in range(1, len(seen)):
-        if seen[k].sigma > 1.001 * seen[k - 1].sigma:
-            return tuple(seen[:k])
-    return tuple(seen)
+def first_runs(seen: list[Denoised]) -> tuple[Denoised, ...]:
+    """Return the steps of the first run of each part; noise falls within a run."""
+    runs: list[list[Denoised]] = []
+    for step in seen:
+        last = runs[-1][-1] if runs else None
+        if last is None or step.part != last.part or step.sigma > 1.001 * last.sigma:
+            runs.append([])
+        runs[-1].append(step)
+    first: dict[str, list[Denoised]] = {}
+    for run in runs:
+        first.setdefault(run[0].part, run)
+    return tuple(step for run in first.values() for step in run)
 
 
 def _places(question: Question, motions: Array) -> Array:

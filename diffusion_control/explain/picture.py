@@ -45,9 +45,11 @@ def draw_explanation(
     """
     figure = Figure(figsize=(13.0, 8.6), dpi=90, facecolor='white')
     canvas = FigureCanvasAgg(figure)
-    width, legend = (0.29, (1.0, 1.0)) if stage.flat else (0.42, (-0.08, 1.0))
-    left = figure.add_axes((0.05, 0.42, width, 0.50), projection=stage.projection)
-    right = figure.add_axes((0.54, 0.42, width, 0.50), projection=stage.projection)
+    width, bottom = (0.29, 0.46) if stage.flat else (0.42, 0.48)
+    left = figure.add_axes((0.05, bottom, width, 0.48), projection=stage.projection)
+    right = figure.add_axes((0.54, bottom, width, 0.48), projection=stage.projection)
+    legend: dict[str, Any] = {'bbox_to_anchor': (1.0, 1.0)} if stage.flat else {
+        'bbox_to_anchor': (0.04, 0.0), 'ncols': 2}
     stage.draw(left, 'Guidance: weak (dark) to strong (bright)')
     shades = matplotlib.colormaps['plasma'](np.linspace(0.0, 0.9, max(len(swept), 1)))
     _paths(left, stage, swept, paths, list(shades))
@@ -55,8 +57,11 @@ def draw_explanation(
     _paths(right, stage, without, paths, COLOURS)
     for axes in (left, right):
         stage.path(axes, plan, color=PLAN, linewidth=2.6, zorder=12, label='the plan')
-        axes.legend(fontsize=7, frameon=False, loc='upper left', bbox_to_anchor=legend)
-    grid = figure.add_gridspec(1, 3, left=0.06, right=0.97, top=0.32, bottom=0.08, wspace=0.28)
+        axes.legend(fontsize=7, frameon=False, loc='upper left', **legend)
+    for variant in without:
+        if variant.obstacle is not None:
+            stage.name(right, variant.obstacle)
+    grid = figure.add_gridspec(1, 3, left=0.06, right=0.97, top=0.34, bottom=0.12, wspace=0.28)
     _norms(figure.add_subplot(grid[0]), trace)
     _terms(figure.add_subplot(grid[1]), terms)
     _constraints(figure.add_subplot(grid[2]), active)
@@ -111,4 +116,5 @@ def _constraints(axes: Any, active: Active) -> None:
                       label=name.replace('_', ' '))
     axes.axhline(0.0, color='#b42318', linewidth=0.8)
     axes.set_yscale('symlog', linthresh=0.1)
-    axes.legend(fontsize=6.5, frameon=False, ncols=2)
+    axes.legend(fontsize=6.5, frameon=False, ncols=3, loc='upper left',
+                bbox_to_anchor=(0.0, -0.2))

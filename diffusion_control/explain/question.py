@@ -134,6 +134,11 @@ class Question:
         return np.asarray(self.robot.tool_positions(motion.sample_many(times)[0]))
 
 
+def obstacle_name(problem: PlanningProblem, index: int) -> str:
+    """Return the key of an obstacle, or its number where it has none."""
+    return problem.obstacles[index].key or str(index)
+
+
 def chosen(answer: PlanSet) -> Trajectory:
     """Return the best motion of an answer, or the first where none is free."""
     return answer.candidates[answer.best or 0]

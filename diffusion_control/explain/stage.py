@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.base.picture import draw_walls, outline_of
 from diffusion_control.evaluation.picture_scene import add_faces, frame, shape_faces
 from diffusion_control.evaluation.picture_style import MOVING, STANDING, style
-from diffusion_control.explain.question import Question
+from diffusion_control.explain.question import Question, obstacle_name
 from diffusion_control.planners.base.base_planner import target_of
 
 Array = NDArray[np.float64]
 ROOM_M = 0.4
+SEEN = '#e3e7ed'
 
 
 class Stage:
@@ -50,6 +51,13 @@ class Stage:
             axes.set_title(title, loc='left', fontsize=9.5, fontweight='bold')
         self.points(axes, self.start, color='#333333', s=24, zorder=12)
         self.points(axes, self.goal, color='#f4b400', marker='*', s=110, zorder=12)
+
+    def name(self, axes: Any, index: int) -> None:
+        """Write the name of an obstacle where it is."""
+        obstacle = self.question.problem.obstacles[index]
+        place = np.asarray(obstacle.position_m)[:2 if self.flat else 3]
+        axes.text(*place, obstacle_name(self.question.problem, index), fontsize=7,
+                  color='#333333', zorder=13, ha='center', va='center', clip_on=True)
 
     def path(self, axes: Any, places: Array, **look: Any) -> Any:
         """Draw a path [K, 3] and return the line."""
@@ -86,6 +94,10 @@ class Stage:
         style(axes, title, 'y [m]', 'x [m]')
         if self.question.problem.map is not None:
             draw_walls(axes, self.question.problem.map)
+        seen = getattr(self.question.planner, 'seen', None)
+        if seen is not None:
+            draw_walls(axes, seen, SEEN, zorder=1)
+            axes.scatter([], [], marker='s', color=SEEN, label='walls as the network sees them')
         for obstacle in self.question.problem.obstacles:
             colour = MOVING if obstacle.velocity_m_s.any() else STANDING
             axes.add_patch(Polygon(outline_of(obstacle), facecolor=colour, alpha=0.55, zorder=3))

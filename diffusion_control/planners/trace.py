@@ -53,12 +53,14 @@ class Denoised:
         noised: The motions that the step looked at, positions [M, S, n].
         clean: Where it leads: the clean estimates, positions [M, S, n].
         knot_norms: sigma |score| of each knot, shape [M, F].
+        part: What is drawn, where a planner draws several things in turn; '' = motions.
     """
 
     sigma: float
     noised: Array
     clean: Array
     knot_norms: Array
+    part: str = ''
 
 
 Observer = Callable[[Denoised], None]

@@ -117,15 +117,15 @@ def _walls(axes: Any, run: RunData) -> Array:
     return draw_walls(axes, known.moved(run.frames.pose(frame, float(run.truth.t_s[-1]))))
 
 
-def draw_walls(axes: Any, known: OccupancyMap) -> Array:
+def draw_walls(axes: Any, known: OccupancyMap, colour: str = WALL, zorder: int = 2) -> Array:
     """Draw the occupied cells of a map; return its corners [4, 2]."""
     rows, columns = known.cells.shape
     grid = np.stack(np.meshgrid(np.arange(columns + 1), np.arange(rows + 1)), axis=-1)
     local = np.concatenate([grid * known.resolution_m, np.zeros((rows + 1, columns + 1, 1))], 2)
     corners = compose(known.origin, local)
     shown = np.ma.masked_where(~known.occupied, known.occupied)
-    axes.pcolormesh(corners[..., 0], corners[..., 1], shown, cmap=ListedColormap([WALL]),
-                    zorder=2, rasterized=True)
+    axes.pcolormesh(corners[..., 0], corners[..., 1], shown, cmap=ListedColormap([colour]),
+                    zorder=zorder, rasterized=True)
     return np.asarray(corners[[0, 0, -1, -1], [0, -1, 0, -1], :2])
 
 

@@ -62,7 +62,7 @@ class BaseDiffuserParameters(BaseParameters):
 
 
 class BaseDiffuser(BasePlanner):
-    """Proposes ways that the network of the point mass draws.
+    """Proposes ways that the network of the point mass draws; `seen` is the map it was shown last.
 
     Args:
         robot: The base.
@@ -78,6 +78,7 @@ class BaseDiffuser(BasePlanner):
     options = ('model', 'backend', 'backend_require_gpu')
     parameters_type: type[BaseParameters] = BaseDiffuserParameters
     inner: type[PointDiffuser] = PointDiffuser
+    seen: OccupancyMap | None = None
 
     def __init__(
         self, robot: Any, *, model: Any = None, seed: int = 0, clock: Clock = time.perf_counter,
@@ -100,7 +101,9 @@ class BaseDiffuser(BasePlanner):
 
     def info(self) -> dict[str, Any]:
         """Return name, parameters, and the model that is run."""
-        return {**super().info(), 'inference': self.planner.info()['inference']}
+        models = self.planner.info()
+        return {**super().info(), **{
+            name: models[name] for name in ('inference', 'sub_goals') if name in models}}
 
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
         """Return ways out of the network, and these and the kept one refined."""
@@ -148,7 +151,7 @@ class BaseDiffuser(BasePlanner):
 
     def _tell(self, known: OccupancyMap) -> None:
         """Hand on parameters, and the observer, who wants places of the world."""
-        inner, observer = self.planner, self.observer
+        self.seen, inner, observer = known, self.planner, self.observer
         inner.values = dataclasses.replace(inner.values, **self._told(inner.robot))
         inner.observer = None if observer is None else lambda step: observer(dataclasses.replace(
             step, noised=outside(known, step.noised), clean=outside(known, step.clean)))

@@ -35,6 +35,7 @@ from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.point_mass import PointMass
 
 Array = NDArray[np.float64]
+SUB_GOALS = 'sub-goals'
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class SubGoals(WindowPlanner):
 
     def told(self) -> None:
         """Take over what the planner of the motions has been told."""
-        self.generator, self.observer = self.below.generator, self.below.observer
+        observer = self.below.observer
+        self.generator, self.observer = self.below.generator, None if observer is None else (
+            lambda step: observer(dataclasses.replace(step, part=SUB_GOALS)))
         self.values = dataclasses.replace(self.below.values, num_rounds=1)
 
     def lead(self, problem: PlanningProblem, ground: Ground) -> tuple[Lead, int]:
