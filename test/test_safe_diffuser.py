@@ -23,6 +23,7 @@ from diffusion_control.planners.safe_diffuser import JointMoves
 from diffusion_control.planners.spline_problem import SplineProblem
 from diffusion_control.planners.world import World
 from diffusion_control.robots.state import RobotState
+from diffusion_control.trajectory.trajectory import Trajectory
 
 NAMES = ('safediffuser_ros', 'safediffuser_res', 'safediffuser_tvs', 'safediffuser')
 NARROW: dict[str, Any] = {'slack_rad': 0.25, 'reaction_s': 0.1}
@@ -114,6 +115,37 @@ def test_the_region_is_kept_until_the_goal_changes() -> None:
     assert planner.region is first and again is not None and least(first, again, 400) >= 0.0
     planner.plan(problem_of(panda(), (), goal=0.3))
     assert planner.region is not first
+
+
+@given(seed=st.integers(0, 200))
+@settings(max_examples=20, deadline=None)
+def test_a_motion_that_leaves_the_region_between_its_knots_is_not_free(seed: int) -> None:
+    """Three knots, of which the one in the middle is at the border: beside it h is below 0."""
+    robot, random = panda(), np.random.default_rng(seed)
+    start = robot.home_rad.copy()
+    rest, joint, fast = np.zeros(7), int(random.integers(7)), float(random.uniform(0.3, 0.5))
+    goal = start.copy()
+    goal[joint] += 0.2
+    region = JointRegion(start - 0.3, goal + 0.1)
+    problem = RegionProblem(World(robot, (), margin_m=0.0), Start(0.0, start, rest, rest),
+                            robot.limits, region, 0.02)
+
+    def through(middle: float, speed: float) -> Trajectory:
+        position = np.stack([start, goal, goal])
+        position[1, joint] = goal[joint] + middle
+        velocity = np.zeros((3, 7))
+        velocity[1, joint] = speed
+        return Trajectory(0.0, np.array([0.0, 1.0, 2.0]), position, velocity, np.zeros((3, 7)),
+                          robot.joint_names, robot.base_frame)
+
+    leaves, stays = through(0.1 - 1e-3, fast), through(0.0, 0.0)
+    assert region.h(leaves.position, leaves.velocity).min() >= 0.0
+    assert World.judge(problem.world, leaves).free and not problem.judge(leaves).free
+    assert problem.judge(stays).free
+    outside = RegionProblem(
+        World(robot, (), margin_m=0.0), Start(0.0, start, rest, rest), robot.limits,
+        JointRegion(start + 0.05, goal + 0.1), 0.02)
+    assert outside.judge(stays).free, 'a start outside may be led back'
 
 
 @needs_runtime

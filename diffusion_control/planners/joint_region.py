@@ -28,12 +28,13 @@ from numpy.typing import NDArray
 from diffusion_control.planners.problem import Start
 from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD, SplineProblem
 from diffusion_control.planners.trace import USUAL, CostWeights
-from diffusion_control.planners.world import World
+from diffusion_control.planners.world import Judgement, World
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.trajectory.spline import basis
+from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-LOOKED_AT = 97
+LOOKED_AT, BETWEEN = 97, 10
 LEAST_ROOM_RAD = 1e-3
 
 
@@ -95,6 +96,21 @@ class RegionProblem(SplineProblem):
             upper_rad=np.minimum(limits.upper_rad, region.upper + inside)),
             guidance=guidance, weights=weights)
         self.region = region
+
+    def judge(self, motion: Trajectory, *, tolerance: float = 1.0) -> Judgement:
+        """See `SplineProblem.judge`; a motion that leaves the region is not free, either.
+
+        Looked at are `BETWEEN` instants a segment. A start outside may be led back: h is never
+        less than there.
+        """
+        judged = super().judge(motion, tolerance=tolerance)
+        share = np.arange(BETWEEN) / BETWEEN
+        knots = motion.times_s
+        times = np.append(
+            (knots[:-1, None] + np.diff(knots)[:, None] * share).ravel(), knots[-1])
+        position, velocity, _ = motion.sample_many(times + motion.stamp_s)
+        h = self.region.h(position, velocity)
+        return judged if h.min() >= min(h[0], 0.0) else replace(judged, free=False)
 
     def stretch(self, points: Array, duration: Array) -> Array:
         """See `SplineProblem.stretch`; T r keeps the part of h that depends on the speed, too."""

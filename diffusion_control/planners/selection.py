@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diffusion_control.planners.deadline import JUDGE, RANK, Deadline
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.spline_problem import FREE, SMOOTH_WEIGHT, SplineProblem
-from diffusion_control.planners.world import Judgement, World
+from diffusion_control.planners.world import Judgement
 from diffusion_control.trajectory.spline import to_trajectory
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -187,16 +187,16 @@ def candidates(
             motion = to_trajectory(
                 points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
                 robot.base_frame)
-            judged = _judge(splines.world, motion, problem.horizon_s)
+            judged = _judge(splines, motion, problem.horizon_s)
         result.append(Candidate(motion, judged, source=sources[ranked.origin[index]]))
         if len(result) >= count or not due.allows(0):
             break
     return result
 
 
-def _judge(world: World, motion: Trajectory, horizon_s: float) -> Judgement:
+def _judge(splines: SplineProblem, motion: Trajectory, horizon_s: float) -> Judgement:
     """Check a motion; one that lasts longer than the horizon is not free."""
-    judged = world.judge(motion)
+    judged = splines.judge(motion)
     if motion.times_s[-1] <= horizon_s:
         return judged
     return Judgement(

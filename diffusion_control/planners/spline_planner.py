@@ -70,8 +70,14 @@ class Request:
         """Continue the previous plan to the nearest goal configuration."""
         motion = carry_over(previous, self.start)
         if motion is not None:
-            judged = self.world.judge(motion, tolerance=KEPT_TOLERANCE)
-            self.kept = Candidate(motion, judged, keep_ratio)
+            self.kept = Candidate(
+                motion, self.splines.judge(motion, tolerance=KEPT_TOLERANCE), keep_ratio)
+
+    def judge_kept(self) -> None:
+        """Check the plan that is followed anew, where other splines have another rule."""
+        if self.kept is not None:
+            self.kept = dataclasses.replace(self.kept, judgement=self.splines.judge(
+                self.kept.motion, tolerance=KEPT_TOLERANCE))
 
     @property
     def kept_free(self) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.planners.problem import Start
 from diffusion_control.planners.trace import SHOWN_POINTS, USUAL, CostWeights
-from diffusion_control.planners.world import World
+from diffusion_control.planners.world import Judgement, World
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.trajectory.spline import (
     CONTROL_POINTS,
@@ -31,6 +31,7 @@ from diffusion_control.trajectory.spline import (
     smoothness,
     straight,
 )
+from diffusion_control.trajectory.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 FREE = slice(FIXED, CONTROL_POINTS - FIXED)
@@ -69,6 +70,10 @@ class SplineProblem:
         self.speed = np.maximum(limits.velocity_rad_s, 1.02 * np.abs(start.velocity))
         self.force = np.maximum(limits.acceleration_rad_s2, 1.02 * np.abs(start.acceleration))
         self.evaluations = 0
+
+    def judge(self, motion: Trajectory, *, tolerance: float = 1.0) -> Judgement:
+        """Return what the dense check says about a motion; see `World.judge`."""
+        return self.world.judge(motion, tolerance=tolerance)
 
     def line(self, goal: Array) -> Array:
         """Return the free points of the smoothest line to goals [N, n], shape [N, F, n]."""
