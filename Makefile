@@ -67,7 +67,7 @@ test: dev
 	$(BIN)/mypy
 	@# what starts real nodes alone, as these keep time; then the others on two cores
 	@failed=0; \
-	$(TESTS) -m process test || failed=1; \
+	$(TESTS) -m process $$(grep -l mark.process test/test_*.py) || failed=1; \
 	$(TESTS) -m 'not process' --numprocesses 2 --dist loadfile test || failed=1; \
 	exit $$failed
 

@@ -96,7 +96,6 @@ def test_limits_of_a_moving_robot_are_tightened_and_never_loosened(tmp_path: Pat
     assert 'loosened' in lines[1] and 'loosened' in lines[3]
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(('change', 'words'), [
     ({'goals': [{'position_m': [3.0, 0.0, 0.4]}]}, 'reach'),
     ({'goals': [{'position_m': [float('nan'), 0.0, 0.4]}]}, 'goal'),
@@ -118,7 +117,6 @@ def test_bad_scenes_are_refused_before_anything_moves(
     assert run.summary is None
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(('text', 'words'), [
     ('tracker: {ros__parameters: {rate_hz: .nan}}', 'rate_hz'),
     ('tracker: {ros__parameters: {rate_hz: fast}}', 'rate_hz'),
