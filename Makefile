@@ -18,7 +18,7 @@ SEEDS ?= 0:10
 # `make test TEST_EXTRAS=dev` leaves torch out; the tests of training and export are then skipped.
 TEST_EXTRAS ?= dev,train
 BENCH ?= --jobs 2 --resume
-TESTS := PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest
+TESTS := PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest --durations=30
 
 # After `make test` has added its tools the package is installed once more, so caches are fresh.
 TOOLS := $(if $(filter test dev,$(MAKECMDGOALS)),$(VENV)/.dev)
