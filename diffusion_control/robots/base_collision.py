@@ -13,6 +13,7 @@ from diffusion_control.robots import base_cost, base_distance, base_nearest, bas
 from diffusion_control.robots.distance_field import DistanceField
 from diffusion_control.robots.nearest import ALL_ROWS, OWN, Nearest, nearest_rows
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
+from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.surround import Surround
 
@@ -126,12 +127,13 @@ class BaseCollision:
                 slope.astype(np.float32) if gradient else None)
 
     def warm_up(self) -> None:
-        """Compile every kernel by calling it once."""
+        """Compile every kernel by calling it once, and import what maps need."""
         far = np.array([3.0, 0.0, 0.0])
         obstacles = (Obstacle('box', (0.1, 0.1, 0.1), far),
                      Obstacle('sphere', (0.1,), far, may_move=True))
         scan = Scan(0.0, 0.0, 0.1, np.array([2.0, 4.0]), 0.1, 5.0)
-        around = Surround.of(obstacles, self.height_m, DistanceField.empty(), scan)
+        known = OccupancyMap(1.0, np.array([5.0, 5.0, 0.0]), np.full((1, 2), 100, dtype=np.int8))
+        around = Surround.of(obstacles, self.height_m, DistanceField.of(known), scan)
         positions, times = np.zeros((2, 3)), np.array([0.0, 0.1])
         self.centres(positions[0])
         self.clearance(positions[0], around)

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from diffusion_control.robots.distance import NOTHING_M
 from diffusion_control.robots.jit import kernel
@@ -51,6 +50,8 @@ class DistanceField:
         """Return the field of a map; the empty one without a map or without occupied cells."""
         if known is None or not known.occupied.any():
             return cls.empty()
+        from scipy import ndimage  # half a second to import, and an arm has no map
+
         cells = ndimage.distance_transform_edt(~known.occupied)
         distance = np.minimum((cells - CONSERVATIVE) * known.resolution_m, NOTHING_M)
         return cls(np.ascontiguousarray(distance), _place(known))

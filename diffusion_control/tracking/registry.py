@@ -20,7 +20,6 @@ from diffusion_control.tracking.pd import PdPolicy
 from diffusion_control.tracking.pipeline import PipelineTracker, Policy
 from diffusion_control.tracking.prediction import Prediction
 from diffusion_control.tracking.protocol import Tracker
-from diffusion_control.tracking.sparse import SparseFormulation
 from diffusion_control.tracking.torque import TorqueFormulation
 from diffusion_control.tracking.unicycle import BASE_TRACKERS, make_base
 
@@ -41,6 +40,12 @@ def _mpc(formulation: Any, *, dynamics: bool = False) -> Maker:
     return build
 
 
+def _sparse(*given: Any, **named: Any) -> Any:
+    """Return the formulation of OSQP, which takes a quarter of a second to import."""
+    from diffusion_control.tracking.sparse import SparseFormulation
+    return SparseFormulation(*given, **named)
+
+
 def _pd(
     robot: Any, limits: JointLimits, prediction: Prediction, parameters: TrackerParameters
 ) -> Policy:
@@ -49,7 +54,7 @@ def _pd(
 
 TRACKERS: dict[str, Maker] = {
     'mpc': _mpc(CondensedFormulation),
-    'mpc_osqp': _mpc(SparseFormulation),
+    'mpc_osqp': _mpc(_sparse),
     'mpc_torque': _mpc(TorqueFormulation, dynamics=True),
     'pd': _pd,
 }

@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from diffusion_control.trajectory.trajectory import Trajectory
 
@@ -44,6 +43,8 @@ class Basis:
 @lru_cache(maxsize=64)
 def basis(samples: int, control_points: int = CONTROL_POINTS) -> Basis:
     """Return the basis matrices for `samples` points from s = 0 to s = 1."""
+    from scipy.interpolate import BSpline  # half a second to import, and most nodes plan nothing
+
     knots = np.concatenate([
         np.zeros(3), np.linspace(0.0, 1.0, control_points - 2), np.ones(3)])
     phase = np.linspace(0.0, 1.0, samples)
