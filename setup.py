@@ -137,7 +137,7 @@ setup(
     extras_require={
         'ros': ROS,
         'sim': SIM,
-        'cpu': ['onnxruntime>=1.20'],
+        'cpu': ['onnxruntime>=1.20', 'onnx>=1.17'],
         'gpu': ['onnxruntime-gpu>=1.20'],
         'tensorrt': ['tensorrt>=10'],
         'train': TRAIN,

@@ -35,7 +35,8 @@ COLUMNS = ('guidance_scale', 'free', 'time s', 'return', 'more', 'score', 'succe
 
 def arguments() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--layout', default='medium', choices=sorted(MAZES))
     parser.add_argument('--episodes', type=int, default=100)
     parser.add_argument('--candidates', type=int, default=8, help='motions drawn at once')

@@ -69,7 +69,8 @@ class Line:
 
 def arguments() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--layout', default='large', choices=sorted(MAZES))
     parser.add_argument('--multi', action='store_true', help='draw the goals anew')
     parser.add_argument('--episodes', type=int, default=100)

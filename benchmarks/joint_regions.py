@@ -56,14 +56,15 @@ LATE_SHARE, PROGRESS_RAD, AT_GOAL_RAD = 0.25, 0.05, 0.02
 
 def arguments() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--robot-config', default='panda')
     parser.add_argument('--model', default='', help='the shipped one')
     parser.add_argument('--tier', default='hard')
     parser.add_argument('--slack', type=float, default=0.4, help='of the range [rad]')
     parser.add_argument('--episodes', type=int, default=100)
     parser.add_argument('--seed', type=int, default=48_000, help='seed of the first scene')
-    parser.add_argument('--planners', nargs='+', default=list(PLANNERS))
+    parser.add_argument('--planners', nargs='+', choices=PLANNERS, default=list(PLANNERS))
     parser.add_argument('--deadline-s', type=float, default=0.5, help='of a plan [s]')
     parser.add_argument('--search-s', type=float, default=12.0, help='for a way in the range [s]')
     parser.add_argument('--rows', type=Path, help='rows of JSON, kept and gone on with')

@@ -118,7 +118,7 @@ def test_a_layout_file_is_read_and_bad_ones_are_refused(tmp_path, capsys):
     assert read_layout(file) == ('####', '#OG ', '####')
     file.write_text('####\n#O\n####\n', encoding='utf-8')
     assert read_layout(file) == read_layout(file) == ('####', '#O  ', '####')
-    assert capsys.readouterr().err.count('rows 2 are shorter than 4 marks') == 1
+    assert capsys.readouterr().err.count('shorter than 4 marks: row 2;') == 1
     for text, what in (('', 'empty'), ('\n \n', 'empty'), ('##\n#x\n', "unknown mark 'x'")):
         file.write_text(text, encoding='utf-8')
         with pytest.raises(ConfigurationError, match=what) as caught:

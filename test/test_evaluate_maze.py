@@ -125,6 +125,31 @@ def test_rows_of_another_content_of_a_file_are_not_resumed(
     assert 'goals of ends.txt' in capsys.readouterr().out
 
 
+def test_a_change_after_the_end_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(['evaluate', 'maze2d', '--layout', 'umaze', '--planner', 'astar', '--peer',
+                    'none', '--episodes', '1', '--move-goal-at', '300', '--out',
+                    str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert '--move-goal-at' in told and '< 300 steps' in told and not list(tmp_path.iterdir())
+
+
+def test_the_table_shows_the_least_h_of_every_planner(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(['evaluate', 'maze2d', '--layout', 'large', '--planner', 'astar', '--peer',
+                    'straight_line', '--episodes', '1', '--specification', 'half_plane', '--out',
+                    str(tmp_path)]) in (0, 1)
+    told = capsys.readouterr().out
+    assert 'specification half_plane' in told and 'h ball' in told
+    (folder,) = tmp_path.iterdir()
+    assert f'written: {folder}' in told
+    for row in json.loads((folder / 'result.json').read_text())['rows']:
+        if row['planner'] == 'astar':
+            assert f'{row["h_min_plan"]:.3f} ({int(row["h_min_plan"] < 0)})' in told
+
+
 def test_the_expert_scores_and_random_controls_do_not() -> None:
     options = MazeOptions(layouts=('umaze',))
     good, bad = run(options, EXPERT), run(options, RANDOM)

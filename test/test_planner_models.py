@@ -49,7 +49,7 @@ def test_the_shipped_model_is_not_looked_for_in_the_present_folder(
     shutil.rmtree(shipped)
     with pytest.raises(ConfigurationError, match='no model') as caught:
         models.model_directory(None, 'diffuser', panda())
-    assert 'other' in caught.value.allowed and 'training_free' in caught.value.remedy
+    assert 'other' in caught.value.allowed and 'without a model' in caught.value.remedy
 
 
 def evaluate(tmp_path: Path, *arguments: str, planner: str = 'diffuser') -> int:

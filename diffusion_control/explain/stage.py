@@ -18,7 +18,7 @@ from diffusion_control.planners.base.base_planner import target_of
 
 Array = NDArray[np.float64]
 ROOM_M = 0.4
-SEEN = '#e3e7ed'
+SEEN = '#cdd5e0'
 
 
 class Stage:
@@ -49,8 +49,8 @@ class Stage:
         else:
             self._solid(axes)
             axes.set_title(title, loc='left', fontsize=9.5, fontweight='bold')
-        self.points(axes, self.start, color='#333333', s=24, zorder=12)
-        self.points(axes, self.goal, color='#f4b400', marker='*', s=110, zorder=12)
+        self.points(axes, self.start, color='#333333', s=24, zorder=12, label='start')
+        self.points(axes, self.goal, color='#f4b400', marker='*', s=110, zorder=12, label='goal')
 
     def name(self, axes: Any, index: int) -> None:
         """Write the name of an obstacle where it is."""

@@ -13,7 +13,7 @@ from diffusion_control.errors import MissingDependencyError
 INSTALL = {
     **{name: install_command(name) for name in ('onnxruntime', 'torch', 'tensorrt')},
     'onnxruntime-gpu': "pip uninstall onnxruntime; pip install 'diffusion_control[gpu]'",
-    'onnx': "pip install 'onnx>=1.17'",
+    'onnx': "pip install 'diffusion_control[cpu]'",
 }
 
 

@@ -35,9 +35,10 @@ def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
             return folder
     known = sorted(path.parent.name for path in shipped.glob(f'*/{CARD_FILE}'))
     raise ConfigurationError(
-        f'no model for the planner {planner} of the robot {robot.name}', where='planner.model',
+        f'no model for the planner {planner} of the robot {robot.name}',
+        where='planner.model, or --model',
         value=str(wanted), allowed=f'a folder with {CARD_FILE}, or one of: {", ".join(known)}',
-        remedy='train one (docs/learning.md), or set planner.type: training_free')
+        remedy='train one (docs/learning.md), or choose a planner without a model')
 
 
 def resolve(name: str, robot: Any, model: str = '') -> str:

@@ -49,8 +49,8 @@ def read_layout(path: str | Path) -> tuple[str, ...]:
             allowed='at least one row of # O G . and blanks')
     short = [str(number) for number, line in enumerate(lines, 1) if len(line) < width]
     if short:
-        _say_once(f'{path}: rows {", ".join(short)} are shorter than {width} marks; the rest of '
-                  'them is free')
+        _say_once(f'{path}: shorter than {width} marks: row {", ".join(short)}; what is missing '
+                  'is free')
     rows = tuple(line.ljust(width) for line in lines)
     try:
         layout_walls(rows)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.maze.checks import result_of, scored
 from diffusion_control.evaluation.maze.drivers import (
     ROBOT,
@@ -54,6 +55,7 @@ def evaluate_mazes(options: MazeOptions) -> Row:
     if options.names == (TWO_WAY,):
         return evaluate_two_way(options)
     tasks = tasks_of(options)
+    _require_changes(options, tasks)
     _say_parts(tasks)
     store = RowStore(_folder(options), options.settings(), resume=options.resume, key=_key)
     if options.untrained:
@@ -79,6 +81,18 @@ def tasks_of(options: MazeOptions) -> list[MazeTask]:
         options, [draw_task(options, layout, k) for k in range(options.episodes)])]
 
 
+def _require_changes(options: MazeOptions, tasks: list[MazeTask]) -> None:
+    """Refuse a change that comes after the end of an episode."""
+    for where, step in (('--move-goal-at', options.move_goal_at),
+                        ('--block-cell-at', options.block_cell_at)):
+        for task in tasks:
+            if step is not None and step >= task.steps:
+                raise ConfigurationError(
+                    'the change comes after the end of an episode', where=where, value=step,
+                    allowed=f'< {task.steps} steps, the length in {task.layout}',
+                    remedy='an earlier step, or a longer --horizon-steps')
+
+
 def _say_parts(tasks: list[MazeTask]) -> None:
     """Say which layouts have free cells that no way connects."""
     for layout, maze in {task.layout: task.maze for task in tasks}.items():
@@ -100,7 +114,7 @@ def _folder(options: MazeOptions) -> Path:
     kinds = {'multi': options.multi, f'goals_{goals}': goals, 'ideal': options.ideal,
              options.specification: options.specification,
              'open': options.open_loop, 'moved': options.move_goal_at,
-             'blocked': options.block_cell_at}
+             'blocked': options.block_cell_at, Path(options.model).name: options.model}
     marks = [layouts, *(name for name, given in kinds.items() if given), options.planner]
     return options.out / f'evaluate_{options.task}-{"-".join(marks)}'
 

@@ -16,15 +16,18 @@ from diffusion_control.evaluation.maze.options import EXPERT, MAZE2D, MazeOption
 from diffusion_control.evaluation.maze.published import PUBLISHED, Published
 
 Array = NDArray[np.float64]
-COLUMNS = ('planner', 'score', 'success', 'time s', '/ expert', 'evaluations',
+COLUMNS = ('planner', 'return', 'score', 'success', 'time s', '/ expert', 'evaluations',
            'plan ms p50 / p99', 'plans', 'between', 'ball', 'trapped', 'n')
+H_COLUMNS = ('h plan', 'h between', 'h ball')
 """`plans`, `between` and `ball` are overlaps with walls: at knots, between knots, of the mass."""
 
 
 def print_mazes(rows: Sequence[dict[str, Any]], options: MazeOptions) -> None:
     """Print a table for each layout, the averages over them, and what is published."""
-    console = Console(width=150)
+    console = Console(width=190 if options.specification else 160)
     counted = [row for row in rows if row['changed'] or not options.changes]
+    if options.changes:
+        console.print(f'changed on the way: {len(counted)} of {len(rows)} drives; these count')
     layouts = list(dict.fromkeys(row['layout'] for row in counted))
     for layout in layouts:
         console.print(layout_table([r for r in counted if r['layout'] == layout], options))
@@ -37,17 +40,40 @@ def print_mazes(rows: Sequence[dict[str, Any]], options: MazeOptions) -> None:
 
 def layout_table(rows: Sequence[dict[str, Any]], options: MazeOptions) -> Table:
     """Return the table of one layout, the planners in order of appearance."""
-    kind = ', goals drawn' if options.multi else (
-        f', goals of {options.goals.name}' if options.goals else '')
-    table = Table(title=f'evaluate {options.task}, {rows[0]["layout"]}{kind}; in walls: '
-                  'plans at knots, plans between, the ball', title_justify='left')
-    for index, name in enumerate(COLUMNS):
+    title = f'evaluate {options.task}, {rows[0]["layout"]}{kind_of(options)}'
+    table = Table(title=f'{title}; in walls: plans at knots, plans between, the ball',
+                  title_justify='left')
+    for index, name in enumerate((*COLUMNS, *(H_COLUMNS if options.specification else ()))):
         table.add_column(name, justify='left' if index == 0 else 'right', no_wrap=True)
     expert = {row['episode']: row['time_s'] for row in rows
               if row['planner'] == EXPERT and row['success']}
     for planner in dict.fromkeys(row['planner'] for row in rows):
-        table.add_row(*_cells([row for row in rows if row['planner'] == planner], expert))
+        mine = [row for row in rows if row['planner'] == planner]
+        table.add_row(*_cells(mine, expert), *(_least_h(mine) if options.specification else ()))
     return table
+
+
+def kind_of(options: MazeOptions) -> str:
+    """Return what was asked for besides the layout, as words of a title."""
+    goals = options.goals.name if options.goals else ''
+    words = {
+        'goals drawn': options.multi, f'goals of {goals}': goals,
+        f'specification {options.specification}': options.specification,
+        'without filter': options.specification and not options.safety,
+        'open loop': options.open_loop, 'ideal tracker': options.ideal,
+        f'goal moved at {options.move_goal_at}': options.move_goal_at,
+        f'cell blocked at {options.block_cell_at}': options.block_cell_at,
+        f'model {options.model}': options.model, f'seed {options.seed}': options.seed}
+    return ''.join(f', {text}' for text, given in words.items() if given)
+
+
+def _least_h(mine: Sequence[dict[str, Any]]) -> list[str]:
+    """Return least h, and in how many episodes it is below 0: in plans, between, of the ball."""
+    found = []
+    for name in ('h_min_plan', 'h_min_dense', 'h_min_rollout'):
+        values = np.array([row[name] for row in mine if row[name] is not None], dtype=float)
+        found.append(f'{values.min():.3f} ({(values < 0.0).sum()})' if len(values) else '-')
+    return found
 
 
 def mean_text(groups: Sequence[Array]) -> str:
@@ -113,7 +139,8 @@ def _cells(mine: Sequence[dict[str, Any]], expert: dict[int, float]) -> list[str
     best = np.array([expert[row['episode']] for row in both], dtype=float)
     latency = 1e3 * np.array([value for row in mine for value in row['plan_latency_s']])
     return [
-        mine[0]['planner'], mean_text([_scores(mine)]), _success(mine),
+        mine[0]['planner'], f'{np.mean([row["return"] for row in mine]):.0f}',
+        mean_text([_scores(mine)]), _success(mine),
         f'{np.mean([row["time_s"] for row in reached]):.2f}' if reached else '-',
         f'{spent.mean() / best.mean():.2f}' if both else '-',
         f'{np.mean([row["evaluations"] for row in mine]):.0f}',

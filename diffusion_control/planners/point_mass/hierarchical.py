@@ -67,7 +67,8 @@ class SubGoals(WindowPlanner):
             raise ConfigurationError(
                 'the sub-goals do not fit the motion between them', where='sub_goal_model',
                 value=network.knot_s,
-                allowed=f'2, 4, 8, ... times {below.network.knot_s} s between knots')
+                allowed=f'2, 4, 8, ... times {below.network.knot_s} s between knots',
+                remedy='planner.model (--model) is the model of the motions between sub-goals')
 
     def told(self) -> None:
         """Take over what the planner of the motions has been told."""
