@@ -128,6 +128,10 @@ def _difference(before: str, now: str) -> str:
     """Return the settings that differ, as `name: before -> now`."""
     try:
         old, new = json.loads(before), json.loads(now)
+        files = old.get('contents') or {}, new.get('contents') or {}
+        changed = [name for name in files[1] if files[0].get(name, '') != files[1][name]]
+        if changed:
+            return f'contents of {", ".join(changed)}'
         return '; '.join(f'{key}: {old.get(key)} -> {new.get(key)}'
                          for key in sorted({*old, *new}) if old.get(key) != new.get(key))
     except (json.JSONDecodeError, AttributeError):

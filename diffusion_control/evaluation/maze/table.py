@@ -18,8 +18,8 @@ from diffusion_control.evaluation.maze.published import PUBLISHED, Published
 Array = NDArray[np.float64]
 COLUMNS = ('planner', 'return', 'score', 'success', 'time s', '/ expert', 'evaluations',
            'plan ms p50 / p99', 'plans', 'between', 'ball', 'trapped', 'n')
-H_COLUMNS = ('h plan', 'h between', 'h ball')
 """`plans`, `between` and `ball` are overlaps with walls: at knots, between knots, of the mass."""
+H_COLUMNS = ('h plan', 'h between', 'h ball')
 
 
 def print_mazes(rows: Sequence[dict[str, Any]], options: MazeOptions) -> None:
