@@ -32,6 +32,7 @@ from diffusion_control.robots.obstacles import Obstacle  # noqa: E402
 from diffusion_control.trajectory.spline import straight  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE_PARENT = Path(cli.__file__).resolve().parents[1]  # the one whose kernels are compiled
 KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
 Tensors = dict[str, Any]
 
@@ -345,7 +346,7 @@ def test_two_processes_take_the_steps_of_one(data: Path, tmp_path: Path) -> None
         [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--master-port',
          str(29_500 + os.getpid() % 2000), str(script), str(config), str(tmp_path / 'out')],
         capture_output=True, text=True, timeout=240, cwd=ROOT, env={
-            **os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'})
+            **os.environ, 'PYTHONPATH': str(PACKAGE_PARENT), 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().endswith(training.LAST)
     ranks = [np.load(tmp_path / 'out' / f'rank{rank}.npz') for rank in range(2)]
