@@ -16,7 +16,7 @@ import sys
 import time
 
 import numpy as np
-from hierarchical import ROBOT, run
+from hierarchical import ROBOT, run, scores_of
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,8 @@ from diffusion_control.evaluation.maze.layouts import MAZES
 from diffusion_control.evaluation.maze.options import MazeOptions
 from diffusion_control.evaluation.maze.table import mean_text
 from diffusion_control.evaluation.maze.tasks import draw_task, with_length
+from diffusion_control.evaluation.maze.two_way import Watched
 from diffusion_control.planners.problem import PlanSet
-from diffusion_control.planners.protocol import Planner
 
 SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 COLUMNS = ('guidance_scale', 'free', 'time s', 'return', 'more', 'score', 'success')
@@ -45,21 +45,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Kept:
-    """A planner whose last answer is kept."""
-
-    def __init__(self, planner: Planner) -> None:
-        self._planner, self.answer = planner, None
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._planner, name)
-
-    def plan(self, *question: object, **more: object) -> PlanSet:
-        """Return the planner's answer."""
-        self.answer = self._planner.plan(*question, **more)
-        return self.answer
-
-
 def free_times(answer: PlanSet) -> NDArray[np.float64]:
     """Return the time to the goal of each motion [s]; NaN where it touches a wall, or is away."""
     lost = answer.costs['blocked'] + answer.costs['unreached'] > 0.0
@@ -73,24 +58,20 @@ def main() -> None:
                           episodes=asked.episodes, open_loop=True)
     tasks = with_length(options, [
         draw_task(options, asked.layout, k) for k in range(asked.episodes)])
-    maze = MAZES[asked.layout]
     table = Table(*COLUMNS, title=f'{asked.layout}: {" ".join(sys.argv)}', title_justify='left')
     first = None
     for scale in asked.scales:
-        planner = Kept(planners.make(
+        planner = Watched(planners.make(
             'diffuser', robot=ROBOT, guidance_scale=scale, num_candidates=asked.candidates,
             clock=time.thread_time))
-        episodes, times = [], []
-        for task in tasks:
-            episodes.append(run(planner, 'diffuser', task, options))
-            times.append(free_times(planner.answer))
+        episodes = [run(planner, 'diffuser', task, options) for task in tasks]
+        times = np.concatenate([free_times(answer) for answer in planner.answers])
         returns = np.array([item.returned for item in episodes], dtype=float)
         first = returns if first is None else first
-        score = 100.0 * (returns - maze.ref_min) / (maze.ref_max - maze.ref_min)
         table.add_row(
-            f'{scale:g}', f'{np.isfinite(np.concatenate(times)).mean():.2f}',
-            f'{np.nanmean(np.concatenate(times)):.3f}', mean_text([returns]),
-            mean_text([returns - first]), mean_text([score]),
+            f'{scale:g}', f'{np.isfinite(times).mean():.2f}', f'{np.nanmean(times):.3f}',
+            mean_text([returns]), mean_text([returns - first]),
+            mean_text([scores_of(MAZES[asked.layout], episodes)]),
             f'{sum(item.success for item in episodes)}/{len(episodes)}')
     Console(width=160).print(table)
 

@@ -30,7 +30,7 @@ from rich.table import Table
 from diffusion_control import planners
 from diffusion_control.evaluation.maze.agents import PlanningAgent, PlanTimes
 from diffusion_control.evaluation.maze.episode import Changes, MazeEpisode, run_maze_episode
-from diffusion_control.evaluation.maze.layouts import MAZES
+from diffusion_control.evaluation.maze.layouts import MAZES, Maze
 from diffusion_control.evaluation.maze.options import MazeOptions
 from diffusion_control.evaluation.maze.table import mean_text
 from diffusion_control.evaluation.maze.tasks import MazeTask, draw_task, with_length
@@ -106,6 +106,13 @@ def run(planner: Planner, name: str, task: MazeTask, options: MazeOptions) -> Ma
     return run_maze_episode(task, agent, world, name, Changes(None, None), log=agent.log)
 
 
+def scores_of(maze: Maze, done: list[MazeEpisode]) -> Array:
+    """Return the scores of episodes in a named maze, shape [E]."""
+    assert maze.ref_min is not None and maze.ref_max is not None
+    returns = np.array([item.returned for item in done], dtype=float)
+    return 100.0 * (returns - maze.ref_min) / (maze.ref_max - maze.ref_min)
+
+
 def cells(line: Line, flat: list[Line]) -> list[str]:
     """Return a row of the table."""
     count, episodes = len(line.scores), line.episodes
@@ -135,15 +142,12 @@ def main() -> None:
                           episodes=asked.episodes, open_loop=asked.open_loop)
     tasks = with_length(options, [
         draw_task(options, asked.layout, k) for k in range(asked.episodes)])
-    maze, lines = MAZES[asked.layout], []
-    assert maze.ref_min is not None and maze.ref_max is not None
+    lines = []
     for name, steps in (*(('diffuser', str(n)) for n in asked.flat),
                         *(('hierarchical', pair) for pair in asked.pairs)):
         planner = made(name, steps, asked)
         done = [run(planner, name, task, options) for task in tasks]
-        returns = np.array([item.returned for item in done], dtype=float)
-        lines.append(Line(name, steps, 100.0 * (returns - maze.ref_min) / (
-            maze.ref_max - maze.ref_min), done))
+        lines.append(Line(name, steps, scores_of(MAZES[asked.layout], done), done))
     flat = [line for line in lines if line.name == 'diffuser']
     table = Table(*COLUMNS, title=f'{asked.layout}: {" ".join(sys.argv)}', title_justify='left')
     for line in lines:

@@ -41,7 +41,7 @@ from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners.joint_region import JointRegion
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.robots.state import RobotState
-from diffusion_control.tracking import plan_case
+from diffusion_control.trajectory.trajectory import between
 
 Array = NDArray[np.float64]
 REGIONS = {'position': 0.0, 'speed': 0.1}
@@ -75,7 +75,7 @@ def least(region: JointRegion, plans: list[Command], parts: int) -> float | None
     """Return the least h of plans at their knots and `parts` - 1 times between them [rad]."""
     found = []
     for plan in plans:
-        times = plan.stamp_s + plan_case.between(plan.times_s, parts)
+        times = plan.stamp_s + between(plan.times_s, parts)
         found.append(region.h(plan.position_at(times), plan.velocity_at(times)).min())
     return float(min(found)) if found else None
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from diffusion_control import console
+from diffusion_control.cli_evaluate import check_planner
 from diffusion_control.cli_options import Json, Model, Out, Planner, RobotConfig, Seed
 from diffusion_control.demo.options import check_file
 
@@ -40,10 +41,9 @@ def explain(
         from diffusion_control.evaluation.host import command_line, commit_of_code
         from diffusion_control.explain import ExplainOptions
         from diffusion_control.explain import explain as explained
-        from diffusion_control.planners.models import AUTO, resolve
-        from diffusion_control.planners.registry import require_planner
+        from diffusion_control.planners.models import resolve
         robot = robots.load(robot_config)
-        require_planner(planner, robot.kind, also=(AUTO,))
+        check_planner(planner, robot.kind)
         result = explained(ExplainOptions(
             robot_config=robot_config, planner=resolve(planner, robot, model),
             model=model, scene=scene, seed=seed, scales=tuple(guidance) if guidance else None,

@@ -66,13 +66,13 @@ def traced(question: Question, steps: int | None) -> Trace | None:
     count = steps or max(LEAST_STEPS, question.values[STEPS])
     seen: list[Denoised] = []
     question.plan(observer=seen.append, num_inference_steps=count)
-    first = first_runs(seen)
+    first = _first_runs(seen)
     return Trace(
         first, tuple(_places(question, step.noised) for step in first),
         tuple(_places(question, step.clean) for step in first)) if first else None
 
 
-def first_runs(seen: list[Denoised]) -> tuple[Denoised, ...]:
+def _first_runs(seen: list[Denoised]) -> tuple[Denoised, ...]:
     """Return the steps of the first run of each part; noise falls within a run."""
     runs: list[list[Denoised]] = []
     for step in seen:

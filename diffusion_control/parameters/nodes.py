@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from diffusion_control.errors import ConfigurationError, closest
+from diffusion_control.errors import ConfigurationError, closest, require_known
 from diffusion_control.parameters.fallback import FALLBACK
 from diffusion_control.parameters.helpers import RECORDER, VIEWER
 from diffusion_control.parameters.planner import PLANNER
@@ -29,10 +29,7 @@ def of_node(node: str) -> tuple[Parameter, ...]:
     Raises:
         ConfigurationError: There is no such node.
     """
-    if node not in NODES:
-        raise ConfigurationError(
-            'unknown node', where='parameters', value=node, allowed=', '.join(NODES),
-            remedy=closest(node, tuple(NODES)))
+    require_known('unknown node', 'parameters', node, NODES)
     return NODES[node]
 
 

@@ -31,7 +31,7 @@ from diffusion_control.planners.trace import USUAL, CostWeights
 from diffusion_control.planners.world import Judgement, World
 from diffusion_control.robots.limits import JointLimits
 from diffusion_control.trajectory.spline import basis
-from diffusion_control.trajectory.trajectory import Trajectory
+from diffusion_control.trajectory.trajectory import Trajectory, between
 
 Array = NDArray[np.float64]
 LOOKED_AT, BETWEEN = 97, 10
@@ -104,11 +104,8 @@ class RegionProblem(SplineProblem):
         less than there.
         """
         judged = super().judge(motion, tolerance=tolerance)
-        share = np.arange(BETWEEN) / BETWEEN
-        knots = motion.times_s
-        times = np.append(
-            (knots[:-1, None] + np.diff(knots)[:, None] * share).ravel(), knots[-1])
-        position, velocity, _ = motion.sample_many(times + motion.stamp_s)
+        position, velocity, _ = motion.sample_many(
+            between(motion.times_s, BETWEEN) + motion.stamp_s)
         h = self.region.h(position, velocity)
         return judged if h.min() >= min(h[0], 0.0) else replace(judged, free=False)
 

@@ -119,7 +119,6 @@ class SafeDiffuserPlanner(HybridPlanner):
             request.world, request.start, self.robot.limits.scaled(self.values.speed_scale),
             self.region, self.values.inset_rad, guidance=self.values.guidance_scale,
             weights=self.weights)
-        request.judge_kept()
         return request
 
     def drawn(self, request: Request, until: float) -> Pool:

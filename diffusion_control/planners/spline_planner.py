@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,23 +62,18 @@ class Request:
         limits = robot.limits.scaled(values.speed_scale)
         self.splines = SplineProblem(
             self.world, self.start, limits, guidance=guidance, weights=weights)
-        self.kept: Candidate | None = None
+        self._keep_ratio = values.keep_ratio
+        self._followed: Trajectory | None = None
         if previous is not None and np.abs(
                 self.goals - previous.position[-1]).max(1).min() < 1e-2:
-            self._carry(previous, values.keep_ratio)
+            self._followed = previous
 
-    def _carry(self, previous: Trajectory, keep_ratio: float) -> None:
-        """Continue the previous plan to the nearest goal configuration."""
-        motion = carry_over(previous, self.start)
-        if motion is not None:
-            self.kept = Candidate(
-                motion, self.splines.judge(motion, tolerance=KEPT_TOLERANCE), keep_ratio)
-
-    def judge_kept(self) -> None:
-        """Check the plan that is followed anew, where other splines have another rule."""
-        if self.kept is not None:
-            self.kept = dataclasses.replace(self.kept, judgement=self.splines.judge(
-                self.kept.motion, tolerance=KEPT_TOLERANCE))
+    @cached_property
+    def kept(self) -> Candidate | None:
+        """The previous plan, continued to the nearest goal configuration and judged; or None."""
+        motion = None if self._followed is None else carry_over(self._followed, self.start)
+        return None if motion is None else Candidate(
+            motion, self.splines.judge(motion, tolerance=KEPT_TOLERANCE), self._keep_ratio)
 
     @property
     def kept_free(self) -> bool:

@@ -17,10 +17,9 @@ from diffusion_control.tracking.plan_case import (
     RESIDUAL,
     PlanCase,
     Tolerances,
-    between,
     worst,
 )
-from diffusion_control.trajectory.trajectory import hermite
+from diffusion_control.trajectory.trajectory import between, hermite
 
 COLLISION_SAMPLES = 48
 

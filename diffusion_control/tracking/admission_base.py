@@ -30,12 +30,11 @@ from diffusion_control.tracking.plan_case import (
     RESIDUAL,
     PlanCase,
     Tolerances,
-    between,
     worst,
 )
 from diffusion_control.tracking.twist_limits import TwistLimits
 from diffusion_control.tracking.unicycle_kernels import body_of
-from diffusion_control.trajectory.trajectory import hermite
+from diffusion_control.trajectory.trajectory import between, hermite
 
 Array = NDArray[np.float64]
 SIDEWAYS_M_S = 0.05

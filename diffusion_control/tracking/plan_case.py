@@ -75,15 +75,6 @@ class PlanCase:
     stamp_s: float
 
 
-def between(times: Array, parts: int) -> Array:
-    """Return the knot times and `parts` - 1 times inside each segment."""
-    if len(times) == 1:
-        return times
-    share = np.arange(parts) / parts
-    inner = (times[:-1, None] + np.diff(times)[:, None] * share).ravel()
-    return np.append(inner, times[-1])
-
-
 def worst(names: Sequence[str], values: Array, unit: str) -> str:
     """Return the largest of values [n], with its name and unit."""
     at = int(np.argmax(values))

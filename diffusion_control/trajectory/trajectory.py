@@ -160,3 +160,12 @@ def _segment(
     return (
         q0 + s * (m0 + s * (b + bend)), (m0 + s * (2 * b + 3 * s * c)) / width,
         (2 * b + 6 * s * c) / (width * width))
+
+
+def between(times: Array, parts: int) -> Array:
+    """Return the knot times and `parts` - 1 times inside each segment."""
+    if len(times) == 1:
+        return times
+    share = np.arange(parts) / parts
+    inner = (times[:-1, None] + np.diff(times)[:, None] * share).ravel()
+    return np.append(inner, times[-1])
