@@ -117,13 +117,43 @@ def test_obstacles_are_a_set() -> None:
 
 
 def test_pooling_of_a_set_by_hand() -> None:
-    """The maximum, and the sum / (1 + count), of what the obstacles that are there say."""
-    net = ObstacleSet(1, 4)
+    """The maximum, and the means by softmax weights, of what those that are there say."""
+    net = ObstacleSet(1, 16, context=2)
     obstacles, mask = torch.randn(1, 3, 1), torch.tensor([[1.0, 1.0, 0.0]])
+    asked = torch.randn(1, 2)
     with torch.no_grad():
-        said = net.each(obstacles)[0, :2]
-        pooled = torch.cat([said.max(0).values, said.sum(0) / 3.0])
-        assert torch.allclose(net(obstacles, mask)[0], net.pooled(pooled), atol=1e-6)
+        said = net.each(net.into(obstacles) + net.asked(asked))[0, :2]
+        weight = torch.exp(net.score(said))
+        weight = weight / weight.sum(0)
+        chosen = torch.stack([weight[:, k // 2] @ said[:, k] for k in range(16)])
+        pooled = torch.cat([said.max(0).values, chosen])
+        assert torch.allclose(net(obstacles, mask, asked)[0], net.pooled(pooled), atol=1e-6)
+
+
+def test_one_obstacle_of_many_can_be_singled_out() -> None:
+    """A score that grows with size makes the pooled numbers those of the largest one."""
+    net = ObstacleSet(2, 8)
+    with torch.no_grad():
+        net.into.weight.copy_(torch.eye(8)[:, :2])
+        net.into.bias.zero_()
+        net.each = torch.nn.Identity()
+        net.score.weight.copy_(100.0 * torch.eye(8)[0].expand(8, 8))
+        net.pooled.weight.copy_(torch.eye(16)[8:])
+        net.pooled.bias.zero_()
+        told = net(torch.tensor([[[1.0, -3.0], [2.0, 5.0], [1.5, 9.0]]]), torch.ones(1, 3))
+        assert torch.allclose(told[0, :2], torch.tensor([2.0, 5.0]), atol=1e-4)
+
+
+def test_a_question_that_may_be_left_out_is_not_told_to_the_obstacles() -> None:
+    spec = ConditionSpec(state=6, goal=3, obstacle=4)
+    assert ConditionEncoder(spec, 16).context == ['state']
+    never = ConditionSpec(goal=3, obstacle=4, droppable=())
+    assert ConditionEncoder(never, 16).context == ['goal']
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(ConfigurationError, match='multiple of 8'):
+        ObstacleSet(4, 12)
 
 
 def test_parts_left_out_do_not_speak() -> None:

@@ -16,6 +16,7 @@ from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.robots.obstacles import Obstacle, ObstacleArrays
 
 GROUPS, LOOKS, BEFORE = 4, 10, 21  # numbers of an obstacle before its distances
+NEAR, LOOK = slice(BEFORE, BEFORE + GROUPS * LOOKS), 24 + 6  # places and axes of a look
 Array = Any
 
 
@@ -32,8 +33,22 @@ def question() -> tuple[Array, Array]:
 
 def seen(found: dict[str, Array], obstacle: int) -> Array:
     """Return the distances that the network is told, shape [looks, groups] [m]."""
-    rows = found['obstacles'][0, obstacle, BEFORE:].astype(float)
+    rows = found['obstacles'][0, obstacle, NEAR].astype(float)
     return np.arctanh(np.minimum(rows, 1 - 1e-9)).reshape(LOOKS, GROUPS) / 4.0
+
+
+def turn() -> Array:
+    """Return the rotation by which the world is seen: against the middle of the first joint."""
+    start, goal = question()
+    half = 0.5 * (start[0] + goal[0])
+    return np.array([[np.cos(half), np.sin(half), 0.0], [-np.sin(half), np.cos(half), 0.0],
+                     [0.0, 0.0, 1.0]])
+
+
+def turned(q: Array) -> Array:
+    """Return a configuration as it is seen."""
+    start, goal = question()
+    return q - 0.5 * (start[0] + goal[0]) * np.eye(7)[0]
 
 
 def weights() -> Array:
@@ -96,7 +111,7 @@ def test_shape_place_and_size_are_told(features: ArmFeatures) -> None:
     found = features(*question(), ObstacleArrays.pack(OBSTACLES))['obstacles'][0]
     np.testing.assert_array_equal(found[:, :3], np.eye(3))
     np.testing.assert_allclose(
-        found[:, 3:6], [2 * o.position_m for o in OBSTACLES], atol=1e-6)
+        found[:, 3:6], [2 * turn() @ o.position_m for o in OBSTACLES], atol=1e-6)
     np.testing.assert_allclose(
         found[:, 6:9], 6 * np.array([[0.09, 0, 0], [0.05, 0.11, 0.15], [0.05, 0, 0.35]]),
         atol=1e-6)
@@ -122,6 +137,7 @@ def test_without_obstacles_one_empty_place_is_told(features: ArmFeatures) -> Non
     some = features(*question(), ObstacleArrays.pack(OBSTACLES))
     np.testing.assert_array_equal(found['state'], some['state'])
     np.testing.assert_array_equal(found['goal'], some['goal'])
+    assert found['state'].shape == (1, 24 + LOOKS * LOOK - LOOK)
     for name, length in features.lengths.items():
         assert found[name].shape[-1] == length and found[name].dtype == np.float32
 
@@ -143,17 +159,58 @@ def test_a_half_turn_of_a_box_changes_nothing(features: ArmFeatures, axis: int) 
 def test_start_goal_and_the_places_of_links_are_told(features: ArmFeatures) -> None:
     robot, (start, goal) = panda(), question()
     found = features(start, goal, ObstacleArrays.pack(()))
-    for name, q in (('state', start), ('goal', goal)):
-        np.testing.assert_allclose(
-            found[name][0, :21], np.concatenate([q / 2, np.sin(q), np.cos(q)]), atol=1e-6)
+    for name, true in (('state', start), ('goal', goal)):
+        q, first = turned(true), true[:1]
+        np.testing.assert_allclose(found[name][0, :24], np.concatenate([
+            q / 2, np.sin(q), np.cos(q), first / 2, np.sin(first), np.cos(first)]), atol=1e-6)
     joint = np.asarray(robot.collision.joint)
-    for name, q in (('state', start), ('goal', goal)):
-        places = found[name][0, 21:45].reshape(8, 3) / 2.0
+    for name, q in (('state', turned(start)), ('goal', turned(goal))):
+        places = found[name][0, 24:48].reshape(8, 3) / 2.0
         centres = robot.collision.centres(q)
         gap = np.linalg.norm(centres[:, None] - places, axis=2)
         assert gap.min(0).max() < 1e-6, 'each is the centre of a sphere'
         assert set(joint[gap.argmin(0)]) == {3, 4, 5, 6, 7}
-    assert np.abs(found['state'][0, 21:45] - found['goal'][0, 21:45]).max() > 0.1
+        _, tool = robot.tool_pose(q)
+        np.testing.assert_allclose(found[name][0, 48:54], tool[:, [0, 2]].ravel(), atol=1e-6)
+    assert np.abs(found['state'][0, 24:48] - found['goal'][0, 24:48]).max() > 0.1
+
+
+def test_the_way_from_an_obstacle_to_the_tool_is_told(features: ArmFeatures) -> None:
+    speed = np.array([0.1, -0.2, 0.15])
+    moving = tuple(replace(o, velocity_m_s=speed * (1 + k)) for k, o in enumerate(OBSTACLES))
+    found = features(*question(), ObstacleArrays.pack(moving), 2.0, 1.2)['obstacles'][0]
+    start, goal = question()
+    for k, obstacle in enumerate(moving):
+        told = found[k, NEAR.stop:].reshape(LOOKS, 3) / 2.0
+        for look, weight in enumerate(weights()):
+            tool, _ = panda().tool_pose(start + weight * (goal - start))
+            place = obstacle.position_m + min(2.0 * weight, 1.2) * obstacle.velocity_m_s
+            np.testing.assert_allclose(told[look], turn() @ (tool - place), atol=1e-5)
+
+
+def test_a_turned_question_is_told_the_same_but_for_the_first_joint(features: ArmFeatures) -> None:
+    """All but the three numbers each of the first joint at start and goal."""
+    angle = 0.7
+    about = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0],
+                      [0.0, 0.0, 1.0]])
+    quarter = np.array([0.0, 0.0, np.sin(angle / 2), np.cos(angle / 2)])
+    moving = tuple(replace(o, velocity_m_s=np.array([0.1, 0.2, -0.1])) for o in OBSTACLES)
+    around = tuple(replace(
+        o, position_m=about @ o.position_m, velocity_m_s=about @ o.velocity_m_s,
+        quaternion=product(quarter, np.asarray(o.quaternion))) for o in moving)
+    here = features(*question(), ObstacleArrays.pack(moving), 2.0, 1.2)
+    there = features(
+        *(q + angle * np.eye(7)[0] for q in question()), ObstacleArrays.pack(around), 2.0, 1.2)
+    for name, value in here.items():
+        told = np.abs(value - there[name]).reshape(-1, value.shape[-1]).max(0) > 1e-5
+        first = [21, 22, 23] if name in ('state', 'goal') else []
+        assert np.flatnonzero(told).tolist() == first, name
+
+
+def product(a: Array, b: Array) -> Array:
+    """Return the product of two quaternions (x, y, z, w)."""
+    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
+    return np.append(vector, a[3] * b[3] - a[:3] @ b[:3])
 
 
 def motions(count: int) -> Array:

@@ -16,7 +16,8 @@ from test_planners_plan import check_motion, problem_of
 from diffusion_control import cli, inference, planners, robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.learning.card import set_score
-from diffusion_control.planners import models
+from diffusion_control.planners import models, motion_sampler
+from diffusion_control.planners.arm_features import ArmFeatures
 
 SHIPPED = sorted(
     path.parent for path in (Path(__file__).resolve().parents[1] / 'models').glob('*/card.json'))
@@ -96,6 +97,20 @@ def test_a_model_of_another_robot_is_refused(
     ur5 = robots.load('ur5')
     with pytest.raises(ConfigurationError, match='another robot'):
         planners.make('hybrid', robot=ur5, model=exported)
+
+
+def test_a_model_of_another_description_of_the_question_is_refused(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(ArmFeatures):
+        def __init__(self, robot: Any) -> None:
+            super().__init__(robot)
+            self.lengths = {**self.lengths, 'obstacles': 61}
+
+    monkeypatch.setattr(motion_sampler, 'ArmFeatures', Other)
+    with pytest.raises(ConfigurationError, match='another version') as caught:
+        planners.make('diffuser', robot=panda(), model=exported)
+    assert "'obstacles': 61" in caught.value.allowed and 'train' in caught.value.remedy
 
 
 def test_a_corrupted_or_swapped_model_is_refused(

@@ -3,15 +3,22 @@
 
     c = MLP(sum over parts of (E_part(part), or a learned vector where the part is left out)).
 
-The obstacles are a set: each goes through the same network, and what comes out is pooled by its
-maximum and its sum / (1 + count) over the obstacles that the mask marks as present. So their order
-and the number of empty places do not matter, and any number is admitted, none included.
+The obstacles are a set: each goes through the same network, which also reads state and goal (as
+far as they are never left out), so that it says what this obstacle means for this question. What
+comes out, h_i, is pooled over the obstacles that the mask marks as present by its maximum and, for
+each of `HEADS` shares of its numbers, by attention,
+
+    sum_i w_i h_i,    w = softmax(W h),
+
+so that one obstacle can be singled out (the largest, the nearest to the way). Their order and the
+number of empty places do not matter, and any number is admitted, none included.
 
 Left out at random in training (`dropped`), a part need not be given at inference: the vector with
 the droppable parts left out is the condition of classifier-free guidance at scale 0.
 
 Original: M. Zaheer et al., "Deep Sets", NeurIPS 2017 (theorem 2); C. Qi et al., "PointNet", CVPR
-2017 (the maximum); J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2021 (dropping).
+2017 (the maximum); M. Ilse et al., "Attention-based Deep Multiple Instance Learning", ICML 2018
+(the attention); J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2021 (dropping).
 """
 
 from __future__ import annotations
@@ -25,6 +32,8 @@ from torch import Tensor, nn
 from diffusion_control.errors import ConfigurationError
 
 FAR_BELOW = -1e9
+HEADS = 8
+CONTEXT = ('state', 'goal')
 
 
 @dataclass(frozen=True)
@@ -76,22 +85,45 @@ class ConditionSpec:
 
 
 class ObstacleSet(nn.Module):
-    """A permutation-invariant encoder of a set."""
+    """A permutation-invariant encoder of a set.
 
-    def __init__(self, features: int, width: int) -> None:
+    Args:
+        features: Numbers per obstacle F.
+        width: Of what comes out, a multiple of `HEADS`.
+        context: Numbers of the question Q that each obstacle is seen with.
+    """
+
+    def __init__(self, features: int, width: int, context: int = 0) -> None:
         super().__init__()
+        if width % HEADS:
+            raise ConfigurationError(
+                'the condition does not divide into the heads of the attention over obstacles',
+                where='condition', value=width, allowed=f'a multiple of {HEADS}')
+        self.into = nn.Linear(features, width)
+        self.asked = nn.Linear(context, width, bias=False) if context else None
         self.each = nn.Sequential(
-            nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+            nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.score = nn.Linear(width, HEADS)
         self.pooled = nn.Linear(2 * width, width)
 
-    def forward(self, obstacles: Tensor, mask: Tensor) -> Tensor:
-        """Return [B, width] of obstacles [B, N, F] and a mask [B, N], 1 where there is one."""
-        h, there = self.each(obstacles), mask[..., None]
-        count = there.sum(1)
-        highest = torch.where(there > 0.5, h, FAR_BELOW).amax(1)
-        highest = torch.where(count > 0.5, highest, 0.0)
-        total = torch.where(there > 0.5, h, 0.0).sum(1) / (1.0 + count)
-        pooled: Tensor = self.pooled(torch.cat([highest, total], dim=-1))
+    def forward(self, obstacles: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return [B, width] of a set.
+
+        Args:
+            obstacles: Shape [B, N, F].
+            mask: 1 where there is one, shape [B, N].
+            context: The question, shape [B, Q].
+        """
+        seen = self.into(obstacles)
+        if self.asked is not None:
+            seen = seen + self.asked(context)[:, None]
+        h, there = self.each(seen), mask[..., None] > 0.5
+        highest = torch.where(there, h, FAR_BELOW).amax(1)
+        highest = torch.where(there.any(1), highest, 0.0)
+        weight = torch.softmax(torch.where(there, self.score(h), FAR_BELOW), dim=1)
+        weight = torch.where(there, weight, 0.0)[..., None]
+        chosen = (weight * h.unflatten(-1, (HEADS, -1))).sum(1).flatten(1)
+        pooled: Tensor = self.pooled(torch.cat([highest, chosen], dim=-1))
         return pooled
 
 
@@ -101,8 +133,11 @@ class ConditionEncoder(nn.Module):
     def __init__(self, spec: ConditionSpec, width: int = 64) -> None:
         super().__init__()
         self.spec, self.width = spec, width
+        self.context = [
+            name for name in CONTEXT if name in spec.parts and name not in spec.droppable]
+        context = sum(spec.lengths[name] for name in self.context)
         self.encoders = nn.ModuleDict({
-            name: ObstacleSet(length, width) if name == 'obstacles' else nn.Sequential(
+            name: ObstacleSet(length, width, context) if name == 'obstacles' else nn.Sequential(
                 nn.Linear(length, width), nn.SiLU(), nn.Linear(width, width))
             for name, length in spec.lengths.items()})
         self.left_out = nn.ParameterDict({
@@ -123,7 +158,9 @@ class ConditionEncoder(nn.Module):
         total = 0.0
         for name in self.spec.parts:
             if name == 'obstacles':
-                encoded = self.encoders[name](inputs[name], inputs['obstacle_mask'])
+                seen_with = torch.cat([inputs[part] for part in self.context], dim=-1) if (
+                    self.context) else None
+                encoded = self.encoders[name](inputs[name], inputs['obstacle_mask'], seen_with)
             else:
                 encoded = self.encoders[name](inputs[name])
             if dropped is not None and name in dropped:

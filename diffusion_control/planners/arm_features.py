@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a learned planner of an arm is told: start, goal, the line between them, the obstacles.
 
-The line in joint space is looked at in `LOOKS` configurations from start to goal, an obstacle's
-part of the input being its distance d to four groups of distal links in each of them, as
-tanh(4 d), beside its shape, place, size and axes. An obstacle is thereby described in the terms of
-the motion that is to be found, and one that moves is where it will be by then. No input holds a
-solved path or a distance to the goal.
+An arm that stands upright may be turned about its first joint with all that is around it, and no
+motion changes. So all is told as seen in the middle of the way: turned by -(q1 of start + q1 of
+goal) / 2 about the vertical. How far that was is told once, because the joint has limits.
+
+The line in joint space is looked at in ten configurations from start to goal. Of each the network
+is told places of some links and the axes of the tool; of an obstacle its shape, place, size and
+axes, its distances d to four groups of distal links in each look, as tanh(4 d), and the way from
+it to the tool. An obstacle is thereby described in the terms of the motion that is to be found,
+and one that moves is where it will be by then. No input holds a solved path or a distance to the
+goal.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +31,8 @@ GROUPS = 4
 POINTS_PER_GROUP = 2
 SHAPES = 3
 PER_METRE, PLACE_SCALE, SIZE_SCALE = 4.0, 2.0, 6.0
+ANGLE, AXES, AXIS = 3, 6, slice(3, None)
+UPRIGHT = 1.0 - 1e-9
 UPPER = np.triu_indices(3)
 
 
@@ -36,7 +44,7 @@ class ArmFeatures:
     """
 
     def __init__(self, robot: Any) -> None:
-        model = robot.collision
+        model, self._chain = robot.collision, robot.chain
         self._placements, self._first = robot.chain.placements, model.first
         self._spheres, dof = model.spheres, robot.dof
         self._group = np.where(
@@ -45,10 +53,11 @@ class ArmFeatures:
             np.flatnonzero(self._group == g)[[0, -1]] for g in range(GROUPS)])
         weight = smoothness().line
         self._weight = np.concatenate([[0.0], weight, [1.0]])
-        points = 3 * GROUPS * POINTS_PER_GROUP
+        self._sense = _sense(self._placements[0])
+        angles, look = ANGLE * (dof + 1), 3 * GROUPS * POINTS_PER_GROUP + AXES
         self.lengths = {
-            'state': 3 * dof + points + len(weight) * points, 'goal': 3 * dof + points,
-            'obstacles': SHAPES + 6 + 2 * len(UPPER[0]) + GROUPS * len(self._weight)}
+            'state': angles + look + len(weight) * look, 'goal': angles + look,
+            'obstacles': SHAPES + 6 + 2 * len(UPPER[0]) + (GROUPS + 3) * len(self._weight)}
 
     def __call__(
         self, start: Array, goal: Array, obstacles: ObstacleArrays, duration_s: float = 0.0,
@@ -66,26 +75,52 @@ class ArmFeatures:
         Returns:
             `state` [1, S], `goal` [1, G], `obstacles` [1, N, F], `obstacle_mask` [1, N].
         """
-        line = start + (goal - start) * self._weight[:, None]
+        middle = 0.5 * (start[0] + goal[0]) if self._sense else 0.0
+        about = middle * np.eye(len(start))[0]
+        o = _turned(obstacles, -self._sense * middle)
+        line = start - about + (goal - start) * self._weight[:, None]
         times = np.minimum(self._weight * duration_s, latest_s)
-        count = len(obstacles.code)
+        count = len(o.code)
         centres = np.empty((len(line), len(self._spheres), 3))
         near = np.empty((count, len(line), GROUPS))
-        o = obstacles
         link_distances(
             line, times, self._placements, self._first, self._spheres, self._group, o.code,
             o.centre_m, o.rotation, o.half_m, o.velocity_m_s, centres, near)
-        key = PLACE_SCALE * centres[:, self._key].reshape(len(line), -1)
+        tools = self._chain.tool_poses(line)
+        axes = tools[:, AXIS].reshape(-1, 3, 3)[:, :, [0, 2]]
+        looks = np.concatenate([
+            PLACE_SCALE * centres[:, self._key].reshape(len(line), -1),
+            axes.reshape(len(line), -1)], axis=1)
         rows = np.zeros((max(count, 1), self.lengths['obstacles']))
-        seen = np.tanh(PER_METRE * near).reshape(count, len(line) * GROUPS)
-        rows[:count] = np.concatenate([_shapes(obstacles), seen], axis=1)
+        distances = np.tanh(PER_METRE * near).reshape(count, len(line) * GROUPS)
+        moved = o.centre_m[:, None] + times[:, None] * o.velocity_m_s[:, None]
+        away = PLACE_SCALE * (tools[:, :3] - moved).reshape(count, 3 * len(line))
+        rows[:count] = np.concatenate([_shapes(o), distances, away], axis=1)
         mask = np.zeros(len(rows))
         mask[:count] = 1.0
-        state = np.concatenate([_angles(start), key[0], key[1:-1].reshape(-1)])
+        ends = [np.concatenate([_angles(q - about), _angles(q[:1])]) for q in (start, goal)]
         found = {
-            'state': state, 'goal': np.concatenate([_angles(goal), key[-1]]),
+            'state': np.concatenate([ends[0], looks[0], looks[1:-1].reshape(-1)]),
+            'goal': np.concatenate([ends[1], looks[-1]]),
             'obstacles': rows, 'obstacle_mask': mask}
         return {name: part[None].astype(np.float32) for name, part in found.items()}
+
+
+def _sense(placement: Array) -> float:
+    """Return 1 or -1 if the first joint turns about the vertical of the base frame, else 0."""
+    up = float(placement[AXIS].reshape(3, 3)[2, 2])
+    over = abs(up) > UPRIGHT and float(np.abs(placement[:2]).max()) < 1.0 - UPRIGHT
+    return float(np.sign(up)) if over else 0.0
+
+
+def _turned(obstacles: ObstacleArrays, angle_rad: float) -> ObstacleArrays:
+    """Return obstacles turned about the vertical through the base."""
+    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return replace(
+        obstacles, centre_m=np.ascontiguousarray(obstacles.centre_m @ turn.T),
+        rotation=np.ascontiguousarray(turn @ obstacles.rotation),
+        velocity_m_s=np.ascontiguousarray(obstacles.velocity_m_s @ turn.T))
 
 
 def _angles(position: Array) -> Array:

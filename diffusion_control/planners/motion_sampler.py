@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.errors import ConfigurationError
+from diffusion_control.inference.card import CARD_FILE, ModelCard
 from diffusion_control.inference.tensor import Array as AnyArray
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.models import load_chain, model_directory
@@ -67,6 +70,7 @@ class MotionSampler:
             self.folder, robot, backend=backend, require_gpu=require_gpu, clock=clock)
         self.code = MotionCode.of_card(self.chain.card.normaliser, FREE_POINTS, robot.dof)
         self.features = ArmFeatures(robot)
+        _require_inputs(self.chain.card, self.features.lengths, self.folder)
 
     def warm_up(self, splines: SplineProblem, goal: Array, count: int) -> None:
         """Run the network, so that the first plan takes no longer than the others."""
@@ -147,3 +151,17 @@ class MotionSampler:
         found: dict[str, AnyArray] = dict(self.features(
             splines.start.position, goal, splines.world.all, duration_s, MOVER_HORIZON_S))
         return found
+
+
+def _require_inputs(card: ModelCard, lengths: Mapping[str, int], where: Path) -> None:
+    """Refuse a model that was trained on another description of a question.
+
+    Raises:
+        ConfigurationError: With the lengths of its inputs and those that this version gives.
+    """
+    read = {name: card.inputs[name].shape[-1] for name in lengths if name in card.inputs}
+    if read != lengths:
+        raise ConfigurationError(
+            'the model was trained by another version of this software: it reads other inputs',
+            where=str(where / CARD_FILE), value=read, allowed=f'expected {dict(lengths)}',
+            remedy='train and export it again (docs/learning.md), or take the one of models/')
