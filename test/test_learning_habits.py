@@ -19,12 +19,15 @@ from diffusion_control.learning.data_set import stack
 from diffusion_control.learning.demonstration import Demonstration
 from diffusion_control.learning.habit_rules import RuledWorld, tilt
 from diffusion_control.learning.habits import HABITS, demonstrate_habit
-from diffusion_control.planners.problem import Start
-from diffusion_control.planners.selection import Pool, polish
+from diffusion_control.planners.problem import PlanningProblem, Start
+from diffusion_control.planners.selection import Pool, candidates, polish
 from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
 from diffusion_control.planners.world import World
 from diffusion_control.robots.goal import Goal
+from diffusion_control.robots.obstacles import Obstacle
+from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.scene import Scene
+from diffusion_control.trajectory.spline import to_trajectory
 
 SEED = 1_000_000
 KNOTS = np.concatenate([np.zeros(3), np.linspace(0.0, 1.0, 12), np.ones(3)])
@@ -155,6 +158,40 @@ def test_a_refinement_that_does_not_shorten_leaves_free_motions_alone() -> None:
     assert np.allclose(left, pool.free)
     shortened = polish(splines, pool, count=1, steps=10).free
     assert np.abs(shortened - pool.free[0]).max() > 0.05
+
+
+def test_without_shortening_the_free_motion_that_was_moved_least_is_taken() -> None:
+    """A short one that had to be pushed far loses against a long one that was free as drawn."""
+    home = np.asarray(panda().home_rad)
+    goal = home[None] + 1.6 * np.eye(7)[:1]
+    middle = panda().tool_positions((home + 0.5 * (goal[0] - home))[None])[0]
+    ball = Obstacle('sphere', (0.05,), middle)
+    splines = SplineProblem(
+        World(panda(), (ball,), margin_m=0.015), Start(0.0, home, np.zeros(7), np.zeros(7)),
+        panda().limits.scaled(0.65))
+    through = splines.line(goal)
+    aside = np.sin(np.linspace(0.3, 2.8, FREE_POINTS))[:, None] * np.eye(7)[3]
+    around = through + 1.2 * aside
+    pool = splines_pool(splines, np.concatenate([through, around]), goal)
+    question = PlanningProblem(RobotState(home, np.zeros(7)), Goal(joints_rad=goal[0]), (ball,))
+    best = {}
+    for shorten in (False, True):
+        polished = polish(splines, pool, count=2, steps=60, shorten=shorten)
+        found = candidates(splines, polished, question, count=4)
+        best[shorten] = max(found, key=lambda c: c.score)
+        assert best[shorten].judgement.free
+    drawn = splines.assemble(pool.free, pool.goal, pool.duration)[1]
+    wanted = to_trajectory(drawn, 1.0, 0.0, panda().joint_names).position
+    np.testing.assert_allclose(best[False].motion.position, wanted, atol=1e-6)
+    assert best[True].duration_s < 0.95 * best[False].duration_s
+
+
+def splines_pool(splines: SplineProblem, free: Any, goal: Any) -> Pool:
+    """Return motions to a goal with their shortest durations."""
+    goals = np.repeat(goal, len(free), 0)
+    clipped = splines.clip(free)
+    _, duration = splines.fit_duration(clipped, goals, np.full(len(free), 3.0))
+    return Pool(clipped, goals, duration)
 
 
 def test_an_unknown_habit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

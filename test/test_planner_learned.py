@@ -41,7 +41,7 @@ def card() -> dict[str, Any]:
     triangle = 0.4 * np.tril(np.ones((8, 8))) + 0.6 * np.eye(8)
     return plain_card(b'graph', **{
         'inputs': {
-            'state': tensor(1, 237), 'goal': tensor(1, 45), 'obstacles': tensor(1, 'N', 61),
+            'state': tensor(1, 294), 'goal': tensor(1, 54), 'obstacles': tensor(1, 'N', 91),
             'obstacle_mask': tensor(1, 'N'), 'x': move, 'base': move, 'clean': move,
             'table': tensor('K', 13), 'fresh_noise': tensor('K', 'B', 8, 7), 'mask': move,
             'known': move, 'clip_bound': tensor(1)},

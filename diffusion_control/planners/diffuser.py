@@ -67,7 +67,7 @@ class DiffuserParameters(SplineParameters):
     num_kept: int = parameter(24, 1, 4096, 'motions, the cheapest, that are refined')
     polish_steps: int = parameter(20, 0, 200, 'gradient steps of the refinement')
     shorten: int = parameter(
-        1, 0, 1, '0: the refinement pushes motions out of what they touch, and does no more')
+        1, 0, 1, '0: motions are pushed out of what they touch, and the least moved is taken')
 
 
 class DiffuserPlanner(SplinePlanner):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 LATE_CONFLICT_S = 2.0
 STAGES = ((0.005, 4.0, 0.02), (0.1, 3.0, 0.01), (0.3, 3.0, 0.01), (1.0, 3.0, 0.01))
 SHORTENED = 12
+MOVED_S_PER_RAD = 100.0
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,33 @@ class Pool:
         goal: Shape [N, n].
         duration: Shape [N] [s].
         origin: Which of the planner's `sources` each is from, shape [N]; by default the first.
+        extra_s: What a motion counts for beside its duration where motions are compared, shape
+            [N] [s]; by default nothing.
     """
 
     free: Array
     goal: Array
     duration: Array
     origin: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    extra_s: Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        """Fill in the origin."""
-        if len(self.origin) != len(self.free):
-            object.__setattr__(self, 'origin', np.zeros(len(self.free), dtype=np.int64))
+        """Fill in the defaults."""
+        count = len(self.free)
+        if len(self.origin) != count:
+            object.__setattr__(self, 'origin', np.zeros(count, dtype=np.int64))
+        if len(self.extra_s) != count:
+            object.__setattr__(self, 'extra_s', np.zeros(count))
 
     def take(self, index: NDArray[np.int64]) -> Pool:
         """Return the motions of the given indices."""
-        return Pool(
-            self.free[index], self.goal[index], self.duration[index], self.origin[index])
+        return Pool(*(getattr(self, part.name)[index] for part in fields(self)))
 
     def join(self, other: Pool) -> Pool:
         """Return the motions of both."""
         return Pool(*(
-            np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ('free', 'goal', 'duration', 'origin')))
+            np.concatenate([getattr(self, part.name), getattr(other, part.name)])
+            for part in fields(self)))
 
 
 def by_cost(splines: SplineProblem, pool: Pool) -> NDArray[np.int64]:
@@ -64,7 +70,7 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
     """Return the pool with its shortest durations, best first, and its keys.
 
     The key is T + 200 s/m * (root of the summed squared shortfalls of clearance at 48 points),
-    and 1000 s more where a motion penetrates.
+    1000 s more where a motion penetrates, and what it counts for beside.
     """
     points, duration = splines.fit_duration(pool.free, pool.goal, pool.duration)
     short, near = splines.clearance(points, duration, 48)
@@ -74,8 +80,9 @@ def rank(splines: SplineProblem, pool: Pool) -> tuple[Pool, Array]:
         key = weights.duration * duration + weights.collision * (key - duration)
         if not weights.duration:  # among equally clear ones the rest of the cost decides
             key = key + 1e-3 * splines.cost(points, duration)
+    key = key + pool.extra_s
     order = np.argsort(key, kind='stable')
-    ranked = Pool(points[order][:, FREE], pool.goal[order], duration[order], pool.origin[order])
+    ranked = replace(pool, free=points[:, FREE], duration=duration).take(order)
     return ranked, key[order]
 
 
@@ -88,7 +95,8 @@ def polish(
     The best `count` descend `steps` times with the common weights. The best `SHORTENED` of all so
     far are pushed out of what they touch, and then descend with a growing weight of smoothness,
     which shortens them. Every stage is returned; where the answer is due, those that there was
-    time for. Without `shorten` the best `count` are pushed out of what they touch, that is all.
+    time for. Without `shorten` the best `count` are pushed out of what they touch, that is all,
+    and count for `MOVED_S_PER_RAD` beside their duration, times the mean move of their points.
     """
     due = due or Deadline()
     kept = min(count, len(pool.free))
@@ -96,8 +104,12 @@ def polish(
         return pool
     first = _best(splines, pool, count, due)
     smooth = SMOOTH_WEIGHT if shorten else 0.0
-    result = first.join(_descended(splines, first, steps, (smooth, 1.0, 0.02), 2 * kept, due))
-    if not shorten or not due.allows(2 * len(result.free) + 2 * SHORTENED):
+    pushed = _descended(splines, first, steps, (smooth, 1.0, 0.02), 2 * kept, due)
+    if not shorten:
+        moved_rad = np.abs(pushed.free - first.free).mean((1, 2))
+        return first.join(replace(pushed, extra_s=MOVED_S_PER_RAD * moved_rad))
+    result = first.join(pushed)
+    if not due.allows(2 * len(result.free) + 2 * SHORTENED):
         return result
     best = _best(splines, result, SHORTENED, due)
     for stage in STAGES:
@@ -122,7 +134,7 @@ def _descended(
         pool.free, pool.goal, pool.duration, steps=steps, smooth=smooth, push=push,
         extra_m=extra_m, until_s=due.last_call_s(ranked + len(pool.free)), clock=due.clock)
     _, duration = splines.fit_duration(free, pool.goal, pool.duration)
-    return Pool(free, pool.goal, duration, pool.origin)
+    return replace(pool, free=free, duration=duration)
 
 
 def _best(splines: SplineProblem, pool: Pool, count: int, due: Deadline) -> Pool:
@@ -141,12 +153,14 @@ class Candidate:
         judgement: What the check said.
         handicap: Multiplies its duration in the score.
         source: Where it came from; '' = the planner as a whole.
+        extra_s: What it counts for beside its duration [s].
     """
 
     motion: Trajectory
     judgement: Judgement
     handicap: float = 1.0
     source: str = ''
+    extra_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
@@ -155,10 +169,11 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """Minus the duration [s]; -1000 and less for a motion that is not free."""
+        """Minus the duration and what counts beside [s]; <= -1000 for one that is not free."""
         judged = self.judgement
         if judged.free:
-            return -self.duration_s * self.handicap - LATE_CONFLICT_S * judged.late_conflict
+            late_s = LATE_CONFLICT_S * judged.late_conflict
+            return -self.duration_s * self.handicap - self.extra_s - late_s
         excess = 10.0 * max(judged.limit_ratio - 1.0, 0.0)
         return max(-1e3 - 1e3 * max(judged.violation_m, 0.0) - excess, -1e6)
 
@@ -188,7 +203,9 @@ def candidates(
                 points[index], min(float(ranked.duration[index]), 1e3), stamp, robot.joint_names,
                 robot.base_frame)
             judged = _judge(splines, motion, problem.horizon_s)
-        result.append(Candidate(motion, judged, source=sources[ranked.origin[index]]))
+        result.append(Candidate(
+            motion, judged, source=sources[ranked.origin[index]],
+            extra_s=float(ranked.extra_s[index])))
         if len(result) >= count or not due.allows(0):
             break
     return result
