@@ -4,10 +4,9 @@
 In each scene the expert plans with the habit as a rule; where it keeps it, every planner plans
 once, without a deadline, knowing nothing of the habit. A plan counts if it is free and keeps the
 habit. `trained` leaves motions at what the network drew but for collisions (`shorten: 0`, many
-small steps) and takes the one that was moved least, out of one evaluation, because more stray
-(docs/learning.md). `trained raw` does not refine, `trained one` draws a single motion and neither
-refines nor chooses, `trained shortened` refines as the shipped planner does. Scenes begin at a
-seed that no data has.
+small steps) and takes the one that was moved least. `trained raw` does not refine, `trained one`
+draws a single motion and neither refines nor chooses, `trained shortened` refines as the shipped
+planner does. Scenes begin at a seed that no data has.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/habits.py --habit left --model models/habit_left
 """
@@ -33,10 +32,10 @@ from diffusion_control.planners import registry
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.state import RobotState
 
-DRAWN: dict[str, Any] = {'num_samples': 8, 'num_inference_steps': 1}
+DRAWN: dict[str, Any] = {'num_samples': 32, 'num_kept': 32}
 AS_DRAWN = {**DRAWN, 'shorten': 0, 'guidance_scale': 0.1, 'polish_steps': 100}
 RAW = {**DRAWN, 'polish_steps': 0}
-ONE = {**RAW, 'num_samples': 1}
+ONE = {**RAW, 'num_samples': 1, 'guidance_steps': 0}
 EXPERT, TRAINED, UNTRAINED = 'expert', 'trained', 'untrained'
 ARRANGEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     TRAINED: ('diffuser', AS_DRAWN), 'trained raw': ('diffuser', RAW),

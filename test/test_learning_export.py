@@ -158,9 +158,9 @@ def test_the_verb_exports(
 
 
 def rows(**counts: tuple[int, int]) -> list[dict[str, Any]]:
-    """Return rows of an evaluation: successes and episodes by planner."""
-    return [{'planner': name, 'success': k < good} for name, (good, every) in counts.items()
-            for k in range(every)]
+    """Return rows of an arm's evaluation, which has no layout: successes and episodes."""
+    return [{'planner': name, 'success': k < good, 'score': 100.0 * (k < good)}
+            for name, (good, every) in counts.items() for k in range(every)]
 
 
 def test_scores_are_shares_of_the_rows() -> None:

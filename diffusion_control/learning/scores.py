@@ -56,7 +56,7 @@ def score_of(rows: Rows, command: str) -> dict[str, Any]:
     judged = _of(rows, (*trained, 'diffuser', 'hybrid'))
     if not judged:
         raise KeyError('the judged planner has no rows')
-    maze = all(row.get('score') is not None for row in judged)
+    maze = all('layout' in row and row.get('score') is not None for row in judged)
     measure, what = (_mean_score, 'maze2d, mean score over the mazes') if maze else (
         _success, 'arm, closed loop')
     value, error = measure(judged)
