@@ -228,7 +228,9 @@ def test_json_of_a_demo_is_that_of_its_own_run(
 
 
 def test_ctrl_c_of_a_real_process_is_130() -> None:
+    """Also where the tests are a shell's background job, which is started deaf to the signal."""
     code = ('import os, signal, sys, time\n'
+            'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
             'from diffusion_control import cli\n'
             'import diffusion_control.demo as demo\n'
             'demo.run = lambda options: (os.kill(os.getpid(), signal.SIGINT), time.sleep(30))\n'
