@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from learning_world import OBSTACLES, distances, panda
+from scipy.spatial.transform import Rotation
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.arm_features import ArmFeatures
@@ -40,9 +41,7 @@ def seen(found: dict[str, Array], obstacle: int) -> Array:
 def turn() -> Array:
     """Return the rotation by which the world is seen: against the middle of the first joint."""
     start, goal = question()
-    half = 0.5 * (start[0] + goal[0])
-    return np.array([[np.cos(half), np.sin(half), 0.0], [-np.sin(half), np.cos(half), 0.0],
-                     [0.0, 0.0, 1.0]])
+    return Rotation.from_rotvec([0.0, 0.0, -0.5 * (start[0] + goal[0])]).as_matrix()
 
 
 def turned(q: Array) -> Array:
@@ -191,13 +190,11 @@ def test_the_way_from_an_obstacle_to_the_tool_is_told(features: ArmFeatures) -> 
 def test_a_turned_question_is_told_the_same_but_for_the_first_joint(features: ArmFeatures) -> None:
     """All but the three numbers each of the first joint at start and goal."""
     angle = 0.7
-    about = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0],
-                      [0.0, 0.0, 1.0]])
-    quarter = np.array([0.0, 0.0, np.sin(angle / 2), np.cos(angle / 2)])
+    about = Rotation.from_rotvec([0.0, 0.0, angle])
     moving = tuple(replace(o, velocity_m_s=np.array([0.1, 0.2, -0.1])) for o in OBSTACLES)
     around = tuple(replace(
-        o, position_m=about @ o.position_m, velocity_m_s=about @ o.velocity_m_s,
-        quaternion=product(quarter, np.asarray(o.quaternion))) for o in moving)
+        o, position_m=about.apply(o.position_m), velocity_m_s=about.apply(o.velocity_m_s),
+        quaternion=(about * Rotation.from_quat(o.quaternion)).as_quat()) for o in moving)
     here = features(*question(), ObstacleArrays.pack(moving), 2.0, 1.2)
     there = features(
         *(q + angle * np.eye(7)[0] for q in question()), ObstacleArrays.pack(around), 2.0, 1.2)
@@ -205,12 +202,6 @@ def test_a_turned_question_is_told_the_same_but_for_the_first_joint(features: Ar
         told = np.abs(value - there[name]).reshape(-1, value.shape[-1]).max(0) > 1e-5
         first = [21, 22, 23] if name in ('state', 'goal') else []
         assert np.flatnonzero(told).tolist() == first, name
-
-
-def product(a: Array, b: Array) -> Array:
-    """Return the product of two quaternions (x, y, z, w)."""
-    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
-    return np.append(vector, a[3] * b[3] - a[:3] @ b[:3])
 
 
 def motions(count: int) -> Array:

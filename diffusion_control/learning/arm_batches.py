@@ -17,6 +17,7 @@ from diffusion_control.learning.data_set import MOST_OBSTACLES, Demonstrations
 from diffusion_control.planners.arm_features import ArmFeatures
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD
+from diffusion_control.robots.planar import turned, turned_frames
 from diffusion_control.trajectory.spline import straight
 
 Array = NDArray[np.float64]
@@ -86,16 +87,12 @@ class ArmBatches:
         angle = np.where(
             (generator.random(len(data)) < TURNED_SHARE) & (low < 0) & (high > 0), angle, 0.0)
         first = np.eye(data.start.shape[1])[0]
-        cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros_like(angle)
-        turn = np.stack([
-            np.stack([cosine, -sine, zero], 1), np.stack([sine, cosine, zero], 1),
-            np.stack([zero, zero, zero + 1.0], 1)], 1)
+        about = np.stack([np.zeros_like(angle), np.zeros_like(angle), angle], 1)[:, None]
         return replace(
             data, start=data.start + angle[:, None] * first,
             goal=data.goal + angle[:, None] * first,
             free=data.free + angle[:, None, None] * first,
-            centre=np.einsum('bij,bkj->bki', turn, data.centre),
-            rotation=np.einsum('bij,bkjl->bkil', turn, data.rotation))
+            centre=turned(about, data.centre), rotation=turned_frames(about, data.rotation))
 
     def _inputs(self, data: Demonstrations) -> dict[str, NDArray[np.float32]]:
         """Return the inputs of the encoder, obstacles padded."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from diffusion_control.planners.link_distances import link_distances
 from diffusion_control.robots.obstacles import ObstacleArrays
+from diffusion_control.robots.planar import turned, turned_frames
 from diffusion_control.trajectory.spline import smoothness
 
 Array = NDArray[np.float64]
@@ -115,12 +116,11 @@ def _sense(placement: Array) -> float:
 
 def _turned(obstacles: ObstacleArrays, angle_rad: float) -> ObstacleArrays:
     """Return obstacles turned about the vertical through the base."""
-    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
-    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    about = np.array([0.0, 0.0, angle_rad])
     return replace(
-        obstacles, centre_m=np.ascontiguousarray(obstacles.centre_m @ turn.T),
-        rotation=np.ascontiguousarray(turn @ obstacles.rotation),
-        velocity_m_s=np.ascontiguousarray(obstacles.velocity_m_s @ turn.T))
+        obstacles, centre_m=turned(about, obstacles.centre_m),
+        rotation=np.ascontiguousarray(turned_frames(about, obstacles.rotation)),
+        velocity_m_s=turned(about, obstacles.velocity_m_s))
 
 
 def _angles(position: Array) -> Array:

@@ -42,6 +42,12 @@ def turned(pose: Array, vectors: Array) -> Array:
     return vectors
 
 
+def turned_frames(pose: Array, rotations: Array) -> Array:
+    """Return rotations [..., 3, 3] of the frame at `pose` in its parent; see `turned`."""
+    columns = np.swapaxes(rotations, -1, -2)
+    return np.swapaxes(turned(np.asarray(pose)[..., None, :], columns), -1, -2)
+
+
 def yaw_of(quaternion: Array) -> float:
     """Return the yaw of a quaternion x, y, z, w [rad], in (-pi, pi]."""
     x, y, z, w = quaternion
