@@ -11,11 +11,12 @@ three variables), from many starts. Radii then shrink to what the points need, p
 the cover exact: a triangle is covered if one sphere holds its three corners (balls are convex);
 others are split, and radii grow until no triangle is left.
 
-Run: python benchmarks/fit_spheres.py panda
+Run: python benchmarks/fit_spheres.py panda, or mine.yaml --per-link 5
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,8 +122,14 @@ def settle(body: Body, points: Array, start: Array) -> Array:
     return np.asarray(found.x)
 
 
-def main(name: str) -> None:
+def main() -> None:
     """Fit every link of a robot and print the section of its file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser.add_argument('robot', help='a name in config/robots, or a robot file')
+    parser.add_argument('--per-link', type=int, choices=range(1, 21), metavar='1..20', default=4,
+                        help='spheres of a link that COUNTS does not list')
+    options = parser.parse_args()
+    name = options.robot
     content: dict[str, Any] = yaml.safe_load(find_file(name).read_text())
     locked = content.get('locked_joints', {})
     text = resolve(content['urdf'], name).read_text()
@@ -133,7 +140,7 @@ def main(name: str) -> None:
     for link, vertices in bodies.items():
         step = 0.12 * float(np.ptp(vertices, axis=0).min())
         body = Body.of(vertices, max(step, 0.003))
-        spheres, out = fit(body, COUNTS[name][link], generator)
+        spheres, out = fit(body, COUNTS.get(name, {}).get(link, options.per_link), generator)
         total += len(spheres)
         print(f'    {link}:  # {1e3 * out:.0f} mm')
         for row in spheres:
@@ -142,4 +149,4 @@ def main(name: str) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1])
+    main()

@@ -26,7 +26,8 @@ def start(context):
         'tracker': {'autostart': autostart},
         'safety': {
             'autostart': False, 'command_out_topic': argument('command_out_topic'),
-            'command_out_type': argument('command_out_type')},
+            'command_out_type': argument('command_out_type'),
+            'fallback_type': argument('fallback')},
     }
     return [launching.node(context, name, own) for name, own in overrides.items()]
 

@@ -28,7 +28,7 @@ def start(context):
         'planner': {'type': argument('planner'), 'seed': seed},
         'fallback': {'type': argument('fallback'), 'seed': seed},
         'tracker': {},
-        'safety': {},
+        'safety': {'fallback_type': argument('fallback')},
     }
     return [
         launching.node(context, name, {**own, 'autostart': autostart})

@@ -45,7 +45,8 @@ def start(context):
         'tracker': {'autostart': autostart},
         'safety': {
             'autostart': False, 'command_out_topic': argument('command_out_topic'),
-            'command_out_type': argument('command_out_type')},
+            'command_out_type': argument('command_out_type'),
+            'fallback_type': argument('fallback')},
     }
     return [
         launching.node(context, name, {**common, **own}, topics)

@@ -36,7 +36,7 @@ def start(context):
         'planner': {'type': argument('planner'), 'seed': seed},
         'fallback': {'type': argument('fallback'), 'seed': seed},
         'tracker': {},
-        'safety': {'command_out_type': kind},
+        'safety': {'command_out_type': kind, 'fallback_type': argument('fallback')},
     }
     return [
         launching.node(context, name, {**own, 'autostart': autostart})

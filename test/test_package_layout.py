@@ -198,14 +198,25 @@ def test_every_ros_wheel_is_pinned_and_the_base_has_no_onnxruntime(pip_prefix: P
 
 
 def test_planner_of_another_package_is_found(pip_prefix: Path, tmp_path: Path) -> None:
-    """A plug-in is an entry point of the group `diffusion_control.planners`."""
+    """A plug-in is an entry point of the group `diffusion_control.planners`, and any class."""
     plugin = tmp_path / 'plugin-1.0.dist-info'
     plugin.mkdir()
     (plugin / 'METADATA').write_text('Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n')
     (plugin / 'entry_points.txt').write_text(
         '[diffusion_control.planners]\nfancy = plugin.fancy:FancyPlanner\n')
-    code = 'from diffusion_control import planners; print(planners.available())'
+    package = tmp_path / 'plugin'
+    package.mkdir()
+    (package / 'fancy.py').write_text(
+        'class FancyPlanner:\n'
+        '    def __init__(self, robot, *, seed=0, num_candidates=6):\n'
+        '        self.told = seed, num_candidates\n')
+    code = (
+        'from diffusion_control import planners; print(planners.available())\n'
+        'settings = {"num_candidates": 5, "horizon": 9, "model": "", "seed": 3}\n'
+        'chosen = planners.settings_for("fancy", settings, "base"); print(chosen)\n'
+        'print(planners.make("fancy", robot=None, seed=3, **chosen).told)')
     printed = run(
         [sys.executable, '-P', '-c', code], tmp_path,
         {**os.environ, 'PYTHONPATH': f'{site_packages(pip_prefix)}:{tmp_path}'})
     assert "'fancy'" in printed and "'training_free'" in printed
+    assert "{'num_candidates': 5}" in printed and '(3, 5)' in printed

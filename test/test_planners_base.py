@@ -164,6 +164,18 @@ def test_fallbacks_of_a_base_begin_in_motion(name: str) -> None:
         assert np.abs(answer.trajectory.position[-1] - START).max() < 0.3
 
 
+def test_a_base_that_retreats_goes_on_back_when_it_is_asked_again() -> None:
+    made: Any = fallback.make('retreat', robot=ROBOT)
+    for x in np.linspace(0.6, 1.8, 60):
+        made.record(np.array([x, 1.1, 0.0]))
+    for x in (1.8, 1.4, 1.0):
+        answer = made.plan(problem_of(np.array([x, 1.1, np.pi])))
+        assert answer.trajectory.position[:, 0].max() < x + 0.02
+        assert answer.trajectory.position[-1, 0] < x - 0.05
+    made.record(np.array([1.0, 1.1, 0.0]))
+    assert made.way_back(np.array([1.8, 1.1, 0.0]))[1:, 0].max() < 1.05
+
+
 @pytest.mark.parametrize(('spare_m', 'blocked'), [(0.015, True), (0.07, False)])
 def test_a_gap_that_the_judge_refuses_is_no_way(spare_m: float, blocked: bool) -> None:
     """A base stood before such a gap for good: the way through it was rated as the shortest."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fallbacks from a robot in motion: stop, then the conservative plan."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,30 @@ def test_retreat_goes_back_along_the_way(robot):
     assert 1.1 < motion.position[-1, 0] < 1.35
     others = motion.position[:, 1:] - robot.home_rad[1:]
     assert np.abs(others).max() < 1e-2
+
+
+@pytest.mark.parametrize('first', [1.5, 0.0])
+def test_retreat_asked_again_goes_on_back_and_what_lay_beyond_is_forgotten(robot, first):
+    problem, retreat = moving_problem(robot, ()), fallback.make('retreat', robot=robot)
+
+    def at(angle: float) -> np.ndarray:
+        q = robot.home_rad.copy()
+        q[0] = angle
+        return q
+
+    for angle in np.linspace(first, 0.8, 200):
+        retreat.record(at(angle))
+    ends, way = [], 0.5 * (first + 0.8)
+    for angle in (0.8, way, 0.5 * (first + way)):
+        again = dataclasses.replace(problem, state=RobotState(at(angle), np.zeros(7), 2.0))
+        motion = retreat.plan(again).trajectory
+        there = np.sign(first - angle) * (motion.position[:, 0] - angle)
+        assert there.min() > -1e-3
+        ends.append(float(motion.position[-1, 0]))
+    np.testing.assert_allclose(ends, first, atol=1e-3)
+    retreat.record(at(way))
+    left = np.sign(first - way) * (retreat.way_back(at(0.8))[1:, 0] - way)
+    assert left.min() > -0.05
 
 
 def test_retreat_without_a_way_stands(robot):

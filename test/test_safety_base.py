@@ -19,7 +19,9 @@ from diffusion_control import robots, safety, simulation, tracking
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.command_checks import CommandVerdicts
+from diffusion_control.parameters import defaults
 from diffusion_control.robots import load_arm, load_base
+from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.planar import inverse
 from diffusion_control.robots.scan import Scan
@@ -372,3 +374,14 @@ def test_a_scan_that_is_no_good_is_malformed_and_the_last_one_ages(change: dict)
         decision = monitor.step(state, None, (), 1.0 + 0.01 * k, scan=bad)
     assert decision is not None and decision.counters.malformed == 59
     assert 'scan' in decision.cause or decision.reason_code != ''
+
+
+def test_the_robot_file_says_how_long_its_receiver_runs_on() -> None:
+    table = {name: value for name, value in defaults('safety').items()
+             if name in ('receiver_timeout_s', 'command_out_type', 'margin_m')}
+    slow = Base(replace(BASE.config, receiver_timeout_s=1.0))
+    assert safety.parameters_of(slow, 100.0, table).receiver_timeout_s == 1.0
+    chosen = safety.parameters_of(slow, 100.0, {**table, 'receiver_timeout_s': 0.0})
+    assert chosen.receiver_timeout_s == 0.0
+    assert safety.parameters_of(slow, 100.0, table).command_out_type == (
+        BASE.controller.command_type)

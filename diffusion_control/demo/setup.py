@@ -122,8 +122,6 @@ def node_settings(
     name = str(config.resolve()) if config.is_file() else options.robot_config
     rate = parameters.defaults('planner')['rate_hz']
     plant = options.plant
-    timeout_s = robot.receiver_timeout_s if isinstance(robot, Base) else (
-        parameters.defaults('safety')['receiver_timeout_s'])
     permitted = fifo_permitted(FIFO_PRIORITY)
     nice = {'real_time.nice': URGENT_NICE if permitted else 0}
     urgent = {'real_time.fifo_priority': FIFO_PRIORITY if permitted else 0, **nice}
@@ -133,8 +131,7 @@ def node_settings(
         'tracker': urgent,
         'safety': {
             'planner_rate_hz': rate, 'fallback_type': options.fallback,
-            'command_out_topic': topic, 'command_out_type': kind,
-            'receiver_timeout_s': timeout_s, **urgent},
+            'command_out_topic': topic, 'command_out_type': kind, **urgent},
         'simulator': {
             'scene': str(scene_file.resolve()), 'seed': options.seed,
             'profile': RECEIVERS[kind].profile, 'command_topic': topic,
@@ -150,7 +147,8 @@ def node_settings(
             'metadata': json.dumps({
                 'commit': commit_of_code(), 'inject': [i.name for i in options.inject],
                 'profile': RECEIVERS[kind].profile,
-                'receiver_timeout_s': timeout_s})},
+                **({'receiver_timeout_s': robot.receiver_timeout_s}
+                   if isinstance(robot, Base) else {})})},
     }
     return {
         node: {key: list(value) if isinstance(value, tuple) else value

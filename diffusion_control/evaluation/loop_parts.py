@@ -54,14 +54,10 @@ def tracker_of(robot: Arm | Base, name: str, *, ideal: bool) -> Tracker:
 
 def monitor_of(robot: Arm | Base, fallback: str, **tighter: Any) -> SafetyMonitor:
     """Return the safety monitor with the parameters that its node gives it, but for some."""
-    own = {'command_out_type', 'receiver_timeout_s'}
-    known = {field.name for field in fields(SafetyParameters)} - own
+    known = {field.name for field in fields(SafetyParameters)}
     chosen: dict[str, Any] = {
         name: value for name, value in parameters.defaults('safety').items()
         if name.replace('.', '_') in known}
-    if isinstance(robot, Base):
-        chosen |= {'command_out_type': robot.controller.command_type,
-                   'receiver_timeout_s': robot.receiver_timeout_s}
     return safety.make(robot, **{**chosen, 'fallback_type': fallback, **tighter})
 
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.explain.question import Question
+from diffusion_control.safety import SafetyParameters, parameters_of
 from diffusion_control.safety.barrier_set import MOVING, SELF, SEPARATION, STANDING, WORKSPACE
 from diffusion_control.safety.barriers.step import Bounds, Rows
 from diffusion_control.safety.base.arc import twist_at
 from diffusion_control.safety.base.filter import BaseStepFilter
 from diffusion_control.safety.committed import at
-from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.step_filter import StepFilter
 from diffusion_control.safety.verify import Surroundings
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -65,7 +65,7 @@ class Active:
 
 def active_constraints(question: Question, plan: Trajectory) -> Active:
     """Return the filter's constraints at `INSTANTS` instants of a plan."""
-    parameters = SafetyParameters()
+    parameters = parameters_of(question.robot, SafetyParameters.rate_hz, {})
     base = question.robot.kind == 'base'
     steps: Any = (BaseStepFilter if base else StepFilter)(question.robot, parameters)
     ahead_s = parameters.lead_s

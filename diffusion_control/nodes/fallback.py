@@ -21,6 +21,7 @@ from diffusion_control.nodes.control_node import (
 from diffusion_control.nodes.inputs import same_goal
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
+from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival, Taps
@@ -30,7 +31,8 @@ from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
-AHEAD_S = 0.05
+AHEAD_S, LONGEST_LEAD_S, FORGET = 0.05, 1.5, 0.8
+SAME_STAMP_S = 1e-6
 CHECK_SPACING_S = 0.04
 LOOK_AHEAD_S = 2.0
 OFF_PATH_RAD = 0.15
@@ -47,6 +49,7 @@ class FallbackNode(ControlNode):
         self._current: Trajectory | None = None
         self._goal: Goal | None = None
         self._published = self._failed = 0
+        self._latency_s = 0.0
         self._reason = 'standing by'
 
     def configure(self) -> None:
@@ -62,6 +65,7 @@ class FallbackNode(ControlNode):
         self._motion = MotionInput(self, taps, 'tracker/motion', self._motions, NEWEST)
         self._plan = self.create_publisher(self._motions.message, 'fallback/plan', STANDARD)
         taps.subscribe(String, 'safety/mode', self._on_mode, LATCHED)
+        taps.subscribe(String, 'tracker/report', self._on_tracker, STANDARD)
 
     def activate(self) -> None:
         """Stand by."""
@@ -84,6 +88,14 @@ class FallbackNode(ControlNode):
     def _on_mode(self, message: String, arrival: Arrival) -> None:
         self._wanted = message.data == 'fallback'
 
+    def _on_tracker(self, message: String, arrival: Arrival) -> None:
+        """Forget a plan that was refused: the next tick makes another one."""
+        verdict, last = read_verdict(message.data), self._current
+        if verdict is None or verdict.source != 'fallback' or verdict.accepted or last is None:
+            return
+        if abs(verdict.stamp_s - last.stamp_s) < SAME_STAMP_S:
+            self._current = None
+
     def _tick(self) -> None:
         self.clocks.observe()
         self._taps.poll()
@@ -93,8 +105,8 @@ class FallbackNode(ControlNode):
         if self.clocks.paused:
             return
         state, world = self._states.box.look(), self._world.look()
-        if state is not None and hasattr(self.planner, 'observe'):
-            self.planner.observe(state)
+        if state is not None and not self._wanted and hasattr(self.planner, 'record'):
+            self.planner.record(state.position)
         if not self._wanted:
             self._current, self._reason = None, 'standing by'
             return
@@ -107,7 +119,7 @@ class FallbackNode(ControlNode):
         around = self.robot.pack(obstacles, map=world.map, scan=world.scan)
         if self._still_good(goal, state.position, now, around):
             return
-        start_s = now + AHEAD_S
+        start_s = now + AHEAD_S + min(self._latency_s, LONGEST_LEAD_S)
         start = self._motion.predict(start_s) or Sample(
             state.position, np.zeros_like(state.position), np.zeros_like(state.position))
         problem = PlanningProblem(
@@ -119,10 +131,13 @@ class FallbackNode(ControlNode):
 
     def _solve(self, problem: PlanningProblem, goal: Goal) -> None:
         try:
-            plan = self.planner.plan(problem, self.settings['deadline_s']).trajectory
+            plans = self.planner.plan(problem, self.settings['deadline_s'])
         except PlanningError as error:
             plan = None
             self.warn_once(str(error))
+        else:
+            plan = plans.trajectory
+            self._latency_s = max(plans.latency_s, FORGET * self._latency_s)
         if plan is None:
             self._failed += 1
             self._reason = 'no plan'

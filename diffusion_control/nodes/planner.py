@@ -13,6 +13,7 @@ from std_msgs.msg import Float64, String
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffusion_control import planners
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.nodes.control_node import (
     ControlNode,
     leave,
@@ -38,7 +39,7 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
 SAME_STAMP_S = 1e-6
-LONGEST_LEAD_S, FORGET = 0.32, 0.8
+UNKNOWN_LEAD_S, LONGEST_LEAD_S, FORGET = 0.32, 1.5, 0.8
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
 BEST, OTHER = (0.1, 0.6, 0.9), (0.6, 0.6, 0.9)
@@ -92,6 +93,16 @@ class PlannerNode(ControlNode):
         """Stop planning; the tracker goes on with the last plan."""
         self._loop.stop()
 
+    def retune(self, changed: dict[str, Any]) -> None:
+        """Refuse a shorter deadline where a network was timed for the one that it had."""
+        shortest_s, asked_s = self.settings['deadline_s'], changed.get('deadline_s')
+        if asked_s is not None and asked_s < shortest_s and hasattr(
+                getattr(self, 'planner', None), 'require_deadline'):
+            raise ConfigurationError(
+                'whether the network keeps a shorter deadline is measured at configure',
+                where='planner.deadline_s', value=asked_s, allowed=f'>= {shortest_s} s now',
+                remedy='set it in the parameter file, and restart the node')
+
     def diagnose(self) -> tuple[int, str, dict[str, object]]:
         """Report rate, plans and refusals."""
         if not self.active:
@@ -119,7 +130,7 @@ class PlannerNode(ControlNode):
             return
         deadline = self.settings['deadline_s']
         now = self.clocks.ros_s()
-        expected_s = min(max(deadline, self._latency_s), LONGEST_LEAD_S)
+        expected_s = max(min(deadline, UNKNOWN_LEAD_S), min(self._latency_s, LONGEST_LEAD_S))
         start_s = now + expected_s * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
         start = self._start(start_s, state)
         goal = self._goals.look()

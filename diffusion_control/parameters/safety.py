@@ -71,8 +71,9 @@ SAFETY: tuple[Parameter, ...] = (
         'command_interface', 'string', 'position',
         'What a float64_multi_array receiver takes.', choices=('position', 'velocity')),
     Parameter(
-        'receiver_timeout_s', 'float', 0.5,
-        'Silence after which the receiver of single samples stops by itself.', 's', 0.0, 10.0),
+        'receiver_timeout_s', 'float', -1.0,
+        "For how long a base's receiver keeps the last twist when nothing more is sent; "
+        "negative takes the robot file's.", 's', -1.0, 10.0),
     Parameter(
         'accept_no_timeout', 'bool', False,
         'Consent to a velocity receiver that runs on when nothing more is sent.'),

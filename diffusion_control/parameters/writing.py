@@ -70,7 +70,8 @@ def all_markdown() -> str:
     """Return the whole of `docs/parameters.md`."""
     head = (
         f'# Parameters\n\nThis page is {GENERATED}. *restart*: read-only while the node runs; '
-        '*live*: `ros2 param set` works. Every node also has `use_sim_time`.\n\n')
+        '*live*: `ros2 param set` works; of `safety` towards the tighter side only. '
+        'Every node also has `use_sim_time`.\n\n')
     return head + '\n'.join(to_markdown(node) for node in NODES)
 
 

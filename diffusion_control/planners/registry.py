@@ -72,6 +72,8 @@ OTHERS: dict[str, dict[str, dict[str, str]]] = {
     FALLBACK_GROUP: {'base': BASE_FALLBACKS, 'point_mass': {}},
 }
 """What stands behind a name where the robot is no arm, by its kind."""
+GIVEN = ('seed', 'clock')
+"""Arguments of a planner that are no parameters."""
 
 
 def table(group: str, built_in: dict[str, str]) -> dict[str, str]:
@@ -142,7 +144,9 @@ def make(name: str, *, robot: Any, model: Any = None, seed: int = 0, **params: A
     """
     kind = planner_class(
         'planner', PLANNER_GROUP, PLANNERS, name, getattr(robot, 'kind', ''))
-    planner: Planner = kind(robot, model=model, seed=seed, **params)
+    if model is not None:
+        params['model'] = model
+    planner: Planner = kind(robot, seed=seed, **params)
     return planner
 
 
@@ -159,12 +163,19 @@ def clocked(name: str, clock: Callable[[], float], robot_kind: str) -> dict[str,
 def parameters_of(name: str, robot_kind: str) -> tuple[str, ...]:
     """Return the names of a planner's parameters, and of what else it can be told by name.
 
+    They are the fields of `parameters_type`; of a class without one, its keyword arguments.
+
     Raises:
         ConfigurationError: The name is unknown, or none for this kind of robot.
     """
     kind = planner_class('planner', PLANNER_GROUP, PLANNERS, name, robot_kind)
-    names = tuple(field.name for field in dataclasses.fields(kind.parameters_type))
-    return names + tuple(getattr(kind, 'options', ()))
+    own = getattr(kind, 'parameters_type', None)
+    if own is None:
+        arguments = inspect.signature(kind).parameters.values()
+        return tuple(item.name for item in arguments if item.kind is inspect.Parameter.KEYWORD_ONLY
+                     and item.name not in GIVEN)
+    return tuple(field.name for field in dataclasses.fields(own)) + tuple(
+        getattr(kind, 'options', ()))
 
 
 def settings_for(name: str, settings: Mapping[str, Any], robot_kind: str) -> dict[str, Any]:

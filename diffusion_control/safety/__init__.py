@@ -38,13 +38,20 @@ def parameters_of(robot: Robot, rate_hz: float, params: dict[str, object]) -> Sa
     Args:
         robot: What is driven.
         rate_hz: Rate of `step` [Hz].
-        params: As of `make`.
+        params: As of `make`; an empty `command_out_type` and a negative `receiver_timeout_s` are
+            none.
 
     Raises:
         ConfigurationError: If a name is unknown or a value is outside its range.
     """
+    given = dict(params)
+    timeout_s = given.get('receiver_timeout_s')
+    if isinstance(timeout_s, float | int) and timeout_s < 0:
+        del given['receiver_timeout_s']
+    if given.get('command_out_type') == '':
+        del given['command_out_type']
     usual: dict[str, object] = {}
     if isinstance(robot, Base):
         usual = {'command_out_type': robot.controller.command_type,
                  'receiver_timeout_s': robot.receiver_timeout_s}
-    return SafetyParameters.make(rate_hz, {**usual, **params})
+    return SafetyParameters.make(rate_hz, {**usual, **given})

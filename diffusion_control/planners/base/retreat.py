@@ -15,6 +15,7 @@ from diffusion_control.planners.base.base_planner import (
     Way,
     stopped,
 )
+from diffusion_control.planners.fallback.retreat import nearest
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.selection import plan_set
@@ -36,7 +37,8 @@ class BaseRetreatParameters(BaseParameters):
 class BaseRetreat(BasePlanner):
     """Records where the base was, turns round and goes back there.
 
-    `plan` records the state of its problem; call `record` more often for a faithful way.
+    `record` is called with poses, but not while the base goes back: after a plan the next record
+    cuts off what lay beyond.
     """
 
     name = 'retreat'
@@ -46,10 +48,14 @@ class BaseRetreat(BasePlanner):
         """Forget the way that was come."""
         super().reset(seed)
         self._visited: list[Array] = []
+        self._went_back = False
 
     def record(self, position: Array) -> None:
         """Append a pose x, y, yaw if its place is `spacing_m` away from the last one."""
         place = np.array(position[:2], dtype=float)
+        if self._went_back and self._visited:
+            del self._visited[nearest(self._visited, place) + 1:]
+        self._went_back = False
         if self._visited and np.linalg.norm(place - self._visited[-1]) < self.values.spacing_m:
             return
         self._visited.append(place)
@@ -60,15 +66,14 @@ class BaseRetreat(BasePlanner):
         place = np.asarray(position[:2], dtype=float)
         if not self._visited:
             return place[None]
-        visited = np.array(self._visited)
-        nearest = int(np.argmin(np.linalg.norm(visited - place, axis=1)))
-        return np.concatenate([place[None], visited[:nearest + 1][::-1]])
+        before = self._visited[:max(nearest(self._visited, place), 1)]
+        return np.concatenate([place[None], before[::-1]])
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
         """Return motions back: all of the way, shorter shares, the stop; see `Planner.plan`."""
         del deadline_s
         begin = self.clock()
-        self.record(problem.start.position)
+        self._went_back = True
         request = BaseRequest(self.robot, stopped(problem), self.values)
         way = self.way_back(problem.start.position)
         found = []

@@ -37,8 +37,8 @@ class RetreatParameters:
 class RetreatFallback:
     """Records where the robot was, and plans back along it.
 
-    `plan` records the state of its problem; call `record` more often (with each joint state)
-    for a faithful way. What the robot passed through was free of standing obstacles.
+    `record` is called with joint states, but not while the robot goes back: after a plan the next
+    record cuts off what lay beyond. What the robot passed through was free of standing obstacles.
 
     Args:
         robot: The arm.
@@ -61,6 +61,7 @@ class RetreatFallback:
         """Forget the way that was come."""
         self.seed = seed
         self._visited: list[Array] = []
+        self._went_back = False
 
     def info(self) -> dict[str, Any]:
         """Return name and parameters."""
@@ -68,6 +69,9 @@ class RetreatFallback:
 
     def record(self, position: Array) -> None:
         """Append a configuration [n] if it is `spacing_rad` away from the last one."""
+        if self._went_back and self._visited:
+            del self._visited[nearest(self._visited, position) + 1:]
+        self._went_back = False
         if self._visited and (
                 np.linalg.norm(position - self._visited[-1]) < self.values.spacing_rad):
             return
@@ -78,13 +82,12 @@ class RetreatFallback:
     def way_back(self, position: Array) -> Array:
         """Return configurations [W, n] from a position back along the way, at most `length_rad`.
 
-        It begins with the record that is nearest to the position: what came later is left out.
+        It begins before the record that is nearest to the position: what came later is left out.
         """
         if not self._visited:
             return position[None]
-        visited = np.array(self._visited)
-        nearest = int(np.argmin(np.linalg.norm(visited - position, axis=1)))
-        way = np.concatenate([position[None], visited[:nearest + 1][::-1]])
+        before = self._visited[:max(nearest(self._visited, position), 1)]
+        way = np.concatenate([position[None], before[::-1]])
         length = np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))
         return way[:1 + int(np.searchsorted(length, self.values.length_rad))]
 
@@ -92,7 +95,7 @@ class RetreatFallback:
         """Return motions back along the way: all of it, and shorter shares; see `Planner.plan`."""
         del deadline_s
         begin, start = self.clock(), problem.start
-        self.record(start.position)
+        self._went_back = True
         stop = stop_first(self.robot, start, self.values.speed_scale)
         way = self.way_back(stop.position[-1])
         world = World(self.robot, problem.obstacles, margin_m=self.values.margin_m)
@@ -111,3 +114,8 @@ class RetreatFallback:
         return plan_set(
             found, evaluations=len(found), latency_s=self.clock() - begin, source='retreat',
             seed=self.seed)
+
+
+def nearest(visited: list[Array], position: Array) -> int:
+    """Return the index of the record that is nearest to a position."""
+    return int(np.argmin(np.linalg.norm(np.array(visited) - position, axis=1)))
