@@ -14,11 +14,18 @@ import pytest
 from diffusion_control import parameters, planners, robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners import fallback, registry
-from diffusion_control.planners.base.base_planner import BLOCKED_S, BaseParameters, BaseRequest
+from diffusion_control.planners.base.base_planner import (
+    BLOCKED_S,
+    BaseParameters,
+    BasePlanner,
+    BaseRequest,
+)
 from diffusion_control.planners.base.map_diffuser import EXERCISE, BaseDiffuser
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.planners.registry import BASE_PLANNERS
+from diffusion_control.planners.selection import Candidate
+from diffusion_control.planners.world import Judgement
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import OccupancyMap
@@ -255,3 +262,63 @@ def test_the_last_plans_brake_as_the_first_ones_foretold(left_m: float) -> None:
     pushes = np.diff(motion.velocity[:, 0]) / np.diff(motion.times_s)
     assert pushes.min() > -1.1 * brake
     assert motion.position[-1, 0] == pytest.approx(4.6, abs=0.02)
+
+
+@pytest.mark.parametrize('through', [False, True])
+def test_behind_a_stop_the_best_way_is_kept_unless_it_is_blocked(
+    through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide: Any = planners.make('astar', robot=ROBOT)
+    guide.plan(problem_of())
+    best = np.array([START[:2], GOAL.position_m[:2]]) if through else guide._kept[1]
+    longer = np.concatenate([best[:1], [[0.9, 0.9]], best[1:]])
+
+    class Two(BasePlanner):
+        name = 'two'
+
+        def propose(self, *asked: Any) -> Any:
+            return [longer, best]
+
+    def not_free(request: Any, way: Any, speed: float = 1.0) -> Candidate:
+        motion = request.motion(way.corners, speed)
+        return Candidate(motion, Judgement(False, -0.1, 1.0, 0.1, False, 0.5))
+
+    planner = Two(ROBOT)
+    monkeypatch.setattr(BaseRequest, 'candidate', not_free)
+    answer = planner.plan(problem_of())
+    assert answer.best == 0
+    assert np.abs(answer.trajectory.position[-1] - START).max() < 0.01
+    if through:
+        assert planner._kept is None
+    else:
+        assert planner._kept is not None
+        np.testing.assert_allclose(planner._kept[1][[0, -1]], best[[0, -1]], atol=1e-9)
+        assert len(planner._kept[1]) < 10.0 * np.linalg.norm(
+            np.diff(longer, axis=0), axis=1).sum()
+
+
+def test_far_free_motions_come_before_a_stop_and_count_as_free() -> None:
+    far = Goal(position_m=np.array([300.0, 2.4, 0.0]))
+    answer = planners.make('straight_line', robot=ROBOT).plan(problem_of(goal=far, map=None))
+    assert answer.best is not None and -1000.0 < answer.scores[0] < -500.0
+    assert np.abs(answer.trajectory.velocity[:, 0]).max() > 0.3
+
+
+def test_a_door_far_smaller_than_the_map_is_found_and_a_goal_without_room_refused() -> None:
+    cells = np.zeros((1000, 1000), dtype=np.int8)
+    cells[:, 500] = 100
+    cells[503:512, 500] = 0
+    door = OccupancyMap(0.1, np.zeros(3), cells.copy())
+    goal = Goal(position_m=np.array([52.0, 50.75, 0.0]))
+    problem = problem_of(np.array([48.0, 50.75, 0.0]), goal=goal, map=door)
+    for name in ('astar', 'value_iteration'):
+        answer = planners.make(name, robot=ROBOT).plan(problem)
+        assert answer.best is not None and answer.scores[0] > -30.0
+    cells[:] = 0
+    cells[500:512, 515:526] = 100
+    cells[505:507, 517:524] = 0
+    boxed = Goal(position_m=np.array([52.05, 50.6, 0.0]))
+    with pytest.raises(PlanningError):
+        planners.make('astar', robot=ROBOT).plan(
+            problem_of(np.array([48.0, 50.75, 0.0]), goal=boxed, map=OccupancyMap(
+                0.1, np.zeros(3), cells)))

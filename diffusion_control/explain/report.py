@@ -22,13 +22,13 @@ from diffusion_control.explain.picture import draw_explanation
 from diffusion_control.explain.question import GUIDANCE, ExplainOptions, Question, chosen
 from diffusion_control.explain.stage import Stage
 from diffusion_control.planners.problem import PlanSet
+from diffusion_control.planners.selection import NOT_FREE
 from diffusion_control.planners.spline_planner import Request, SplinePlanner
 from diffusion_control.whole_file import written_whole
 
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
 REPORT, PICTURE, STRIP, ANIMATION = 'explain.json', 'explain.png', 'denoising.png', 'denoising.gif'
-BLOCKED_SCORE = -1e3
 ATTENTION = 'attention.png'
 
 
@@ -102,7 +102,7 @@ def draw(
     ends = plan[[0]], plan[[-1]]
     stage = Stage(question, np.concatenate([ends[0], plan, *places.values(), ends[1]]))
     shown = terms or {'minus score [s], free ones': [
-        -float(score) if score > BLOCKED_SCORE else 0.0 for score in answer.scores]}
+        -float(score) if score > NOT_FREE else 0.0 for score in answer.scores]}
     draw_explanation(
         stage, plan, places, swept, without, trace, shown, active, folder / PICTURE)
     if trace is not None:

@@ -34,6 +34,7 @@ from diffusion_control.nodes.declare import declare_parameters, read_parameters
 from diffusion_control.nodes.loop import LoopStatistics, PeriodicLoop
 from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.nodes.real_time import RealTimeOptions, apply_to_process, apply_to_thread
+from diffusion_control.nodes.taps import Taps
 from diffusion_control.parameters import check_arguments
 
 PARENT_POLL_S = 0.1
@@ -58,6 +59,7 @@ class ControlNode(LifecycleNode):
         self.settings: dict[str, Any] = {}
         self.clocks = Clocks(self)
         self.active = False
+        self._taps_made: list[Taps] = []
         self._warned: set[str] = set()
         self._unsaid: deque[tuple[str, str]] = deque(maxlen=256)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
@@ -87,7 +89,39 @@ class ControlNode(LifecycleNode):
             self.settings = read_parameters(self, self.table_name)
             self.configure()
             apply_to_process(self.real_time_options(), self.warn_once)
-        return self._attempt('configure', configure)
+
+        self._unconfigured = self._entities()
+        result = self._attempt('configure', configure)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._discard()
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give up what `configure` made: it makes everything anew."""
+        self._discard()
+        return TransitionCallbackReturn.SUCCESS
+
+    def make_taps(self) -> Taps:
+        """Return subscriptions for `configure`, closed at cleanup."""
+        self._taps_made.append(Taps(self))
+        return self._taps_made[-1]
+
+    def _entities(self) -> list[Any]:
+        """Return publishers, subscriptions, services and timers."""
+        return [*self.publishers, *self.subscriptions, *self.services, *self.timers]
+
+    def _discard(self) -> None:
+        """Close and destroy what was made since the node was unconfigured."""
+        for taps in self._taps_made:
+            taps.close()
+        self._taps_made.clear()
+        kept = {id(entity) for entity in self._unconfigured}
+        for kind, destroy in (
+                (self.publishers, self.destroy_publisher),
+                (self.subscriptions, self.destroy_subscription),
+                (self.services, self.destroy_service), (self.timers, self.destroy_timer)):
+            for entity in [entity for entity in kind if id(entity) not in kept]:
+                destroy(entity)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start working."""

@@ -24,7 +24,7 @@ from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import ObstacleArrays
@@ -58,7 +58,7 @@ class FallbackNode(ControlNode):
         self.robot.collision.warm_up()
         self.planner = planners.make_fallback(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
-        taps = self._taps = Taps(self)
+        taps = self._taps = self.make_taps()
         self._io = robot_io(self, taps, self.robot, NEWEST)
         self._states, self._motions = self._io.states, self._io.motions
         self._world, self._goals = self._io.world(self.settings), self._io.goals()

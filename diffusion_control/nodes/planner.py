@@ -28,10 +28,11 @@ from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import read_verdict
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 from diffusion_control.planners.behind import falls_behind
 from diffusion_control.planners.models import resolve
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
+from diffusion_control.planners.selection import NOT_FREE
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.trajectory import Sample, Trajectory
@@ -73,7 +74,7 @@ class PlannerNode(ControlNode):
         if require_deadline is not None:
             require_deadline(self.settings['deadline_s'])
         self._hold = planners.make_fallback('hold', robot=self.robot)
-        taps = self._taps = Taps(self)
+        taps = self._taps = self.make_taps()
         self._io = robot_io(self, taps, self.robot, NEWEST)
         self._states, self._motions = self._io.states, self._io.motions
         self._world, self._goals = self._io.world(self.settings), self._io.goals()
@@ -227,7 +228,7 @@ def confidence_of(plans: PlanSet) -> float:
     """Return 0 without a free plan, else 1/2 + 1/2 the share of candidates that are free."""
     if plans.best is None:
         return 0.0
-    free = np.asarray(plans.scores) > -1e3
+    free = np.asarray(plans.scores) > NOT_FREE
     return 0.5 + 0.5 * float(np.mean(free))
 
 

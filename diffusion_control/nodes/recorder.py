@@ -17,7 +17,7 @@ from diffusion_control.evaluation.mcap_writer import McapWriter
 from diffusion_control.nodes.control_node import ControlNode, leave, run
 from diffusion_control.nodes.outputs import OUTPUT_MESSAGES
 from diffusion_control.nodes.qos import LATCHED, SENSOR, STANDARD
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 
 LATCHED_TOPICS = ('safety/state', 'safety/mode', 'robot_description', 'map', 'map_to_odom')
 TOPICS = {
@@ -84,7 +84,7 @@ class RecorderNode(ControlNode):
         self.file.set_run_metadata({
             'robot_config': self.settings['robot'], 'command_topic': command,
             'command_type': kind, **self._metadata()})
-        self._taps = Taps(self)
+        self._taps = self.make_taps()
         wanted = [name for name in self.settings['topics'] if name]
         topics = {**topics_of(robot.kind), command: OUTPUT_MESSAGES[kind]}
         for name in wanted or topics:

@@ -26,7 +26,6 @@ from diffusion_control.nodes.outputs import MESSAGE_TYPES, sample_message
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.safety_inputs import SafetyInputs
-from diffusion_control.nodes.taps import Taps
 from diffusion_control.safety.decision import BRAKE, SafetyDecision
 from diffusion_control.safety.health import Health
 from diffusion_control.safety.warm_up import exercise
@@ -72,7 +71,7 @@ class SafetyNode(ControlNode):
             **known)
         exercise(made(), self.robot)
         self.monitor = made()
-        self.taps = Taps(self)
+        self.taps = self.make_taps()
         self.inputs = SafetyInputs(
             self, self.taps, self.robot, self.clocks,
             planner_rate_hz=settings['planner_rate_hz'], settings=settings)

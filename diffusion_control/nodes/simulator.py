@@ -32,7 +32,7 @@ from diffusion_control.nodes.convert import obstacles_to_markers, to_time
 from diffusion_control.nodes.goal_sequence import GoalSequence
 from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.robot_input import load_robot
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 from diffusion_control.nodes.wire_states import MovedMarkers
 from diffusion_control.parameters.simulator import BASE_PLANT
 from diffusion_control.robots.arm import Arm
@@ -81,7 +81,7 @@ class SimulatorNode(ControlNode):
         self._marked: tuple[int, ...] = ()
         self._wake_s = WAKE_S if self._wires.kind == 'joint_trajectory' else WAKE_S / 2
         topic = settings['command_topic'] or self.robot.controller.command_topic
-        self._taps = Taps(self)
+        self._taps = self.make_taps()
         self._wires.subscribe(self._taps, topic, self._hand_over)
         self._taps.subscribe(String, 'simulator/fault', self._on_fault, STANDARD)
         self._taps.subscribe(String, 'safety/state', self._on_state, LATCHED)

@@ -28,7 +28,7 @@ from diffusion_control.nodes.qos import LATCHED, STANDARD
 from diffusion_control.nodes.reports import read_object
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 from diffusion_control.nodes.tracker_report import TickLog
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.state import RobotState
@@ -71,7 +71,7 @@ class TrackerNode(ControlNode):
         self.admission = PlanAdmission(self.robot)
         self.slots = PlanSlots()
         self._log = TickLog(1.0 / settings['rate_hz'])
-        taps = self._taps = Taps(self)
+        taps = self._taps = self.make_taps()
         io = robot_io(self, taps, self.robot)
         self._states, self._motions, self._world = io.states, io.motions, io.world(settings)
         self._motion = self.create_publisher(

@@ -15,7 +15,7 @@ from diffusion_control.nodes.loop import PeriodicLoop
 from diffusion_control.nodes.qos import NEWEST
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
-from diffusion_control.nodes.taps import Arrival, Taps
+from diffusion_control.nodes.taps import Arrival
 from diffusion_control.nodes.world import World
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import OccupancyMap
@@ -47,7 +47,7 @@ class ViewerNode(ControlNode):
         self._server: Any = viser.ViserServer(
             host=self.settings['host'], port=self.settings['port'], verbose=False)
         self._server.scene.add_grid('/floor', width=3.0, height=3.0)
-        self._taps = Taps(self)
+        self._taps = self.make_taps()
         io = robot_io(self, self._taps, self.robot, NEWEST)
         self._states, self._world, self._goals = io.states, io.world(TAKE_WHAT_COMES), io.goals()
         self._taps.subscribe(MarkerArray, 'planner/candidates', self._on_candidates, NEWEST)

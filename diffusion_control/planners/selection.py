@@ -20,6 +20,7 @@ LATE_CONFLICT_S = 2.0
 STAGES = ((0.005, 4.0, 0.02), (0.1, 3.0, 0.01), (0.3, 3.0, 0.01), (1.0, 3.0, 0.01))
 SHORTENED = 12
 MOVED_S_PER_RAD = 100.0
+NOT_FREE, LONG_S = -1e3, 500.0
 
 
 @dataclass(frozen=True)
@@ -169,13 +170,17 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """Minus the duration and what counts beside [s]; <= -1000 for one that is not free."""
+        """Minus the duration and what counts beside [s]; <= `NOT_FREE` for one that is not free.
+
+        Beyond `LONG_S` seconds T count for 2 LONG_S - LONG_S^2 / T: however long, it is free.
+        """
         judged = self.judgement
         if judged.free:
-            late_s = LATE_CONFLICT_S * judged.late_conflict
-            return -self.duration_s * self.handicap - self.extra_s - late_s
+            lasting = self.duration_s * self.handicap + self.extra_s + (
+                LATE_CONFLICT_S * judged.late_conflict)
+            return -lasting if lasting <= LONG_S else LONG_S**2 / lasting - 2.0 * LONG_S
         excess = 10.0 * max(judged.limit_ratio - 1.0, 0.0)
-        return max(-1e3 - 1e3 * max(judged.violation_m, 0.0) - excess, -1e6)
+        return max(NOT_FREE - 1e3 * max(judged.violation_m, 0.0) - excess, -1e6)
 
 
 def candidates(

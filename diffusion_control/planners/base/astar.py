@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.base.base_planner import BasePlanner, BaseRequest
-from diffusion_control.planners.base.grid import Grid
+from diffusion_control.planners.base.grid import NO_CELLS, REACHES, Grid
 from diffusion_control.planners.problem import PlanningError
 from diffusion_control.robots.jit import kernel
 
@@ -42,16 +42,20 @@ class GridPlanner(BasePlanner):
             PlanningError: There is none.
         """
         del until
-        grid = Grid.of(request)
-        cells = self.cells(grid, grid.cell_of(request.start[:2]), grid.cell_of(request.place))
-        if len(cells) == 0:
-            if kept is not None:
-                return []
-            raise PlanningError('no_path', 'no way leads to the goal', where='goal',
-                                value=request.place.tolist())
-        corners = np.concatenate(
-            [request.start[None, :2], grid.place_of(cells), request.place[None]])
-        return [shortened(corners, grid)]
+        for reach_m, most_cells in REACHES:
+            grid = Grid.of(request, reach_m, most_cells)
+            within_m = request.radius_m + request.values.margin_m + 1.5 * grid.cell_m
+            first = grid.cell_of(request.start[:2], within_m)
+            last = grid.cell_of(request.place, within_m)
+            cells = self.cells(grid, first, last) if first and last else NO_CELLS
+            if len(cells):
+                corners = np.concatenate(
+                    [request.start[None, :2], grid.place_of(cells), request.place[None]])
+                return [shortened(corners, grid)]
+        if kept is not None:
+            return []
+        raise PlanningError('no_path', 'no way leads to the goal', where='goal',
+                            value=request.place.tolist())
 
 
 class BaseAstar(GridPlanner):

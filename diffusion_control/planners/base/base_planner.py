@@ -36,7 +36,7 @@ WHOLE_S = np.full(100, 0.2)
 SPACING_M, LONGEST = 0.05, 4000
 NEAR_M, ARRIVING_M_S = 0.08, 0.1
 OFF_M = 0.5
-BLOCKED_S, WAITING_S, SLOW = 20.0, 200.0, 0.45
+BLOCKED_S, WAITING_S, SLOW = 20.0, 1e9, 0.45
 GOAL_INSIDE_M = -0.05
 
 
@@ -60,6 +60,7 @@ class Way:
     corners: Array
     time_s: float
     handicap: float = 1.0
+    blocked: bool = False
 
 
 class BaseRequest:
@@ -82,6 +83,12 @@ class BaseRequest:
         self.room = MoverRoom.of(robot, self.world.moving, values.mover_speed_m_s, seen.turns)
         self.lanes = Lanes(self.world, seen.lanes)
         self.evaluations = 0
+
+    @property
+    def radius_m(self) -> float:
+        """Radius of the footprint about the body's origin."""
+        discs = self.robot.collision.discs
+        return float((np.linalg.norm(discs[:, :2], axis=1) + discs[:, 2]).max())
 
     @property
     def line(self) -> Array:
@@ -125,10 +132,11 @@ class BaseRequest:
         slower = LANE_WEIGHT * float(self.lanes.share(states[:, :3]).sum())
         lasting = self.weights.duration * (
             WHOLE_S[0] * (len(states) - 1 + slower) + left / (0.5 * self.limits[0]))
-        if (near < required(near, times, self.values.margin_m)).any():
+        blocked = bool((near < required(near, times, self.values.margin_m)).any())
+        if blocked:
             far_m = float(np.linalg.norm(states[-1, :2] - self.place))
             lasting += self.weights.collision * (BLOCKED_S + 5.0 * far_m)
-        return Way(corners, lasting, handicap)
+        return Way(corners, lasting, handicap, blocked)
 
     def motion(self, corners: Array, speed: float = 1.0) -> Trajectory:
         """Return the head of the roll-out along a way, at a share of the speed.
@@ -225,11 +233,12 @@ class BasePlanner:
         ways.sort(key=lambda way: way.time_s * way.handicap)
         ways = ways[:self.values.num_candidates]
         found = [request.candidate(way) for way in ways]
+        behind: list[Way | None] = [*ways]
         if self.weights.usual and not any(c.judgement.free for c in found):
             found += [request.candidate(way, SLOW) for way in ways[:2]]
             found.append(request.waiting())
-        best = max(range(len(found)), key=lambda k: found[k].score)
-        self._keep(request, ways, best)
+            behind += [*ways[:2], None if ways[0].blocked else ways[0]]
+        self._keep(request, behind[max(range(len(found)), key=lambda k: found[k].score)])
         return plan_set(
             found, evaluations=request.evaluations, latency_s=self.clock() - begin,
             source=self.source or self.name, seed=self.seed)
@@ -258,11 +267,16 @@ class BasePlanner:
         ahead = way[min(nearest + 2, len(way) - 1):-1]
         return np.concatenate([request.start[None, :2], ahead, request.place[None]])
 
-    def _keep(self, request: BaseRequest, ways: list[Way], best: int) -> None:
-        """Remember the way of the best plan, every 10 cm."""
-        corners = ways[min(best, len(ways) - 1)].corners
+    def _keep(self, request: BaseRequest, way: Way | None) -> None:
+        """Remember the way behind the best plan, every 10 cm.
+
+        Of a stop that is the way to go on with, none if what stands blocks it: begin anew then.
+        """
+        if way is None:
+            self._kept = None
+            return
         buffer = np.empty((LONGEST, 2))
-        count, _ = dense(np.ascontiguousarray(corners), 0.1, buffer)
+        count, _ = dense(np.ascontiguousarray(way.corners), 0.1, buffer)
         self._kept = request.place.copy(), buffer[:count].copy()
 
 

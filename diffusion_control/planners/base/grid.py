@@ -12,11 +12,14 @@ from diffusion_control.planners.base.base_planner import BaseRequest
 from diffusion_control.planners.world import MOVER_HORIZON_S
 
 Array = NDArray[np.float64]
-CELL_M, MOST_CELLS = 0.1, 40_000
+CELL_M = 0.1
 ROOM_M = 1.5
+REACHES = ((8.0, 40_000), (np.inf, 160_000))
+"""How far about start and goal is searched [m], with how many cells at most; in this order."""
 SOFT_M, SOFT_WEIGHT = 0.15, 1.5
 MOVER_SOFT_M, MOVER_WEIGHT = 0.5, 6.0
 LANE_PRICE = 2.0
+NO_CELLS: NDArray[np.int64] = np.zeros((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Grid:
     price: Array
 
     @classmethod
-    def of(cls, request: BaseRequest) -> Grid:
-        """Return the grid about start, goal and map.
+    def of(cls, request: BaseRequest, reach_m: float, most_cells: int) -> Grid:
+        """Return the grid about start, goal and what of the map is within a reach of them.
 
         The price rises from 1 to 1 + `SOFT_WEIGHT` where less than `SOFT_M` is left beyond the
         margin. Where a mover is or will soon be, at the time the base can be there at the
@@ -44,8 +47,8 @@ class Grid:
         receiver runs on for half a second hardly lets it move. In a mover's lane (`lanes`) a step
         costs up to `LANE_PRICE` more.
         """
-        low, high = _region(request)
-        cell = max(CELL_M, float(np.sqrt(np.prod(high - low) / MOST_CELLS)))
+        low, high = _region(request, reach_m)
+        cell = max(CELL_M, float(np.sqrt(np.prod(high - low) / most_cells)))
         size = np.ceil((high - low) / cell).astype(int) + 1
         columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]), indexing='ij')
         places = low + cell * np.stack([columns, rows], axis=-1).reshape(-1, 2)
@@ -58,13 +61,14 @@ class Grid:
             np.column_stack([places, np.zeros(len(places))]))
         return cls(low, cell, price.reshape(size))
 
-    def cell_of(self, place: Array) -> tuple[int, int]:
-        """Return the free cell that is nearest to a place."""
+    def cell_of(self, place: Array, within_m: float) -> tuple[int, int] | None:
+        """Return the free cell that is nearest to a place, None without one within a distance."""
         offset = (place - self.low) / self.cell_m
         columns, rows = np.nonzero(np.isfinite(self.price))
-        if len(columns) == 0:
-            return 0, 0
-        best = int(np.argmin((columns - offset[0])**2 + (rows - offset[1])**2))
+        away = np.hypot(columns - offset[0], rows - offset[1])
+        if not len(away) or away.min() * self.cell_m > within_m:
+            return None
+        best = int(np.argmin(away))
         return int(columns[best]), int(rows[best])
 
     def place_of(self, cells: NDArray[np.int64]) -> Array:
@@ -96,14 +100,15 @@ def _movers(request: BaseRequest, places: Array) -> Array:
         MOVER_WEIGHT * fading * np.clip((wanted - near) / MOVER_SOFT_M, 0.0, 1.0))
 
 
-def _region(request: BaseRequest) -> tuple[Array, Array]:
+def _region(request: BaseRequest, reach_m: float) -> tuple[Array, Array]:
     """Return two corners of what is searched."""
     ends = [request.start[:2], request.place]
-    known = request.problem.map
-    low, high = np.min(ends, axis=0) - ROOM_M, np.max(ends, axis=0) + ROOM_M
+    known, first, last = request.problem.map, np.min(ends, axis=0), np.max(ends, axis=0)
+    low, high = first - ROOM_M, last + ROOM_M
     if known is None:
         return low - ROOM_M, high + ROOM_M
     rows, columns = known.cells.shape
     corners = known.centre_of(np.array(
         [[0, 0], [0, columns - 1], [rows - 1, 0], [rows - 1, columns - 1]]))
-    return np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
+    return (np.maximum(np.minimum(low, corners.min(axis=0)), first - reach_m),
+            np.minimum(np.maximum(high, corners.max(axis=0)), last + reach_m))

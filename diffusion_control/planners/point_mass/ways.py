@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.base.astar import search, shortened
-from diffusion_control.planners.base.grid import Grid
+from diffusion_control.planners.base.grid import NO_CELLS, Grid
 from diffusion_control.planners.base.pursuit import dense
 from diffusion_control.planners.problem import PlanningError
 from diffusion_control.robots.jit import kernel
@@ -51,7 +51,8 @@ def corners_between(
         raise PlanningError('goal_in_collision', 'the goal is inside a wall', where='goal',
                             value=goal.tolist(), remedy='move the goal')
     grid = grid_of(robot, known, margin_m)
-    cells = search(grid.price, *grid.cell_of(start), *grid.cell_of(goal))
+    first, last = (grid.cell_of(place, np.inf) for place in (start, goal))
+    cells = search(grid.price, *first, *last) if first and last else NO_CELLS
     if len(cells) == 0:
         raise PlanningError('no_path', 'no way leads to the goal', where='goal',
                             value=goal.tolist())
