@@ -180,8 +180,9 @@ def faults(
     span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
     check_planner(planner, robot)
     options = FaultsOptions(
-        robot=robot, robot_config=robot_config, planner=planner, faults=tuple(fault or ()),
-        seeds=span, level=level, resume=resume, out=out, json=json)
+        robot=robot, robot_config=robot_config, planner=planner,
+        faults=tuple(dict.fromkeys(fault or ())), seeds=span, level=level, resume=resume, out=out,
+        json=json)
     if jobs > 1:
         print('level process runs one at a time', file=sys.stderr)
     with console.output(json):
@@ -205,7 +206,7 @@ def mutate(
     json: Json = False,
 ) -> int:
     """Take parts of the safety monitor away, and check that it is noticed."""
-    check_choice('--robot', robot, ROBOTS)
+    check_choice('--robot', robot, ('arm',))
     check_choice('--level', level, ('inprocess',))
     span = parse_seeds(seeds) if seed is None else (seed, seed + 1)
     with console.output(json):
@@ -216,8 +217,8 @@ def mutate(
         for name in fault or ():
             check_choice('--fault', name, tuple(MUTANTS))
         result = run_mutants(MutateOptions(
-            mutants=tuple(fault or ()), seeds=span, jobs=jobs, resume=resume, out=out,
-            commit=commit_of_code()))
+            mutants=tuple(dict.fromkeys(fault or ())), seeds=span, jobs=jobs, resume=resume,
+            out=out, commit=commit_of_code()))
     return console.finish(result, json)
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-Seed = Annotated[int, typer.Option('--seed', metavar='N', help='Seed of everything random.')]
+Seed = Annotated[int, typer.Option(
+    '--seed', metavar='N', min=0, max=2**31 - 1, help='Seed of everything random.')]
 Out = Annotated[Path, typer.Option('--out', metavar='DIR', help='Folder in place of runs/.')]
 Json = Annotated[
     bool, typer.Option('--json', help='The result as JSON alone on stdout; the rest on stderr.')]
@@ -75,7 +76,7 @@ Safety = Annotated[str, typer.Option(
     '--safety', metavar='on|off',
     help='The safety monitor; in a maze the command filter of the specification.')]
 LatencyMs = Annotated[float | None, typer.Option(
-    '--latency-ms', metavar='N', min=0.0,
+    '--latency-ms', metavar='N', min=0.0, max=60_000.0,
     help='Time from observation to plan; default 1000 / planner.rate_hz.')]
 KeepRuns = Annotated[int, typer.Option(
     '--keep-runs', metavar='K', min=0, help='Full run folders to keep.')]

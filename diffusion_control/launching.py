@@ -9,6 +9,11 @@ from typing import Any
 from diffusion_control import parameters
 
 TRUTH = {'true': True, 'false': False}
+RECEIVERS: dict[str, tuple[str, str]] = {
+    'jtc': ('joint_trajectory', ''), 'gz': ('joint_trajectory', ''),
+    'forward_position': ('float64_multi_array', 'forward_position_controller/commands'),
+    'isaac': ('joint_state', 'joint_command')}
+"""Message and topic of the command to what a simulated arm emulates; '' is the robot file's."""
 
 DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     'robot_config': ('panda', 'A name from config/robots, or an absolute path.', ()),
@@ -24,8 +29,8 @@ DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         '', "Value of fallback.type; empty takes the parameter file's or default.",
         ('', *parameters.find('fallback', 'type').choices)),
     'profile': (
-        '', "Receiver that the simulator emulates; empty is the robot kind's.",
-        parameters.find('simulator', 'profile').choices),
+        '', 'Receiver that the simulator emulates, and safety sends to; empty is jtc.',
+        ('', *RECEIVERS)),
     'layout': ('', "Absolute path of a text file with walls; empty takes the scene's.", ()),
     'odom_topic': ('odom', 'Topic of the odometry.', ()),
     'scan_topic': ('scan', 'Topic of the laser scan.', ()),

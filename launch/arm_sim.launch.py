@@ -21,14 +21,18 @@ def start(context):
 
     autostart = launching.TRUTH[argument('autostart')]
     seed = int(argument('seed'))
+    kind, topic = launching.RECEIVERS.get(argument('profile'), ('', ''))
     overrides = {
         'simulator': {
-            'profile': argument('profile'), 'scene': argument('scene'), 'seed': seed,
+            'profile': argument('profile'), 'command_topic': topic,
+            'scene': argument('scene'), 'seed': seed,
             'publish_clock': launching.TRUTH[argument('use_sim_time')]},
         'planner': {'type': argument('planner'), 'seed': seed},
         'fallback': {'type': argument('fallback'), 'seed': seed},
         'tracker': {},
-        'safety': {'fallback_type': argument('fallback')},
+        'safety': {
+            'fallback_type': argument('fallback'), 'command_out_type': kind,
+            'command_out_topic': topic},
     }
     return [
         launching.node(context, name, {**own, 'autostart': autostart})

@@ -131,6 +131,14 @@ def test_speed_of_a_contact_is_a_mean_over_20_ms(run: SyntheticRun, tmp_path: Pa
     assert violations(run, tmp_path / 'moving') == {**NONE, 'contact_moving': 1}
 
 
+def test_commands_that_stop_for_good_are_a_gap(run: SyntheticRun, tmp_path: Path) -> None:
+    """Periods between commands alone would not show it."""
+    run.drop(COMMAND, 0.6, run.duration_s + 1.0)
+    result = judge(run, tmp_path)
+    assert result['rows'][0]['rates']['command']['gaps_over_50ms'] == 1
+    assert 'command_gaps_over_50ms' in result['failed']
+
+
 def test_gap_of_60_ms(run: SyntheticRun, tmp_path: Path) -> None:
     """Five missing commands are one gap; with an injected fault the rate is not judged."""
     run.drop(COMMAND, 0.51, 0.56)

@@ -21,7 +21,7 @@ from diffusion_control.evaluation.maze.drivers import drive
 from diffusion_control.evaluation.maze.episode import MazeEpisode, blocked_cell
 from diffusion_control.evaluation.maze.evaluate import evaluate_mazes, judged_planner
 from diffusion_control.evaluation.maze.expert import MazeExpert
-from diffusion_control.evaluation.maze.judgement import judge_plan, onsets, trapped
+from diffusion_control.evaluation.maze.judgement import judge_plan, trapped
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze
 from diffusion_control.evaluation.maze.options import EXPERT, RANDOM, STOP_AND_GO, MazeOptions
 from diffusion_control.evaluation.maze.tasks import draw_task, with_length
@@ -163,7 +163,6 @@ def test_plans_are_judged_at_and_between_knots() -> None:
     assert stuck.trapped and stuck.h == pytest.approx(stuck.clearance_m)
     going = np.linspace([1.0, 1.0], [1.0, 2.3], 40)
     assert not trapped(ROBOT, going, maze.map, goal, 0.5)
-    assert onsets(np.array([True, False, True, True, False, True])) == 3
 
 
 def test_specifications_have_the_slope_of_their_values() -> None:

@@ -41,7 +41,7 @@ def test_a_plan_of_a_run_is_a_demonstration(run: tuple[Path, Scene], tmp_path: P
     count = from_bag(folder, tmp_path, robot_config='panda', commit='abc')
     data, about = read_parts(tmp_path), read_about(tmp_path)
     assert count == len(data) == about['scenes'] >= 1
-    assert about['joint_names'] == list(panda().joint_names) and folder.name in about['expert']
+    assert about['joint_names'] == list(panda().joint_names) and about['runs'] == [str(folder)]
     goal = scene.goals[0].joints_rad
     first = int(np.argmin(np.abs(data.start - scene.start_rad).max(1)))
     np.testing.assert_allclose(data.start[first], scene.start_rad, atol=1e-3)

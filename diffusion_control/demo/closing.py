@@ -99,10 +99,11 @@ def _faults(
         return []
     run = load_run(setup.folder.path)
     safety = setup.settings['safety']
-    conditions = Conditions(
-        setup.robot.limits, safety['braking_fraction'], safety['command_delay_s'],
-        record.ended_steady_s)
-    return [outcome(fired, table[fired.name], run, seen, conditions) for fired in record.fired]
+    ends = [*(later.steady_s for later in record.fired[1:]), record.ended_steady_s]
+    return [
+        outcome(fired, table[fired.name], run, seen, Conditions(
+            setup.robot.limits, safety['braking_fraction'], safety['command_delay_s'], end_s))
+        for fired, end_s in zip(record.fired, ends, strict=True)]
 
 
 def _notes(

@@ -12,7 +12,9 @@ from rich.console import Console
 from diffusion_control.demo.closing import INTERRUPTED
 from diffusion_control.demo.options import DemoOptions, FaultsOptions, Injection
 from diffusion_control.demo.runner import run_demo
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import command_line, commit_of_code, host_information
+from diffusion_control.evaluation.row_store import read_rows
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.statistics import Check, failed_names
 from diffusion_control.evaluation.tables import fault_table
@@ -34,9 +36,14 @@ def run(options: FaultsOptions) -> dict[str, Any]:
     Returns:
         The contract's result: one row a run, one check a fault (share of runs that were ok).
     """
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f'the folder of the runs cannot be made: {error.strerror}', where='--out',
+            value=str(options.out), allowed='a folder that may be written') from error
     file = options.out / (ROWS if options.robot == 'arm' else f'{options.robot}_{ROWS}')
-    rows = _finished(file) if options.resume else []
+    rows = _finished(file, options) if options.resume else []
     if not options.resume:
         file.unlink(missing_ok=True)
     console = Console(stderr=True)
@@ -51,7 +58,8 @@ def run(options: FaultsOptions) -> dict[str, Any]:
                 stream.write(json.dumps(finite(row)) + '\n')
             mark = 'ok' if row['ok'] else f'FAILED: {row["reason"]}'
             console.print(f'{name} seed {seed}: {mark}', markup=False, highlight=False)
-    wanted = [row for row in rows if row['name'] in options.names]
+    wanted = [row for row in rows
+              if row['name'] in options.names and row['seed'] in range(*options.seeds)]
     checks = [check_of(name, wanted) for name in options.names]
     console.print(fault_table(wanted))
     return dict(finite({
@@ -86,7 +94,8 @@ def one_run(name: str, seed: int, options: FaultsOptions) -> dict[str, Any]:
     reasons = result.reasons if result.exit_code else ()
     row['ok'] = bool(row['ok']) and result.exit_code in (0, 4)
     return {
-        **row, 'seed': seed, 'exit_code': result.exit_code, 'reason': '; '.join(reasons),
+        **row, 'seed': seed, **made_with(options), 'exit_code': result.exit_code,
+        'reason': '; '.join(reasons),
         'violations': summary.get('violations'), 'goals': summary.get('goals')}
 
 
@@ -97,7 +106,22 @@ def check_of(name: str, rows: list[dict[str, Any]]) -> Check:
     return Check(name, share, 1.0, None if share is None else share == 1.0, len(mine), None)
 
 
-def _finished(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding='utf-8').splitlines() if line]
+def made_with(options: FaultsOptions) -> dict[str, Any]:
+    """Return what a row depends on besides its fault and its seed."""
+    return {'robot_config': options.robot_config, 'planner': options.planner}
+
+
+def _finished(file: Path, options: FaultsOptions) -> list[dict[str, Any]]:
+    """Return the rows that are there.
+
+    Raises:
+        ConfigurationError: They were made with another robot or planner.
+    """
+    rows, now = read_rows(file), made_with(options)
+    for row in rows:
+        before = {key: row.get(key) for key in now}
+        if before != now:
+            raise ConfigurationError(
+                'the rows to resume have other settings', where=str(file), value=before,
+                allowed=str(now), remedy='leave out --resume, or name another --out')
+    return rows

@@ -16,6 +16,13 @@ from diffusion_control.demo.processes import ProcessGroup
 from diffusion_control.nodes.demo_monitor import DemoMonitor
 
 SPEED_SHARE = 0.5
+HOG = """
+import os, sys, time
+end, parent = time.monotonic() + float(sys.argv[1]), os.getppid()
+while time.monotonic() < end and os.getppid() == parent:
+    sum(range(100_000))
+"""
+"""Keeps a processor busy, for so long and while its parent lives."""
 PATIENCE_S = 10.0
 
 
@@ -127,7 +134,7 @@ class Injector:
         end = time.monotonic() + duration_s
         for _ in range(2):
             process = subprocess.Popen(
-                [sys.executable, '-c', 'while True: pass'], stdin=subprocess.DEVNULL)
+                [sys.executable, '-c', HOG, str(duration_s)], stdin=subprocess.DEVNULL)
             self._hogs.append((end, process))
 
     def _end_hogs(self, now_s: float) -> None:

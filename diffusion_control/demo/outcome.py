@@ -33,7 +33,8 @@ class Conditions:
         limits: Of the joints.
         braking_fraction: Share of the acceleration that the monitor brakes with.
         command_delay_s: From a command to the robot's motion [s].
-        end_steady_s: Steady time at which the run was ended; later states do not count [s].
+        end_steady_s: Steady time of the next fault, or at which the run was ended; later states
+            do not count [s].
     """
 
     limits: JointLimits
@@ -106,10 +107,16 @@ def rest_s(fired: Fired, run: RunData) -> float | None:
 
 
 def stop_bound_s(fired: Fired, run: RunData, until_s: float, conditions: Conditions) -> float:
-    """Return max over joints of v / (k a) + k a / j [s], v the speed between fault and brake."""
+    """Return max over joints of v / (k a) + k a / j [s], v the speed between fault and brake.
+
+    Of a base x and y count together: it brakes along its way.
+    """
     truth, limits, k = run.truth, conditions.limits, conditions.braking_fraction
     span = (truth.t_s >= fired.ros_s) & (truth.t_s <= fired.ros_s + until_s + 0.05)
-    speed = np.abs(truth.dq[span]).max(axis=0) if span.any() else limits.velocity_rad_s
+    speeds = np.abs(truth.dq[span])
+    if run.robot.kind == 'base':
+        speeds[:, :2] = np.hypot(speeds[:, 0], speeds[:, 1])[:, None]
+    speed = speeds.max(axis=0) if span.any() else limits.velocity_rad_s
     ramp = k * limits.acceleration_rad_s2
     return float((speed / ramp + ramp / limits.jerk_rad_s3).max())
 

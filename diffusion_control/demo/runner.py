@@ -100,7 +100,7 @@ class _Demo:
             state_stale_s=safety['state.stale_s'], obstacles_stale_s=safety['obstacles.stale_s'],
             fallback_holds=options.fallback == 'hold')
         self._relay = any(i.name.startswith('plan_nan') for i in options.inject)
-        domain = int(os.environ.get('ROS_DOMAIN_ID', '0'))
+        domain = int(os.environ.get('ROS_DOMAIN_ID') or '0')
         environment = node_environment(domain)
         os.environ.update(local_environment())
         self.processes = ProcessGroup(self._log, environment)

@@ -137,7 +137,8 @@ def _backends() -> Iterator[Finding]:
         yield Finding('inference backends', 'ok', '; '.join(usable))
     else:
         yield Finding(
-            'inference backends', 'absent', 'none; the planners of this version need none')
+            'inference backends', 'absent', 'none: planners that diffuse by a network cannot run',
+            "pip install 'diffusion_control[cpu]'")
     for name, (usable_here, reason) in found.items():
         if not usable_here:
             yield Finding(f'backend {name}', 'absent', reason)

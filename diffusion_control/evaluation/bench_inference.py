@@ -42,7 +42,7 @@ from diffusion_control.evaluation.bench_inference_setup import (
 )
 from diffusion_control.evaluation.bench_inference_table import print_result
 from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
-from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -97,7 +97,8 @@ class BenchInferenceOptions(BenchOptions):
 
     def settings(self, sha256: str) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        return {'robot_config': self.robot_config, 'model_sha256': sha256, 'seed': self.seed}
+        return {'robot_config': self.robot_config, 'model_sha256': sha256, 'seed': self.seed,
+                'contents': contents((self.robot_config,))}
 
 
 def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:

@@ -10,7 +10,7 @@ without a monitor, which never lets the receiver wait, at the first.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,15 @@ from diffusion_control.evaluation.adversarial_episode import (
 from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
 from diffusion_control.evaluation.bench_safety_checks import result_of
 from diffusion_control.evaluation.bench_safety_table import print_result
-from diffusion_control.evaluation.closed_loop import EXPERT, TICK_S, ClosedLoop, LoopOptions
+from diffusion_control.evaluation.closed_loop import (
+    EXPERT,
+    START_S,
+    TICK_S,
+    ClosedLoop,
+    LoopOptions,
+)
 from diffusion_control.evaluation.hostile import Hostility, Timing, hostility_of
-from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -71,8 +77,8 @@ class BenchSafetyOptions(BenchOptions):
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        return {key: value for key, value in asdict(self).items()
-                if key in ('robot_config', 'seed')}
+        return {'robot_config': self.robot_config, 'seed': self.seed,
+                'contents': contents((self.robot_config,))}
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,11 @@ class Task:
         """Name of the row: the name, and the time-out where there is one."""
         return self.name if self.timeout_s is None else f'{self.name} {self.timeout_s:g}'
 
+    @property
+    def key(self) -> Hashable:
+        """Name of the row: more ticks make another one."""
+        return self.part, self.label, self.seed, self.ticks
+
 
 def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
     """Run all parts, print their tables and return the result of the contract.
@@ -110,11 +121,11 @@ def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
         options.out / f'bench_safety-{Path(options.robot_config).stem}', options.settings(),
         resume=options.resume, key=_key)
     wanted = _tasks(options, hostility)
-    left = [task for task in wanted if (task.part, task.label, task.seed) not in store.rows]
+    left = [task for task in wanted if task.key not in store.rows]
     run = partial(run_task, options.robot_config)
     make_rows(store, run, left, lambda task: task.part == TIMING, jobs=options.jobs,
               label='bench safety', unit='runs')
-    rows = [store.rows[task.part, task.label, task.seed] for task in wanted]
+    rows = [store.rows[task.key] for task in wanted]
     result: dict[str, Any] = finite(result_of(
         rows, hostility.timed, commit=options.commit, command=options.command,
         quick=options.quick))
@@ -124,7 +135,7 @@ def bench_safety(options: BenchSafetyOptions) -> dict[str, Any]:
 
 
 def _key(row: dict[str, Any]) -> Hashable:
-    return row['part'], row['name'], row['seed']
+    return row['part'], row['name'], row['seed'], row.get('asked_ticks', 0)
 
 
 def _tasks(options: BenchSafetyOptions, hostility: Hostility) -> list[Task]:
@@ -152,7 +163,8 @@ def run_task(robot_config: str, task: Task) -> dict[str, Any]:
         return {**named, **episode.row()}
     if task.part == GOAL:
         return {**named, **_goal(hostility, task)}
-    return {**named, **_percentiles(hostility.time(task.name, task.ticks, task.seed))}
+    return {**named, 'asked_ticks': task.ticks,
+            **_percentiles(hostility.time(task.name, task.ticks, task.seed))}
 
 
 def _goal(hostility: Hostility, task: Task) -> dict[str, Any]:
@@ -167,7 +179,7 @@ def _goal(hostility: Hostility, task: Task) -> dict[str, Any]:
         'arrangement': task.name, 'success': loop.done,
         'time_s': loop.reached_s[-1] if loop.done else None,
         'fallback_ticks': counters.fallback_ticks if counters else 0,
-        'ticks': counters.ticks if counters else round(loop.now_s / TICK_S)}
+        'ticks': counters.ticks if counters else round((loop.now_s - START_S) / TICK_S)}
 
 
 def _percentiles(timing: Timing) -> dict[str, Any]:

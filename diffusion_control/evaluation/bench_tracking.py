@@ -9,7 +9,7 @@ hand-over between plans of a late planner, and the quality of following in MuJoC
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_table import print_result
 from diffusion_control.evaluation.bench_tracking_ticks import time_ticks
 from diffusion_control.evaluation.bench_tracking_warm import warm_starts
-from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -65,8 +65,8 @@ class BenchTrackingOptions(BenchOptions):
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        return {key: value for key, value in asdict(self).items()
-                if key in ('robot_config', 'seed', 'quick')}
+        return {'robot_config': self.robot_config, 'seed': self.seed, 'quick': self.quick,
+                'contents': contents((self.robot_config,))}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diffusion_control import robots
@@ -47,8 +49,9 @@ def run_bench(what: str, model: str, **options: Any) -> dict[str, Any]:
     """
     options['commit'] = commit_of_code()
     if what != ALL:
-        return _run(what, model, options)
-    found = {name: _run(name, model, options) for name in BENCHES}
+        return _prepared(what, model, options)()
+    ready = {name: _prepared(name, model, options) for name in BENCHES}
+    found = {name: run() for name, run in ready.items()}
     return {
         **found[BENCHES[0]],
         'rows': [{'bench': name, **row} for name in BENCHES for row in found[name]['rows']],
@@ -56,18 +59,19 @@ def run_bench(what: str, model: str, **options: Any) -> dict[str, Any]:
         'failed': [failed for name in BENCHES for failed in found[name]['failed']]}
 
 
-def _run(what: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
+def _prepared(what: str, model: str, options: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Return a bench with its options, which are checked before any bench runs."""
     if what == 'inference':
         from diffusion_control.evaluation.bench_inference import (
             BenchInferenceOptions,
             bench_inference,
         )
-        return bench_inference(BenchInferenceOptions(**options, model=model))
+        return partial(bench_inference, BenchInferenceOptions(**options, model=model))
     if what == 'tracking':
         from diffusion_control.evaluation.bench_tracking import (
             BenchTrackingOptions,
             bench_tracking,
         )
-        return bench_tracking(BenchTrackingOptions(**options))
+        return partial(bench_tracking, BenchTrackingOptions(**options))
     from diffusion_control.evaluation.bench_safety import BenchSafetyOptions, bench_safety
-    return bench_safety(BenchSafetyOptions(**options))
+    return partial(bench_safety, BenchSafetyOptions(**options))

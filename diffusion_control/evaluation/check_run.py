@@ -86,7 +86,7 @@ def measure(run: RunData) -> dict[str, Any]:
     return {
         'rates': {**{name: rate_statistics(run.recording.stream(topic).log_ns)
                      for name, topic in topics.items()},
-                  'command': rate_statistics(stream.log_ns)},
+                  'command': rate_statistics(stream.log_ns, _end_ns(run))},
         'violations': {name: violations[name] for name in VIOLATIONS},
         'plan': _plan(run),
         'tracking': kind.tracking(run),
@@ -155,6 +155,12 @@ def _plan(run: RunData) -> dict[str, Any]:
         'mode_flips': mode_flips(
             plans, np.array([goal.set_s for goal in run.goals()]), _kind(run).FLIP_COLUMNS),
         'switch_jump_max': position, 'switch_velocity_jump_max': velocity}
+
+
+def _end_ns(run: RunData) -> int:
+    """Return when the last message of all was received [ns]."""
+    return max((int(stream.log_ns[-1]) for stream in run.recording.streams.values()
+                if len(stream.log_ns)), default=0)
 
 
 def _covered(run: RunData) -> bool:

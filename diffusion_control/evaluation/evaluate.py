@@ -26,7 +26,6 @@ from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.scene_tiers import tier_named
 from diffusion_control.evaluation.workers import run_tasks, warm_robot
-from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
 from diffusion_control.planners.models import TRAINED, model_directory, resolve
@@ -179,6 +178,9 @@ def evaluate_robot(options: EvaluateOptions) -> dict[str, Any]:
     """
     _check(options)
     store = _store(options)
+    if options.untrained:
+        robot = robots.load(options.robot)
+        write_untrained(model_directory(options.model, TRAINED, robot), store.folder / UNTRAINED)
     tasks = [task for task in _tasks(options, set(store.rows)) if task.planners]
     run = partial(run_task, options, store.folder)
     for found in run_tasks(run, tasks, options.jobs, f'evaluate {options.task}', 'scenes'):
@@ -284,8 +286,9 @@ def run_task(options: EvaluateOptions, folder: Path, task: Task) -> list[dict[st
     for name in task.planners:
         planner, loop = name, options.loop()
         if name == UNTRAINED:
-            planner = options.planner
-            loop = replace(loop, model=str(_untrained(options, robot, folder)))
+            planner, loop = options.planner, replace(loop, model=str(folder / UNTRAINED))
+        elif name != options.planner:
+            loop = replace(loop, model='')
         kept = name == options.planner and task.episode < options.keep_runs
         keep = folder / 'runs' if kept else None
         episode = run_episode(robot, scene, planner, loop, episode=task.episode, keep=keep)
@@ -304,9 +307,3 @@ def _scene(options: EvaluateOptions, robot: Arm | Base, task: Task) -> Scene:
     return options.kind.generate(robot, task.seed, task.tier)
 
 
-def _untrained(options: EvaluateOptions, robot: Arm | Base, folder: Path) -> Path:
-    """Return the judged planner's model with random weights, made once."""
-    out = folder / UNTRAINED
-    if not (out / CARD_FILE).exists():
-        write_untrained(model_directory(options.model, TRAINED, robot), out)
-    return out

@@ -21,6 +21,7 @@ from mcap.records import Channel, McapRecord, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from numpy.typing import NDArray
+from zstandard import ZstdError
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.mcap_writer import RUN_METADATA, WRITERS_TOPIC
@@ -149,7 +150,7 @@ def read_recording(path: str | Path) -> Recording:
                     'not an MCAP file', where=str(path), value=str(error),
                     allowed='a file that begins with the MCAP magic') from error
             complete = False
-        except (EndOfFile, McapError, struct.error, zlib.error, ValueError):
+        except (EndOfFile, McapError, struct.error, zlib.error, ZstdError, ValueError):
             complete = False
     return Recording(path, collector.sorted(), collector.metadata, complete)
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.mcap_reader import Recording
+from diffusion_control.evaluation.rates import SILENT_S
 from diffusion_control.evaluation.truth_checks import stands_at_s
 from diffusion_control.evaluation.truth_file import Truth
 
 Array = NDArray[np.float64]
 INITIAL, NO_MONITOR, AT_REST = 'HOLD', 'NO_MONITOR', 'AT_REST'
 SPOKEN = ('safety/state', 'safety/status', 'safety/committed')
-SILENT_S = 0.5
 TICK_S = 0.01
 
 

@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-GAP_S = 0.05
+GAP_S, SILENT_S = 0.05, 0.5
 RATE_KEYS = ('mean_hz', 'period_std_s', 'period_min_s', 'period_max_s', 'period_p99_s',
              'gaps_over_50ms')
 
 
-def rate_statistics(receive_ns: Sequence[int]) -> dict[str, Any]:
+def rate_statistics(receive_ns: Sequence[int], end_ns: int = 0) -> dict[str, Any]:
     """Return the statistics of the periods between receive times, null where there are none.
 
     mean_hz = (m - 1) / (t_m - t_1), periods p_k = t_{k+1} - t_k; the 99th percentile is the
-    smallest period that at least 99 % of the periods do not exceed.
+    smallest period that at least 99 % of the periods do not exceed. Silence of more than
+    `SILENT_S` from the last message to the end is a gap, too.
 
     Args:
         receive_ns: Receive times [ns], m of them, increasing.
+        end_ns: When the last message of all topics was received [ns]; 0: not to be looked at.
     """
     period = np.diff(np.array(receive_ns, dtype=np.int64)).astype(np.float64) * 1e-9
     if not len(period) or period.sum() <= 0.0:
@@ -34,7 +36,7 @@ def rate_statistics(receive_ns: Sequence[int]) -> dict[str, Any]:
         'period_min_s': float(period.min()),
         'period_max_s': float(period.max()),
         'period_p99_s': float(np.percentile(period, 99, method='inverted_cdf')),
-        'gaps_over_50ms': int((period > GAP_S).sum()),
+        'gaps_over_50ms': int((period > GAP_S).sum()) + (end_ns - receive_ns[-1] > 1e9 * SILENT_S),
     }
 
 

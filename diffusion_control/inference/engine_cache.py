@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,7 +80,11 @@ class EngineCache:
         for path in sorted(self.folder.iterdir()):
             if path.name == MANIFEST and known:
                 continue
-            if path.is_symlink() or path.name not in known or _sha256(path) != known[path.name]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+                removed.append(path.name)
+            elif path.is_symlink() or path.name not in known or (
+                    _sha256(path) != known[path.name]):
                 path.unlink()
                 removed.append(path.name)
         return removed

@@ -13,6 +13,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 
 from diffusion_control.errors import ConfigurationError
 
@@ -39,7 +40,7 @@ def sample_inputs(data: bytes, where: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _samples(archive, where)
     except (zipfile.BadZipFile, ValueError, KeyError, AttributeError, TypeError, OSError,
-            NotImplementedError, RuntimeError, EOFError) as error:
+            NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         raise _refused(f'{type(error).__name__}: {error}', where) from error
 
 

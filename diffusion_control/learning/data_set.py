@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 MOST_OBSTACLES = 16
 DATA_FILE = 'data.json'
 SCHEMA_VERSION = 1
+BAG = 'bag'
 DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -122,8 +123,8 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
     require_same(folder, about)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {'schema_version': SCHEMA_VERSION, **about}
-    (folder / DATA_FILE).write_text(
-        json.dumps(wanted, indent=2, sort_keys=True) + '\n', encoding='utf-8')
+    with written_whole(folder / DATA_FILE) as waiting:
+        waiting.write_text(json.dumps(wanted, indent=2, sort_keys=True) + '\n', encoding='utf-8')
 
 
 def require_same(folder: Path, about: dict[str, Any]) -> None:
@@ -132,7 +133,7 @@ def require_same(folder: Path, about: dict[str, Any]) -> None:
     if path.exists():
         kept = read_about(folder)
         differing = sorted(
-            key for key in {*kept, *wanted} - {'commit', 'scenes'}
+            key for key in {*kept, *wanted} - {'commit', 'scenes', 'runs'}
             if kept.get(key) != wanted.get(key))
         if differing:
             raise ConfigurationError(

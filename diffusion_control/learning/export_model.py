@@ -78,8 +78,10 @@ def _commands(found: checkpoint.Checkpoint) -> str:
     """Return the commands behind a checkpoint; a CONFIG of old ones is the card's settings."""
     about, settings = found.about, found.settings
     habit = f' --habit {about["habit"]}' if about.get('habit') else ''
-    data = f'data from-bag {about["expert"]}' if about['expert'].startswith('bag') else (
+    made = [f'data from-bag {run} --robot-config {settings.robot_config}'
+            for run in about.get('runs', ())] or [
         f'data generate --robot-config {settings.robot_config} --scenes {about["scenes"]} '
-        f'--seed {about["seed"]}{habit}')
+        f'--seed {about["seed"]}{habit}']
+    data = ' && diffusion_control '.join(f'{part} --out {settings.data}' for part in made)
     train = about.get('train_command', 'diffusion_control train CONFIG')
-    return f'diffusion_control {data} --out {settings.data} && {train} && diffusion_control export'
+    return f'diffusion_control {data} && {train} && diffusion_control export'

@@ -16,7 +16,17 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.published_obstacles import ObstacleSet, obstacle_sets
 from diffusion_control.evaluation.run_data import RunData, load_run
-from diffusion_control.learning.data_set import MOST_OBSTACLES, stack, write_about, write_part
+from diffusion_control.learning.data_set import (
+    BAG,
+    DATA_FILE,
+    MOST_OBSTACLES,
+    read_about,
+    read_parts,
+    require_same,
+    stack,
+    write_about,
+    write_part,
+)
 from diffusion_control.learning.demonstration import Demonstration, Question
 from diffusion_control.robots.obstacles import ObstacleArrays
 from diffusion_control.trajectory.spline import fit_at_rest
@@ -52,10 +62,14 @@ def from_bag(source: Path, out: Path, *, robot_config: str, commit: str) -> int:
         raise ConfigurationError(
             'no plan of the run begins at rest', where=str(source), value=f'{len(plans)} plans',
             allowed='at least one', remedy='record a run with several goals')
-    write_about(out, {
+    about = {
         'task': 'arm', 'robot': run.robot.name, 'joint_names': list(run.robot.joint_names),
-        'expert': f'bag {folder.name}', 'seed': 0, 'scenes': len(kept), 'commit': commit})
+        'robot_config': robot_config, 'expert': BAG, 'seed': 0, 'commit': commit}
+    require_same(out, about)
+    before = read_about(out)['runs'] if (out / DATA_FILE).exists() else []
     write_part(out, f'part_{folder.name}', stack(kept))
+    write_about(out, {
+        **about, 'runs': sorted({*before, str(folder)}), 'scenes': len(read_parts(out))})
     return len(kept)
 
 

@@ -102,6 +102,11 @@ def generate(options: GenerateOptions) -> int:
             'the folder holds a data set', where=str(options.out), value='part_*.npz',
             allowed='an empty folder', remedy='add --resume, or choose another --out')
     before = _scenes_before(options.out)
+    if before == 0 and any(options.out.glob('part_*.npz')):
+        raise ConfigurationError(
+            'the folder holds parts, but not what made them', where=str(options.out / DATA_FILE),
+            value='missing', allowed='the file that was written with the parts',
+            remedy='choose another --out, or remove the folder')
     about = {
         'task': 'arm', 'robot': robot.name, 'joint_names': list(robot.joint_names),
         'expert': EXPERT, 'seed': options.seed, 'scenes': options.scenes,
@@ -115,6 +120,8 @@ def generate(options: GenerateOptions) -> int:
     for part in parts:
         if min(SCENES_PER_PART, first + before - part.first) != part.count:
             part.path.unlink(missing_ok=True)  # the last one of fewer scenes, or of more
+    for path in set(options.out.glob('part_*.npz')) - {part.path for part in parts}:
+        path.unlink()  # beyond the scenes that are asked for now
     write_about(options.out, about)
     waiting = [part for part in parts if not part.path.exists()]
     return sum(run_tasks(write_demonstrations, waiting, options.jobs, 'data generate', 'parts'))

@@ -23,6 +23,7 @@ from diffusion_control.evaluation.maze.demonstrations import random_place, rando
 from diffusion_control.evaluation.maze.expert import MazeExpert
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze
 from diffusion_control.evaluation.workers import run_tasks
+from diffusion_control.learning.data_set import DAMAGES
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.point_mass import PointMass
@@ -217,7 +218,7 @@ def read_data(folder: Path) -> MazeData:
     try:
         with np.load(folder / DATA_FILE, allow_pickle=False) as archive:
             return MazeData(**{field.name: archive[field.name] for field in fields(MazeData)})
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGES as error:
         raise ConfigurationError(
             'cannot read the drives', where=str(folder / DATA_FILE), value=str(error),
             allowed='a file that `diffusion_control train` wrote', remedy='delete it') from error

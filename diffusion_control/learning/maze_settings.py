@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.learning.settings import setting, text
 
 MAZE_TASK = 'maze'
 CHANNELS = 4
+MULTIPLES = {'horizon': 4, 'batch': 8, 'knot_s': 0.02}
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,11 @@ class MazeSettings:
     seed: int = setting(0, 0, 2**31 - 1, 'of data, weights, batches and noise')
     threads: int = setting(1, 1, 256, 'of torch')
     checkpoint_every: int = setting(500, 1, 1_000_000, 'steps between checkpoints')
+
+    def __post_init__(self) -> None:
+        """Refuse what is no multiple of what it has to be."""
+        for name, unit in MULTIPLES.items():
+            value = getattr(self, name)
+            if not math.isclose(value / unit, round(value / unit), abs_tol=1e-6):
+                raise ConfigurationError(
+                    'bad setting', where=name, value=value, allowed=f'a multiple of {unit}')

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,22 @@ from mcap.reader import make_reader
 from diffusion_control.demo.options import RecordOptions
 from diffusion_control.errors import DiffusionControlError
 from diffusion_control.evaluation.run_folder import RunFolder
-from diffusion_control.nodes import recorder
+from diffusion_control.nodes.control_node import run
+from diffusion_control.nodes.recorder import RecorderNode
+
+
+class _Timed(RecorderNode):
+    """A recorder that starts a timer once it records."""
+
+    def __init__(self, timer: threading.Timer | None) -> None:
+        super().__init__()
+        self._timer = timer
+
+    def activate(self) -> None:
+        """Begin to write."""
+        super().activate()
+        if self._timer is not None:
+            self._timer.start()
 
 
 def record(options: RecordOptions) -> dict[str, Any]:
@@ -28,12 +44,11 @@ def record(options: RecordOptions) -> dict[str, Any]:
     folder = RunFolder.create(options.out)
     timer = threading.Timer(options.duration_s or 0.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.daemon = True
-    if options.duration_s is not None:
-        timer.start()
     kept = {number: signal.getsignal(number)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        code = recorder.main(list(_arguments(options, folder.path)))
+        made = partial(_Timed, None if options.duration_s is None else timer)
+        code = run('recorder', made, list(_arguments(options, folder.path)))
     finally:
         timer.cancel()
         rclpy.try_shutdown()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.planners.problem import PlanningError
+from diffusion_control.planners.spline_problem import LIMIT_INSET_RAD
 from diffusion_control.planners.world import World
 from diffusion_control.robots.goal import Goal
 
@@ -17,7 +18,7 @@ STARTS = 48
 ITERATIONS = 60
 POSITION_ERROR_M = 2e-4
 ANGLE_ERROR_RAD = 1e-3
-LIMIT_INSET_RAD = 0.01
+TRY_AGAIN_RAD = 0.2
 DISTINCT_RAD = 0.2
 
 
@@ -34,6 +35,7 @@ class GoalConfigurations:
         self.robot, self.count, self.seed = robot, count, seed
         self._key: bytes = b''
         self._found: Array = np.zeros((0, robot.dof))
+        self._failed: tuple[bytes, Array, PlanningError] | None = None
 
     def find(self, goal: Goal, position: Array, world: World, keep: Array | None = None) -> Array:
         """Return configurations [K, n] at the goal, the nearest first.
@@ -73,9 +75,21 @@ class GoalConfigurations:
             if goal.joints_rad is not None:
                 found = np.asarray(goal.joints_rad, dtype=float)[None]
             else:
-                found = self._solve(goal, position)
+                found = self._solved(goal, position)
             self._key, self._found = key, found
         return self._found
+
+    def _solved(self, goal: Goal, position: Array) -> Array:
+        """Solve, unless that failed already from about here."""
+        if self._failed is not None:
+            key, tried, error = self._failed
+            if key == goal.key and np.abs(tried - position).max() < TRY_AGAIN_RAD:
+                raise error
+        try:
+            return self._solve(goal, position)
+        except PlanningError as error:
+            self._failed = goal.key, np.array(position), error
+            raise
 
     def _solve(self, goal: Goal, position: Array) -> Array:
         """Run damped least squares from the state, home and random starts."""

@@ -184,7 +184,8 @@ class SplinePlanner:
             if any(c.judgement.free for c in found) or until - now < (now - begin) / number:
                 break
         found.sort(key=lambda c: -c.score)
-        self._source = found[0].source if found else ''
+        if found and found[0].judgement.free:
+            self._source = found[0].source
         return plan_set(
             found[:self.values.num_candidates], evaluations=request.splines.evaluations,
             latency_s=self.clock() - begin, source=self.name, seed=self.seed)

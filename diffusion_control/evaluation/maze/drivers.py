@@ -41,10 +41,7 @@ from diffusion_control.evaluation.maze.worlds import (
     PhysicalWorld,
     World,
 )
-from diffusion_control.inference.card import CARD_FILE
-from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
-from diffusion_control.planners.models import TRAINED, model_directory
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.planners.problem import PlanningProblem
 from diffusion_control.planners.protocol import Planner
@@ -70,14 +67,6 @@ def check_planners(options: MazeOptions) -> None:
         raise ConfigurationError(
             f'planner {options.planner} has no weights', where='--untrained', value=True,
             allowed='a learned planner, for example --planner diffuser')
-
-
-def untrained_model(options: MazeOptions, folder: Path) -> Path:
-    """Return the judged planner's model with random weights, made once."""
-    out = folder / UNTRAINED
-    if not (out / CARD_FILE).exists():
-        write_untrained(model_directory(options.model, TRAINED, ROBOT), out)
-    return out
 
 
 @lru_cache(maxsize=8)
@@ -147,5 +136,5 @@ def _planner(options: MazeOptions, folder: Path, task: MazeTask, name: str) -> P
     if name == NEAREST:
         return NearestDemonstration(task.maze, ROBOT)
     if name == UNTRAINED:
-        return made(options.planner, str(untrained_model(options, folder)))
+        return made(options.planner, str(folder / UNTRAINED))
     return made(name, options.model if name == options.planner else '')

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.maze.agents import Agent, PlanLog, Scene
-from diffusion_control.evaluation.maze.judgement import TOUCH_M, onsets, trapped
+from diffusion_control.evaluation.maze.judgement import TOUCH_M, trapped
 from diffusion_control.evaluation.maze.layouts import Maze
 from diffusion_control.evaluation.maze.tasks import MazeTask
 from diffusion_control.evaluation.maze.worlds import Steps, World, joined
+from diffusion_control.evaluation.rates import onsets, spans
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
 
@@ -114,17 +115,17 @@ def run_maze_episode(
     """
     scene = Scene(task.maze.map, task.goal, task.radius_m, specification)
     generator = np.random.default_rng([task.seed, 2])
-    due = sorted(step for step in (changes.move_goal_at, changes.block_cell_at)
-                 if step is not None and step < task.steps)
-    maze, found, inside, changed = task.maze, [], [], False
+    asked = (changes.move_goal_at, changes.block_cell_at)
+    due = sorted({step for step in asked if step is not None and step < task.steps})
+    maze, found, inside, happened = task.maze, [], [], 0
     agent.told(scene)
     step = 0
     while step < task.steps:
         if due and step == due[0]:
             due.pop(0)
-            before = scene
+            before = scene, maze
             scene, maze = _changed(task, maze, scene, agent, world, changes, step, generator)
-            changed = scene is not before
+            happened += (scene.goal is not before[0].goal) + (maze is not before[1])
         until = due[0] if due else task.steps
         done = agent.advance(world, step, until)
         found.append(done)
@@ -132,8 +133,8 @@ def run_maze_episode(
         inside.append(away <= task.radius_m)
         step += len(done.states)
     whole = joined(found)
-    since = max((s for s in (changes.move_goal_at, changes.block_cell_at) if s is not None),
-                default=0) if changed else 0
+    changed = 0 < happened == len(asked) - asked.count(None)
+    since = max((s for s in asked if s is not None), default=0) if changed else 0
     row = _row(task, scene, whole, np.concatenate(inside), since, planner, log or PlanLog())
     return replace(row, changed=changed)
 
@@ -189,14 +190,14 @@ def _row(
     moving = np.abs(whole.states[:, 2:]).max(axis=1) > AT_REST_M_S
     overlap, places = whole.gaps < 0.0, whole.states[:, :2]
     touched, reports = onsets(overlap), log.reports
-    resting = onsets(overlap & ~moving) if touched else 0
+    resting = sum(not moving[first:last].any() for first, last in spans(overlap))
     specification = SPECIFICATIONS.get(scene.specification)
     h = whole.gaps if specification is None else specification.h(places)
     success = bool(inside[-1])
     return MazeEpisode(
         task.episode, task.seed, planner, task.layout, success,
         robot.period_s * float(arrived[0] + 1) if success else None,
-        touched - min(resting, touched), min(resting, touched),
+        touched - resting, resting,
         {'plan': sum(r.clearance_m < -TOUCH_M for r in reports),
          'inter_sample': sum(r.clearance_dense_m < -TOUCH_M for r in reports),
          'roll_out': touched},

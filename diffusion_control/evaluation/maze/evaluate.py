@@ -11,20 +11,21 @@ from typing import Any
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.maze.checks import result_of, scored
-from diffusion_control.evaluation.maze.drivers import (
-    ROBOT,
-    check_planners,
-    drive,
-    untrained_model,
-)
-from diffusion_control.evaluation.maze.options import TWO_WAY, MazeOptions
+from diffusion_control.evaluation.maze.drivers import ROBOT, check_planners, drive
+from diffusion_control.evaluation.maze.options import TWO_WAY, UNTRAINED, MazeOptions
 from diffusion_control.evaluation.maze.table import print_mazes
 from diffusion_control.evaluation.maze.tasks import MazeTask, draw_task, with_length
 from diffusion_control.evaluation.maze.two_way import evaluate_two_way
 from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import run_tasks
-from diffusion_control.planners.models import TRAINING_FREE, resolve
+from diffusion_control.inference.untrained import write_untrained
+from diffusion_control.planners.models import (
+    TRAINED,
+    TRAINING_FREE,
+    model_directory,
+    resolve,
+)
 
 Row = dict[str, Any]
 WITHOUT_MODEL = 'astar'
@@ -59,7 +60,7 @@ def evaluate_mazes(options: MazeOptions) -> Row:
     _say_parts(tasks)
     store = RowStore(_folder(options), options.settings(), resume=options.resume, key=_key)
     if options.untrained:
-        untrained_model(options, store.folder)
+        write_untrained(model_directory(options.model, TRAINED, ROBOT), store.folder / UNTRAINED)
     work = [Work(task, tuple(name for name in options.planners(task.layout)
                              if (task.layout, task.episode, name) not in store.rows))
             for task in tasks]

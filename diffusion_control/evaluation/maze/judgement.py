@@ -79,8 +79,3 @@ def _left(robot: PointMass, place: Array, known: OccupancyMap, goal: Array) -> f
     except PlanningError:
         return np.inf
     return float(np.linalg.norm(np.diff(corners, axis=0), axis=1).sum())
-
-
-def onsets(marks: NDArray[np.bool_]) -> int:
-    """Return how often a mark begins in a row [K]."""
-    return int(np.sum(marks & ~np.concatenate([[False], marks[:-1]])))

@@ -142,7 +142,7 @@ class MazeOptions:
     @property
     def names(self) -> tuple[str, ...]:
         """The layouts."""
-        return self.layouts or tuple(MAZES)
+        return tuple(dict.fromkeys(self.layouts)) or tuple(MAZES)
 
     @property
     def named(self) -> bool:

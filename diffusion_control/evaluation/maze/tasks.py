@@ -93,10 +93,12 @@ def draw_task(options: MazeOptions, layout: str, episode: int) -> MazeTask:
 
 
 def with_length(options: MazeOptions, tasks: list[MazeTask]) -> list[MazeTask]:
-    """Return the tasks of one layout with their length in steps."""
+    """Return the tasks of one layout with their length in steps, however many they are."""
     steps = options.horizon_steps or tasks[0].maze.steps
     if steps is None:
-        times = [solved(task.maze, task.start, task.goal) for task in tasks[:SAMPLED]]
+        drawn = [*tasks[:SAMPLED], *(draw_task(options, tasks[0].layout, episode)
+                                     for episode in range(len(tasks), SAMPLED))]
+        times = [solved(task.maze, task.start, task.goal) for task in drawn]
         steps = max(EXPERT_TIMES * round(float(np.mean(times)) * 100.0), 10)
     return [replace(task, steps=steps) for task in tasks]
 
