@@ -29,6 +29,12 @@ from diffusion_control.evaluation.base.adversary import BaseAdversary
 from diffusion_control.evaluation.base.drive_limits import too_fast
 from diffusion_control.evaluation.base.hostile import HostileBase
 from diffusion_control.evaluation.base.pusher import BasePusher
+from diffusion_control.evaluation.bench_safety import (
+    TIMING,
+    BenchSafetyOptions,
+    _key,
+    _tasks,
+)
 from diffusion_control.evaluation.bench_safety_checks import REQUIRED, result_of
 from diffusion_control.evaluation.benches import robot_to_bench
 from diffusion_control.evaluation.hostile import hostility_of
@@ -223,3 +229,13 @@ def test_times_are_judged_by_a_complete_run_only() -> None:
 def test_all_arrangements_have_a_name() -> None:
     from diffusion_control.evaluation.bench_safety_table import ARRANGEMENT_NAMES
     assert set(ARRANGEMENT_NAMES) == set(ARRANGEMENTS)
+
+
+def test_a_row_of_fewer_ticks_is_another_row() -> None:
+    quick, whole = (
+        [task.key for task in _tasks(BenchSafetyOptions(quick=quick), hostility_of(ARM))]
+        for quick in (True, False))
+    timed = [{key for key in keys if key[0] == TIMING} for keys in (quick, whole)]
+    assert timed[0] and timed[1] and not timed[0] & timed[1]
+    row = {'part': TIMING, 'name': whole[0][1], 'seed': 0, 'asked_ticks': whole[0][3]}
+    assert _key(row) == whole[0]

@@ -198,11 +198,12 @@ def test_episodes_are_refused() -> None:
 
 
 def test_all_benches_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one(what: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
-        return {'schema_version': 1, 'rows': [{'n': what}], 'checks': [{'name': what}],
-                'failed': [what] if what == 'safety' else []}
+    def one(what: str, model: str, options: dict[str, Any]) -> Any:
+        return lambda: {
+            'schema_version': 1, 'rows': [{'n': what}], 'checks': [{'name': what}],
+            'failed': [what] if what == 'safety' else []}
 
-    monkeypatch.setattr(benches, '_run', one)
+    monkeypatch.setattr(benches, '_prepared', one)
     result = benches.run_bench(benches.ALL, '')
     assert [row['bench'] for row in result['rows']] == list(benches.BENCHES)
     assert [check['name'] for check in result['checks']] == list(benches.BENCHES)

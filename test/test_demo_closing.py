@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
 
 from rich.console import Console
 
-from diffusion_control.demo import closing
-from diffusion_control.demo.options import DemoOptions
+from diffusion_control.demo import closing, faults
+from diffusion_control.demo.options import DemoOptions, FaultsOptions
 from diffusion_control.demo.runner import RunRecord
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.evaluation.summary_schema import unjudged
 from diffusion_control.nodes.demo_monitor import Seen
@@ -69,3 +71,24 @@ def test_a_run_is_the_latest_once_its_summary_is_written(
     assert close(folder, record) == 130
     assert latest(tmp_path) == folder.path.resolve()
     assert json.loads((tmp_path / 'latest' / 'summary.json').read_text())['exit_code'] == 130
+
+
+def test_faults_go_on_only_with_rows_of_the_same_robot_and_planner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def one(name: str, seed: int, options: FaultsOptions) -> dict[str, Any]:
+        made.append(seed)
+        return {'name': name, 'seed': seed, 'ok': True, **faults.made_with(options)}
+
+    monkeypatch.setattr(faults, 'one_run', one)
+    monkeypatch.setattr(faults, 'fault_table', lambda rows: '')
+    asked = FaultsOptions(faults=('cpu_hog',), seeds=(0, 2), out=tmp_path)
+    assert faults.run(asked)['checks'][0]['n'] == 2
+    with (tmp_path / faults.ROWS).open('a') as stream:
+        stream.write('{"name": "cpu_h')
+    more = replace(asked, seeds=(1, 4), resume=True)
+    assert faults.run(more)['checks'][0]['n'] == 3 and made == [0, 1, 2, 3]
+    with pytest.raises(ConfigurationError, match='other settings'):
+        faults.run(replace(more, planner='cem'))

@@ -26,7 +26,11 @@ from diffusion_control.evaluation.maze.layouts import MAZES, Maze
 from diffusion_control.evaluation.maze.options import EXPERT, RANDOM, STOP_AND_GO, MazeOptions
 from diffusion_control.evaluation.maze.tasks import draw_task, with_length
 from diffusion_control.evaluation.maze.two_way import TwoWayRow
-from diffusion_control.evaluation.maze.worlds import FilteredWorld, IdealWorld, PhysicalWorld
+from diffusion_control.evaluation.maze.worlds import (
+    FilteredWorld,
+    IdealWorld,
+    PhysicalWorld,
+)
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
 from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.safety.point_mass import Barrier, PointFilter
@@ -130,6 +134,17 @@ def test_the_goal_moves_and_is_reached_again() -> None:
     options = MazeOptions(layouts=('medium',), move_goal_at=120)
     done = [run(options, EXPERT, 'medium', k) for k in range(3)]
     assert all(item.success and item.changed and item.plans == 2 for item in done)
+
+
+def test_two_changes_count_if_both_happen_and_may_happen_at_once() -> None:
+    at_once = MazeOptions(layouts=('large',), multi=True, move_goal_at=20, block_cell_at=20)
+    later = MazeOptions(layouts=('large',), multi=True, move_goal_at=20, block_cell_at=40)
+    for options in (at_once, later):
+        done = [run(options, EXPERT, 'large', k) for k in range(4)]
+        assert any(item.changed for item in done)
+        assert all(item.plans >= 2 for item in done)
+    beyond = MazeOptions(layouts=('umaze',), move_goal_at=20, block_cell_at=100_000)
+    assert not run(beyond, EXPERT).changed
 
 
 def test_a_cell_is_walled_up_and_passed_by() -> None:

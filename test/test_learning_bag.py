@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ def test_a_plan_of_a_run_is_a_demonstration(run: tuple[Path, Scene], tmp_path: P
     count = from_bag(folder, tmp_path, robot_config='panda', commit='abc')
     data, about = read_parts(tmp_path), read_about(tmp_path)
     assert count == len(data) == about['scenes'] >= 1
-    assert about['joint_names'] == list(panda().joint_names) and about['runs'] == [str(folder)]
+    assert about['joint_names'] == list(panda().joint_names)
+    assert about['runs'] == {str(folder.resolve()): count}
     goal = scene.goals[0].joints_rad
     first = int(np.argmin(np.abs(data.start - scene.start_rad).max(1)))
     np.testing.assert_allclose(data.start[first], scene.start_rad, atol=1e-3)
@@ -70,6 +72,16 @@ def test_the_file_is_as_good_as_its_folder(run: tuple[Path, Scene], tmp_path: Pa
     assert names[0] == names[1] == [f'part_{run[0].name}.npz']
     np.testing.assert_array_equal(
         read_parts(tmp_path / 'a').free, read_parts(tmp_path / 'b').free)
+
+
+def test_a_second_run_joins_the_data_set(run: tuple[Path, Scene], tmp_path: Path) -> None:
+    other = tmp_path / 'other'
+    shutil.copytree(run[0], other)
+    count = from_bag(run[0], tmp_path / 'd', robot_config='panda', commit='abc')
+    from_bag(other, tmp_path / 'd', robot_config='panda', commit='abc')
+    about = read_about(tmp_path / 'd')
+    assert len(about['runs']) == 2 and about['scenes'] == 2 * count
+    assert len(read_parts(tmp_path / 'd')) == 2 * count
 
 
 def test_a_run_without_a_plan_from_rest_is_refused(

@@ -11,6 +11,7 @@ import pytest
 
 from diffusion_control import planners
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.evaluation.maze.agents import PlanLog, Scene
 from diffusion_control.evaluation.maze.demonstrations import (
     Demonstration,
     demonstration,
@@ -18,7 +19,11 @@ from diffusion_control.evaluation.maze.demonstrations import (
     random_start,
 )
 from diffusion_control.evaluation.maze.drive import push
+from diffusion_control.evaluation.maze.episode import _row
 from diffusion_control.evaluation.maze.layouts import MAZES, Maze, random_maze, read_maze
+from diffusion_control.evaluation.maze.options import MazeOptions
+from diffusion_control.evaluation.maze.tasks import draw_task
+from diffusion_control.evaluation.maze.worlds import Steps
 from diffusion_control.planners.point_mass.ways import corners_between
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
@@ -171,3 +176,16 @@ def test_a_way_turns_the_corner_even_from_a_wall(start: list[float]) -> None:
         between = first + np.linspace(0.0, 1.0, 50)[:, None] * (last - first)
         assert ROBOT.clearance(between, maze.map).min() > -0.05
     assert corners[:, 1].max() > 2.2
+
+
+def test_a_contact_that_begins_in_motion_counts_as_one_in_motion() -> None:
+    options = MazeOptions()
+    task, steps = draw_task(options, 'umaze', 0), 40
+    states = np.zeros((steps, 4))
+    states[:, :2], gaps = task.start[:2], np.full(steps, 0.1)
+    gaps[5:12] = gaps[20:24] = gaps[30:33] = -1e-3
+    states[:7, 2] = states[18:21, 3] = 1.0
+    row = _row(task, Scene(task.maze.map, task.goal, task.radius_m, ''),
+               Steps(states, gaps), np.zeros(steps, dtype=bool), 0, 'x',
+               PlanLog())
+    assert (row.contact_moving, row.contacts_at_rest) == (2, 1)

@@ -85,6 +85,22 @@ def test_unreachable_and_colliding_goals_say_so(robot):
             Goal(joints_rad=np.full(robot.dof, 9.0)), robot.home_rad, world_of(robot))
 
 
+def test_an_unreachable_goal_is_solved_for_once_until_the_robot_is_elsewhere(robot, monkeypatch):
+    far = Goal(position_m=np.array([0.0, 0.0, -0.6]), quaternion=np.array([1.0, 0.0, 0.0, 0.0]))
+    goals, tried, solve = GoalConfigurations(robot), [], GoalConfigurations._solve
+
+    def counted(*asked):
+        tried.append(asked[-1])
+        return solve(*asked)
+
+    monkeypatch.setattr(GoalConfigurations, '_solve', counted)
+    for away in (0.0, 0.05, 0.5, 0.52):
+        with pytest.raises(PlanningError, match='reaches the goal'):
+            goals.find(far, robot.home_rad + away * np.eye(robot.dof)[0], world_of(robot))
+    assert len(tried) == 2
+    assert len(goals.find(POSE, robot.home_rad, world_of(robot))) > 0
+
+
 def test_a_goal_that_was_in_collision_is_found_when_it_is_free(robot):
     goals = GoalConfigurations(robot)
     with pytest.raises(PlanningError):

@@ -21,7 +21,6 @@ from diffusion_control.learning.data_set import (
     DATA_FILE,
     MOST_OBSTACLES,
     read_about,
-    read_parts,
     require_same,
     stack,
     write_about,
@@ -66,10 +65,10 @@ def from_bag(source: Path, out: Path, *, robot_config: str, commit: str) -> int:
         'task': 'arm', 'robot': run.robot.name, 'joint_names': list(run.robot.joint_names),
         'robot_config': robot_config, 'expert': BAG, 'seed': 0, 'commit': commit}
     require_same(out, about)
-    before = read_about(out)['runs'] if (out / DATA_FILE).exists() else []
+    before = read_about(out)['runs'] if (out / DATA_FILE).exists() else {}
+    runs = {**before, str(folder): len(kept)}
     write_part(out, f'part_{folder.name}', stack(kept))
-    write_about(out, {
-        **about, 'runs': sorted({*before, str(folder)}), 'scenes': len(read_parts(out))})
+    write_about(out, {**about, 'runs': runs, 'scenes': sum(runs.values())})
     return len(kept)
 
 
