@@ -20,6 +20,7 @@ from diffusion_control.planners.base.base_planner import (
     BasePlanner,
     BaseRequest,
 )
+from diffusion_control.planners.base.coarse_map import coarse
 from diffusion_control.planners.base.map_diffuser import EXERCISE, BaseDiffuser
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
@@ -322,3 +323,30 @@ def test_a_door_far_smaller_than_the_map_is_found_and_a_goal_without_room_refuse
         planners.make('astar', robot=ROBOT).plan(
             problem_of(np.array([48.0, 50.75, 0.0]), goal=boxed, map=OccupancyMap(
                 0.1, np.zeros(3), cells)))
+
+
+@pytest.mark.parametrize('name', ['diffuser', 'safediffuser', 'hierarchical'])
+def test_a_learned_planner_of_a_base_that_is_late_draws_no_further_window(name: str) -> None:
+    pytest.importorskip('onnxruntime', reason='needs ONNX Runtime (extra cpu)')
+    now, spent = SimpleNamespace(s=0.0), []
+    for step_s in (0.0, 1.0):
+        def clock(step_s: float = step_s) -> float:
+            now.s += step_s
+            return now.s
+
+        planner = planners.make(name, robot=ROBOT, seed=4, clock=clock, polish_steps=0)
+        answer = planner.plan(problem_of(), deadline_s=0.15)
+        spent.append(answer.evaluations)
+    assert 0 < spent[1] < spent[0]
+
+
+def test_the_network_sees_the_part_of_a_large_map_about_start_and_goal() -> None:
+    cells = np.zeros((1000, 1400), dtype=np.int8)
+    cells[:, 700:710] = 100
+    cells[500:510, 700:710] = 0
+    known = OccupancyMap(0.1, np.array([3.0, -2.0, 0.3]), cells)
+    ends = known.centre_of(np.array([[505, 680], [505, 721]]))
+    part = coarse(known, ends[0], ends[1], 1.0)
+    assert max(part.cells.shape) < 60
+    fine = known.centre_of(np.array([[505, 660], [505, 740], [450, 705]]))
+    assert (part.cells[tuple(part.cell_of(fine).T)] == [0, 0, 100]).all()

@@ -22,6 +22,7 @@ from diffusion_control.robots.surround import Surround
 Array = NDArray[np.float64]
 WALL_SHARE, FRAME_CELLS, OPEN_FINE = 0.3, 8, 10
 LEAST_CELL_M, AS_GOOD = 0.4, 0.005
+SEEN_CELLS, FARTHEST_CELLS = 12, 48
 
 
 def outside(known: OccupancyMap, places: Array) -> Array:
@@ -35,7 +36,7 @@ def coarse(
 ) -> OccupancyMap:
     """Return a map in cells of at most some edge along its axes; without one, of open ground.
 
-    The cells of start and goal are free.
+    It ends `SEEN_CELLS` beyond start and goal, whose cells are free.
 
     Args:
         known: The map, or None.
@@ -50,6 +51,7 @@ def coarse(
         known = OccupancyMap(cell_m / OPEN_FINE, np.append(low * cell_m, 0.0), np.zeros(
             (int(OPEN_FINE * size[1]), int(OPEN_FINE * size[0])), np.int8))
     largest = max(1, round(cell_m / known.resolution_m))
+    known = about(known, np.stack([start, goal]), largest)
     least = max(1, min(round(LEAST_CELL_M / known.resolution_m), largest))
     wrong = {fine: _in_cells(known, fine)[1] for fine in range(largest, least - 1, -1)}
     best = next(fine for fine, share in wrong.items() if share <= min(wrong.values()) + AS_GOOD)
@@ -59,6 +61,24 @@ def coarse(
         if 0 <= row < rows and 0 <= column < columns:
             found.cells[row, column] = 0
     return found
+
+
+def nearer(start: Array, goal: Array, cell_m: float) -> Array:
+    """Return a place [2] on the line to a goal, at most `FARTHEST_CELLS` away."""
+    way = goal - start
+    far_m = max(float(np.linalg.norm(way)), 1e-9)
+    return np.asarray(start + way * min(1.0, FARTHEST_CELLS * cell_m / far_m))
+
+
+def about(known: OccupancyMap, places: Array, fine: int) -> OccupancyMap:
+    """Return the part of a map about places [K, 2], in whole coarse cells of `fine` of its own."""
+    at, size = known.cell_of(places) // fine, -(-np.array(known.cells.shape) // fine)
+    first = np.clip(at.min(axis=0) - SEEN_CELLS, 0, size - 1) * fine
+    last = (np.clip(at.max(axis=0) + SEEN_CELLS, 0, size - 1) + 1) * fine
+    corner = outside(known, known.resolution_m * first[::-1])
+    return dataclasses.replace(
+        known, origin=np.append(corner, known.origin[2]),
+        cells=known.cells[first[0]:last[0], first[1]:last[1]])
 
 
 def marked(known: OccupancyMap, standing: Surround) -> OccupancyMap:

@@ -23,7 +23,7 @@ from diffusion_control.planners.base.base_planner import (
     BasePlanner,
     BaseRequest,
 )
-from diffusion_control.planners.base.coarse_map import coarse, outside
+from diffusion_control.planners.base.coarse_map import coarse, nearer, outside
 from diffusion_control.planners.base.way_diffusion import TEMPERATURE, Reverse, denoised
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.deadline import Clock
@@ -39,7 +39,7 @@ from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.robots.state import RobotState
 
 Array = NDArray[np.float64]
-EVERY = 4
+EVERY, RESERVE_S = 4, 0.04
 POLISH_M = 0.4
 EXERCISE = PlanningProblem(
     RobotState(np.array([1.5, 1.5, 0.0]), np.zeros(3)), Goal(position_m=np.array([3.5, 3.5, 0.0])),
@@ -107,7 +107,7 @@ class BaseDiffuser(BasePlanner):
 
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
         """Return ways out of the network, and these and the kept one refined."""
-        ways, values = self.drawn(request), self.values
+        ways, values = self.drawn(request, until - RESERVE_S), self.values
         if values.polish_steps == 0:
             return ways
         samples = WaySamples(request)
@@ -117,10 +117,13 @@ class BaseDiffuser(BasePlanner):
             values.polish_steps, values.polish_samples, TEMPERATURE, self.clock, until))
         return [*ways, *samples.ways(free, values.num_candidates)]
 
-    def drawn(self, request: BaseRequest) -> list[Array]:
-        """Return one way for each motion of the network."""
-        known = coarse(request.problem.map, request.start[:2], request.place,
-                       self.values.cell_m, request.world.standing)
+    def drawn(self, request: BaseRequest, until: float) -> list[Array]:
+        """Return one way for each motion of the network; late ones end in a line to the goal."""
+        place, cell_m = request.place, self.values.cell_m
+        if request.problem.map is None:
+            place = nearer(request.start[:2], place, cell_m)
+        known = coarse(
+            request.problem.map, request.start[:2], place, cell_m, request.world.standing)
         yaw = float(known.origin[2])
         flat = dataclasses.replace(known, origin=np.zeros(3))
 
@@ -129,10 +132,11 @@ class BaseDiffuser(BasePlanner):
 
         problem = PlanningProblem(
             RobotState(local(request.start[:2]), np.zeros(2)),
-            Goal(position_m=np.append(local(request.place), 0.0)), map=flat,
+            Goal(position_m=np.append(local(place), 0.0)), map=flat,
             condition=request.problem.condition)
         self._tell(known)
-        ground = self.planner.network.ground(flat, local(request.place))
+        self.planner.until_s = until
+        ground = self.planner.network.ground(flat, local(place))
         whole, _, evaluations = self.planner.windows(problem, ground)
         request.evaluations += evaluations
         ways = []

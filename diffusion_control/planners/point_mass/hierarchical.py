@@ -76,6 +76,7 @@ class SubGoals(WindowPlanner):
         self.generator, self.observer = self.below.generator, None if observer is None else (
             lambda step: observer(dataclasses.replace(step, part=SUB_GOALS)))
         self.values = dataclasses.replace(self.below.values, num_rounds=1)
+        self.clock, self.until_s = self.below.clock, self.below.until_s
 
     def lead(self, problem: PlanningProblem, ground: Ground) -> tuple[Lead, int]:
         """Return the cubics through new sub-goals, and what these cost in evaluations.

@@ -11,12 +11,14 @@ goes on, all are drawn again from noise.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.deadline import Clock
 from diffusion_control.planners.point_mass.map_sampler import Draw, Ground, MapSampler
 from diffusion_control.planners.point_mass.steadying import (
     ending,
@@ -73,6 +75,8 @@ class WindowPlanner:
         network: The trained network.
         generator: Random numbers.
         observer: Is told of every evaluation, see `planners.trace`.
+        clock: Monotonic clock [s].
+        until_s: Time on it from which no window is begun or drawn again [s].
     """
 
     robot: PointMass
@@ -80,6 +84,8 @@ class WindowPlanner:
     network: MapSampler
     generator: np.random.Generator
     observer: Observer | None = None
+    clock: Clock
+    until_s: float = math.inf
 
     def windows(
         self, problem: PlanningProblem, ground: Ground, lead: Lead | None = None, *,
@@ -103,7 +109,7 @@ class WindowPlanner:
             step, evaluations = part.step, evaluations + spent
             lead = lead if kept else None
             least.append(part.least())
-            if strict and part.lack.min() > 0.0:
+            if (strict and part.lack.min() > 0.0) or self.clock() > self.until_s:
                 break
             arrived = self._arrived(whole[:, -1], ground) & (part.lack == 0.0)
             if arrived.any() or (stuck(least) and least[-1] > THERE_CELLS):
@@ -129,7 +135,7 @@ class WindowPlanner:
             parts = [self._checked(one, problem, ground) for one in drawn]
             part = parts[0] if len(parts) == 1 else parts[0].better(parts[1])
             best, evaluations = part if best is None else best.better(part), evaluations + spent
-            if best.good(here).any():
+            if best.good(here).any() or self.clock() > self.until_s:
                 break
             over = self.overlaps(part.knots, part.step, ground)
             shown = hidden(shown, halved(part.knots, part.step)[..., :2], over > 0.0)
