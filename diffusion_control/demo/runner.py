@@ -242,10 +242,6 @@ class _Demo:
         finally:
             self.processes.stop_all()
             self.monitor.close()
-        for name, expected, _ in self.processes.deaths():
-            if expected:
-                continue
-            self.record.deaths.append((name, expected))
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -66,9 +66,10 @@ def check_goals(robot: robots.Arm, scene: simulation.Scene, where: str) -> None:
         ConfigurationError: No configuration reaches a goal, or every one of them is in collision
             with what stands in the scene.
     """
+    from diffusion_control.evaluation.scene_geometry import standing
     from diffusion_control.planners.goal_check import check_goal
     for index, goal in enumerate(scene.goals):
-        check_goal(robot, goal, standing(scene), where=f'{where}: goals[{index}]')
+        check_goal(robot, goal, standing(scene.obstacles), where=f'{where}: goals[{index}]')
 
 
 def check_places(robot: robots.Base, scene: simulation.Scene, where: str) -> None:
@@ -77,8 +78,9 @@ def check_places(robot: robots.Base, scene: simulation.Scene, where: str) -> Non
     Raises:
         ConfigurationError: With the place and what is allowed.
     """
+    from diffusion_control.evaluation.scene_geometry import standing
     from diffusion_control.simulation.layout import occupancy_map
-    around = robot.pack(standing(scene), map=occupancy_map(scene))
+    around = robot.pack(standing(scene.obstacles), map=occupancy_map(scene))
 
     def room_m(pose: Array) -> float:
         return min(robot.collision.clearance(pose, around))
@@ -102,8 +104,3 @@ def poses_of(goal: robots.Goal) -> list[Array]:
     yaws = (np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False) if goal.quaternion is None
             else [yaw_of(goal.quaternion)])
     return [np.array([*goal.position_m[:2], yaw]) for yaw in yaws]
-
-
-def standing(scene: simulation.Scene) -> tuple[robots.Obstacle, ...]:
-    """Return the obstacles of a scene that do not move."""
-    return tuple(o for o in scene.obstacles if not o.velocity_m_s.any())

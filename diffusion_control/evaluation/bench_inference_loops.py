@@ -28,7 +28,7 @@ STARTS: dict[str, dict[str, Any]] = {
     'cold 5': {'num_inference_steps': 5, 'warm_start_level': 1.0},
     'cold 10': {'num_inference_steps': 10, 'warm_start_level': 1.0},
     'cold 20': {'num_inference_steps': 20, 'warm_start_level': 1.0}}
-FROZEN, NAIVE = 'frozen', 'naive'
+NAIVE = 'naive'
 LATENCIES = ('frozen 0', 'frozen 100', 'frozen 200', 'frozen 300',
              'naive 100', 'naive 200', 'naive 300')
 COMMON_POINTS = 40

@@ -119,7 +119,7 @@ def judge(
         checks.append(Check(name, value, 0.0 if judged else None,
                             value == 0 if judged else None, count, None))
     rate = row['rates']['command']
-    wanted = float(notes.get('command_rate_hz') or COMMAND_RATE_HZ)
+    wanted = COMMAND_RATE_HZ
     judged = not notes.get('inject') and rate['mean_hz'] is not None
     p99 = max(LEAST_P99_S, LOOP_FACTOR * (empty_loop_p99_s or 0.0))
     for name, key, bound, least in (

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-TRUTH_VIOLATIONS = ('position', 'velocity', 'acceleration', 'torque', 'self_or_wall',
-                    'unverified_command')
 EPISODE_S = 20.0
 
 

@@ -18,7 +18,6 @@ class Kind:
 
     Attributes:
         robot: Robot that is driven unless another is named.
-        planner: Planner that is judged where no trained one ships.
         peers: Planners beside the judged one and the expert.
         episodes: Scenes per tier that the bounds ask for.
         success: Least share of the expert's successes, by tier.
@@ -27,7 +26,6 @@ class Kind:
     """
 
     robot: str
-    planner: str
     peers: tuple[str, ...]
     episodes: int
     success: Mapping[str, float]
@@ -37,9 +35,9 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     'arm': Kind(
-        'panda', 'training_free', ('straight_line', 'random', 'multi_start'), 100,
+        'panda', ('straight_line', 'random', 'multi_start'), 100,
         {'easy': 0.97, 'hard': 0.88}, None, generate_scene),
     'base': Kind(
-        'base', 'training_free', ('astar', 'mppi', 'cem', 'straight_line', 'random'), 50,
+        'base', ('astar', 'mppi', 'cem', 'straight_line', 'random'), 50,
         {'easy': 0.95, 'hard': 0.95}, 1.25, generate_world),
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_control.evaluation.host import host_information
-from diffusion_control.evaluation.run_folder import RunFolder
+from diffusion_control.evaluation.run_folder import RunFolder, finite
 from diffusion_control.explain.animation import draw_animation, draw_strip
 from diffusion_control.explain.attention import attention_maps, draw_attention
 from diffusion_control.explain.compare import Variant, counterfactuals, measures, sweep
@@ -85,10 +85,10 @@ def explain(options: ExplainOptions) -> Explanation:
     if not isinstance(maps, str):
         draw_attention(maps, folder.path / ATTENTION)
     with written_whole(folder.path / REPORT) as waiting:
-        waiting.write_text(json.dumps(_finite(numbers), indent=1, allow_nan=False),
+        waiting.write_text(json.dumps(finite(numbers), indent=1, allow_nan=False),
                            encoding='utf-8')
     return Explanation(
-        _finite(numbers), folder.path, {'plan': question.path(plan), **places},
+        finite(numbers), folder.path, {'plan': question.path(plan), **places},
         () if trace is None else trace.clean, question.robot.base_frame)
 
 
@@ -125,14 +125,3 @@ def cost_terms(question: Question, answer: PlanSet) -> dict[str, list[float]]:
         for name, value in request.splines.terms(points, pool.duration).items():
             rows.setdefault(name, []).append(float(value[0]))
     return rows
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with None in place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

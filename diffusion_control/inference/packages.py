@@ -25,11 +25,6 @@ def installed(name: str) -> bool:
         return True
 
 
-def absence(name: str) -> str:
-    """Return what is missing and the command that brings it."""
-    return f'{name} is not installed: {INSTALL[name]}'
-
-
 def version(name: str) -> str:
     """Return a package's version without importing it, empty where it is unknown."""
     try:

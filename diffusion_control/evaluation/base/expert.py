@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from diffusion_control.evaluation.base.fast_drive import curve, fast_drive
 from diffusion_control.evaluation.base.ways import Ground, shortest_way
 from diffusion_control.evaluation.scene_geometry import is_mover, standing, swept
+from diffusion_control.planners.base.base_planner import target_of
 from diffusion_control.planners.problem import PlanningError, PlanningProblem, PlanSet
 from diffusion_control.robots.base import Base
-from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.occupancy_map import OccupancyMap
-from diffusion_control.robots.planar import yaw_of
 from diffusion_control.simulation.movers import Mover
 from diffusion_control.simulation.scene import Scene
 from diffusion_control.trajectory.trajectory import Trajectory
@@ -147,12 +146,3 @@ def delayed(motion: Trajectory, wait_s: float) -> Trajectory:
     times = np.concatenate([[0.0], motion.times_s + wait_s])
     return Trajectory(
         motion.stamp_s, times, position, velocity, acceleration, motion.names, motion.frame_id)
-
-
-def target_of(goal: Goal) -> tuple[Array, float | None]:
-    """Return the place [2] [m] and the yaw [rad] of a base's goal; None leaves it free."""
-    if goal.joints_rad is not None:
-        return goal.joints_rad[:2], float(goal.joints_rad[2])
-    assert goal.position_m is not None
-    yaw = None if goal.quaternion is None else yaw_of(goal.quaternion)
-    return goal.position_m[:2], yaw

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LAYOUTS = ('umaze', 'medium', 'large')
-
 
 @dataclass(frozen=True)
 class Published:
