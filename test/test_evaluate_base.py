@@ -145,3 +145,11 @@ def test_the_base_has_bounds_and_peers_of_its_own(tmp_path: Path) -> None:
     layout.write_text('###\n#O#\n###\n')
     with pytest.raises(ConfigurationError, match='only a base'):
         evaluate_robot(EvaluateOptions(layout=layout, out=tmp_path))
+
+
+def test_without_a_monitor_the_base_comes_to_rest_at_its_goal() -> None:
+    """Twists alone leave its motion behind: it once circled about the goal for good."""
+    robot = robots.load_base('base')
+    scene = KINDS['base'].generate(robot, 2, 'easy')
+    episode = run_episode(robot, scene, 'astar', LoopOptions(safety=False))
+    assert episode.success and episode.time_s is not None and episode.time_s < 9.0

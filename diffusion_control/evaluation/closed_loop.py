@@ -283,6 +283,8 @@ class ClosedLoop:
                 scan=sight.scan, health=self._health())
             self._state_ticks[self.decision.state] += int(self.started)
             command = self.decision.command if self.decision.send else None
+        else:
+            command = self.side.unmonitored(self._motion, self.state, self.now_s)
         self._committed = command
         if self.kept is not None:
             self._keep(self.kept)

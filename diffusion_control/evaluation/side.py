@@ -70,6 +70,11 @@ class Side(Protocol):
         """
         ...
 
+    def unmonitored(self, motion: Trajectory | None, state: RobotState, now_s: float
+                    ) -> Trajectory | None:
+        """Return the tracker's motion as the command of a loop without a monitor."""
+        ...
+
     def at_goal(self, index: int) -> bool:
         """Say whether the true robot is at a goal of the scene and stands."""
         ...

@@ -59,12 +59,16 @@ class KeptBaseRun(KeptRun):
             'points': points}, now_s)
 
     def command(self, motion: Trajectory, sample: CommandSample | None, now_s: float) -> None:
-        """Write what is committed, and the twist that is sent."""
+        """Write what is committed, and the twist that the monitor sends."""
         self.motion('safety/committed', motion, now_s)
         if sample is not None:
-            self.write(self._command, {
-                'header': header_message(now_s, self._robot.body_frame),
-                'twist': _twist(sample.velocity)}, now_s)
+            self.twist(sample.velocity, now_s)
+
+    def twist(self, twist: Array, now_s: float) -> None:
+        """Write a twist that is sent."""
+        self.write(self._command, {
+            'header': header_message(now_s, self._robot.body_frame), 'twist': _twist(twist)},
+            now_s)
 
     def joints(self, state: RobotState, now_s: float) -> None:
         """Write the odometry."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control import simulation
+from diffusion_control import parameters, simulation
 from diffusion_control.evaluation.base.expert import BaseExpert
 from diffusion_control.evaluation.base.ideal import IdealBase
 from diffusion_control.evaluation.base.kept_run import KeptBaseRun
@@ -32,6 +32,7 @@ from diffusion_control.robots.planar import inverse, turned
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
 from diffusion_control.safety import SafetyDecision
+from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.receivers import TwistMessage
 from diffusion_control.simulation.scene import Scene
@@ -69,6 +70,7 @@ class BaseSide:
         self._seen: list[ObstacleSet] = []
         self._sent: list[tuple[float, Array]] = []
         self._kept: KeptBaseRun | None = None
+        self._follower = BaseFollower(robot, parameters.defaults('safety')['command_delay_s'])
 
     def expert(self, activation_s: float) -> Planner:
         """Return the planner that knows the scene."""
@@ -115,11 +117,26 @@ class BaseSide:
             twist = np.asarray(decision.sample.velocity, dtype=float)
         elif decision is None and motion is not None:
             twist = twist_of(motion, max(now_s + dt_s, motion.start_s))
+            if self._kept is not None:
+                self._kept.twist(twist, now_s)
         if twist is not None:
             self._sent.append((now_s, twist))
         message = None if twist is None else TwistMessage(twist, now_s)
         state: RobotState = self.simulation.step(message, dt_s)
         return state
+
+    def unmonitored(self, motion: Trajectory | None, state: RobotState, now_s: float
+                    ) -> Trajectory | None:
+        """Return the motion where the base is: twists alone leave it behind, as the monitor knows.
+
+        Without that the base circled about its goal: motion and odometry disagreed for ever.
+        """
+        if motion is None or isinstance(self.simulation, IdealBase):
+            return motion
+        self._follower.measure(state)
+        moved = self._follower.anchored(motion)
+        self._follower.remember(moved, now_s)
+        return moved
 
     def at_goal(self, index: int) -> bool:
         """Say whether the true base is at a goal of the scene."""
