@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control import parameters, simulation
+from diffusion_control import simulation
 from diffusion_control.evaluation.base.expert import BaseExpert
 from diffusion_control.evaluation.base.ideal import IdealBase
 from diffusion_control.evaluation.base.kept_run import KeptBaseRun
@@ -31,7 +31,7 @@ from diffusion_control.robots.occupancy_map import OccupancyMap
 from diffusion_control.robots.planar import inverse, turned
 from diffusion_control.robots.scan import Scan
 from diffusion_control.robots.state import RobotState
-from diffusion_control.safety import SafetyDecision
+from diffusion_control.safety import SafetyDecision, SafetyParameters
 from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.receivers import TwistMessage
@@ -70,7 +70,7 @@ class BaseSide:
         self._seen: list[ObstacleSet] = []
         self._sent: list[tuple[float, Array]] = []
         self._kept: KeptBaseRun | None = None
-        self._follower = BaseFollower(robot, parameters.defaults('safety')['command_delay_s'])
+        self._follower = BaseFollower(robot, SafetyParameters.command_delay_s)
 
     def expert(self, activation_s: float) -> Planner:
         """Return the planner that knows the scene."""
