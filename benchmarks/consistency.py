@@ -25,7 +25,7 @@ from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOp
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_truth import sent
 from diffusion_control.evaluation.plan_checks import mode_flips
-from diffusion_control.evaluation.row_store import append_rows, read_rows
+from diffusion_control.evaluation.row_store import RowFile
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners import registry
@@ -125,8 +125,9 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows = [] if asked.rows is None else read_rows(asked.rows)
-    done = {(row['name'], row['seed']) for row in rows}
+    kept = RowFile(asked.rows, {key: getattr(asked, key) for key in (
+        'robot_config', 'tier', 'model', 'regression')})
+    done = {(row['name'], row['seed']) for row in kept.rows}
     names = [name for name in asked.arrangements
              if asked.regression or not name.startswith(REGRESSION)]
     for seed in range(asked.seed, asked.seed + asked.episodes):
@@ -135,12 +136,10 @@ def main() -> None:
             if (name, seed) in done:
                 continue
             model = asked.regression if name.startswith(REGRESSION) else asked.model
-            rows.append(measure(name, robot, scene, model))
-            if asked.rows is not None:
-                append_rows(asked.rows, rows[-1:])
+            kept.add([measure(name, robot, scene, model)])
     table = Table('arrangement', 'scenes, solved by all', *MEANS, title=' '.join(sys.argv))
     for name in names:
-        table.add_row(*summary([row for row in rows if row['name'] in names], name))
+        table.add_row(*summary([row for row in kept.rows if row['name'] in names], name))
     Console(width=160).print(table)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from diffusion_control.evaluation.row_store import append_rows, read_rows
+from diffusion_control.evaluation.row_store import RowFile
 from diffusion_control.evaluation.statistics import rate_interval
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.inference.untrained import write_untrained
@@ -120,14 +120,15 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows = read_rows(asked.rows)
-    done = {row['seed'] for row in rows}
+    kept = RowFile(asked.rows, {key: getattr(asked, key) for key in (
+        'robot_config', 'habit', 'model', 'arrangements')})
+    done, seeds = {row['seed'] for row in kept.rows}, range(asked.seed, asked.seed + asked.scenes)
     made = planners(
         robot, asked.arrangements, asked.model, asked.rows.with_suffix('.untrained'))
-    for seed in range(asked.seed, asked.seed + asked.scenes):
+    for seed in seeds:
         if seed not in done:
-            rows += (new := measure(robot, asked.habit, seed, made))
-            append_rows(asked.rows, new)
+            kept.add(measure(robot, asked.habit, seed, made))
+    rows = [row for row in kept.rows if row['seed'] in seeds]
     table = Table('planner', *COLUMNS, title=' '.join(sys.argv))
     for name in (EXPERT, *asked.arrangements):
         table.add_row(*line(rows, name))

@@ -35,7 +35,7 @@ from diffusion_control import planners
 from diffusion_control.evaluation.closed_loop import START_S, ClosedLoop, LoopOptions
 from diffusion_control.evaluation.commands import Command
 from diffusion_control.evaluation.loop_parts import monitor_of
-from diffusion_control.evaluation.row_store import append_rows, read_rows
+from diffusion_control.evaluation.row_store import RowFile
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.planners.joint_region import JointRegion
@@ -179,23 +179,19 @@ def main() -> None:
     """Measure and print."""
     asked = arguments()
     robot = warm_arm(asked.robot_config)
-    rows = [] if asked.rows is None else read_rows(asked.rows)
+    kept = RowFile(asked.rows, {key: getattr(asked, key) for key in (
+        'robot_config', 'tier', 'model', 'slack', 'deadline_s', 'search_s')})
+    rows = kept.rows
     done = {(row['name'], row['reaction_s'], row['seed']) for row in rows}
-
-    def keep(row: dict[str, Any]) -> None:
-        rows.append(row)
-        if asked.rows is not None:
-            append_rows(asked.rows, [row])
-
     for seed in range(asked.seed, asked.seed + asked.episodes):
         scene = generate_scene(robot, seed, asked.tier)
         for reaction_s in REGIONS.values():
             for name in asked.planners:
                 if (name, reaction_s, seed) in done:
                     continue
-                keep(measure(name, reaction_s, robot, scene, asked))
+                kept.add([measure(name, reaction_s, robot, scene, asked)])
         if seed not in ways_known(rows) and (SEARCH, 0.0, seed) not in done:
-            keep(search(robot, scene, asked))
+            kept.add([search(robot, scene, asked)])
     print(f'{len(ways_known(rows))} of {asked.episodes} ranges have a way in them that a guarded '
           f'planner, or {SEARCH} in {asked.search_s:g} s, found')
     for region, reaction_s in REGIONS.items():

@@ -10,6 +10,7 @@ import pytest
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation import row_store
+from diffusion_control.evaluation.row_store import RowFile, read_rows
 
 
 def store(folder: Path, resume: bool) -> row_store.RowStore:
@@ -59,3 +60,14 @@ def test_rows_begun_anew_forget_other_code(
     monkeypatch.setattr(row_store, 'commit_of_code', lambda: 'new')
     assert not store(tmp_path, False).rows and not capsys.readouterr().err
     assert json.loads((tmp_path / row_store.COMMITS).read_text()) == ['new']
+
+
+def test_rows_of_a_benchmark_are_gone_on_with_only_as_they_were_made(tmp_path: Path) -> None:
+    file, asked = tmp_path / 'rows.jsonl', {'tier': 'hard', 'model': Path('a')}
+    RowFile(file, asked).add([{'seed': 1}])
+    again = RowFile(file, asked)
+    again.add([{'seed': 2}])
+    assert [row['seed'] for row in again.rows] == [1, 2] and len(read_rows(file)) == 2
+    with pytest.raises(ConfigurationError, match='other settings'):
+        RowFile(file, {**asked, 'tier': 'easy'})
+    assert RowFile(None, asked).rows == []

@@ -38,6 +38,35 @@ def append_rows(file: Path, rows: Iterable[Row]) -> None:
             stream.write(json.dumps(finite(row), allow_nan=False) + '\n')
 
 
+class RowFile:
+    """Rows of a benchmark in one file, each with the settings that it was made with.
+
+    Args:
+        file: Its rows are kept and gone on with; None keeps nothing.
+        asked: What rows depend on.
+
+    Raises:
+        ConfigurationError: The file has rows of other settings.
+    """
+
+    def __init__(self, file: Path | None, asked: Row) -> None:
+        self._file, self._asked = file, json.loads(json.dumps(asked, default=str))
+        self.rows = [] if file is None else read_rows(file)
+        for row in self.rows:
+            if row.get('asked') != self._asked:
+                raise ConfigurationError(
+                    'the rows to go on with have other settings', where=str(file),
+                    value=row.get('asked'), allowed=str(self._asked),
+                    remedy='name another --rows')
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Keep rows."""
+        new = [{**row, 'asked': self._asked} for row in rows]
+        self.rows += new
+        if self._file is not None:
+            append_rows(self._file, new)
+
+
 def contents(names: Iterable[object]) -> dict[str, str]:
     """Return the sha256 of those names that are files, or folders with a model card."""
     found = {}
