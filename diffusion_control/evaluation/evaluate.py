@@ -28,9 +28,15 @@ from diffusion_control.evaluation.scene_tiers import tier_named
 from diffusion_control.evaluation.workers import run_tasks, warm_robot
 from diffusion_control.inference.untrained import write_untrained
 from diffusion_control.planners import registry
-from diffusion_control.planners.models import TRAINED, model_directory, resolve
+from diffusion_control.planners.models import (
+    TRAINED,
+    model_directory,
+    model_if_any,
+    resolve,
+)
 from diffusion_control.robots.arm import Arm
 from diffusion_control.robots.base import Base
+from diffusion_control.robots.point_mass import PointMass
 from diffusion_control.simulation.layout import read_layout
 from diffusion_control.simulation.plant import Plant
 from diffusion_control.simulation.scene import Scene
@@ -135,7 +141,9 @@ class EvaluateOptions:
         values = {key: value for key, value in asdict(self).items() if key not in free}
         files = {key: None if values[key] is None else str(values[key])
                  for key in ('scenes', 'layout')}
-        content = contents((self.robot, self.plant, self.model, *files.values()))
+        robot = robots.load(self.robot)
+        model = model_if_any(self.model, PointMass() if robot.kind == 'base' else robot)
+        content = contents((self.robot, self.plant, model, *files.values()))
         return {**values, 'robot_config': self.robot, **files, 'contents': content}
 
 

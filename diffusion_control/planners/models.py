@@ -41,6 +41,14 @@ def model_directory(name: str | Path | None, planner: str, robot: Any) -> Path:
         remedy='train one (docs/learning.md), or choose a planner without a model')
 
 
+def model_if_any(name: str, robot: Any) -> Path | None:
+    """Return the folder of the trained planner's model, None where there is none."""
+    try:
+        return model_directory(name, TRAINED, robot)
+    except ConfigurationError:
+        return None
+
+
 def resolve(name: str, robot: Any, model: str = '') -> str:
     """Return the planner's name; `auto` is the trained one if it can run for this robot.
 

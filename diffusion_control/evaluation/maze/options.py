@@ -13,7 +13,9 @@ from diffusion_control.errors import ConfigurationError, require_known
 from diffusion_control.evaluation.host import command_line
 from diffusion_control.evaluation.maze.layouts import MAZES, SMALLEST
 from diffusion_control.evaluation.row_store import contents
+from diffusion_control.planners.models import model_if_any
 from diffusion_control.planners.point_mass.specification import SPECIFICATIONS
+from diffusion_control.robots.point_mass import PointMass
 
 MAZE2D, POINTMAZE = 'maze2d', 'pointmaze'
 TASKS = (MAZE2D, POINTMAZE)
@@ -192,4 +194,5 @@ class MazeOptions:
         values = {key: value for key, value in asdict(self).items() if key not in free}
         return {**values, 'goals': None if self.goals is None else str(self.goals),
                 'layouts': list(self.names), 'latency_ms': 1000.0 * self.latency_s,
-                'contents': contents((*self.names, self.goals, self.model))}
+                'contents': contents((
+                    *self.names, self.goals, model_if_any(self.model, PointMass())))}
