@@ -61,3 +61,35 @@ def test_configure_and_cleanup_in_turn_leave_nothing_twice(name: str, domain: in
     assert first == second and after == last == before
     assert len(first['publishers']) > len(before['publishers'])
     assert 'odom' in ' '.join(first['readers']) and max(first['writers'].values()) == 1
+
+
+TUNING = """
+import rclpy
+from rclpy.parameter import Parameter
+from diffusion_control.nodes.planner import PlannerNode
+
+def asked(kind, *values):
+    rclpy.init(args=['--ros-args', '-p', 'robot:=panda', '-p', f'type:={kind}',
+                     '-p', 'autostart:=false'])
+    node = PlannerNode()
+    assert node.trigger_configure().name == 'SUCCESS'
+    for value in values:
+        result = node.set_parameters([Parameter('deadline_s', value=value)])[0]
+        print(kind, value, result.successful, node.settings['deadline_s'])
+    node.destroy_node()
+    rclpy.shutdown()
+
+asked('diffuser', 0.4, 0.2, 0.006)
+asked('straight_line', 0.006)
+"""
+
+
+@pytest.mark.process
+def test_a_network_is_not_given_less_time_than_it_was_measured_for() -> None:
+    pytest.importorskip('onnxruntime', reason='needs ONNX Runtime (extra cpu)')
+    done = subprocess.run([sys.executable, '-c', TUNING], env=environment(145),
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ['diffuser', '0.4', 'True', '0.4'], ['diffuser', '0.2', 'True', '0.2'],
+        ['diffuser', '0.006', 'False', '0.2'], ['straight_line', '0.006', 'True', '0.006']]

@@ -58,6 +58,7 @@ class PlannerNode(ControlNode):
         self._previous: Trajectory | None = None
         self._published_s = self._latency_s = 0.0
         self._published = self._failed = 0
+        self._shortest_s = 0.0
         self._refused = self._aside = self._stopped = False
         self._reason = 'waiting'
 
@@ -73,6 +74,7 @@ class PlannerNode(ControlNode):
         require_deadline = getattr(self.planner, 'require_deadline', None)
         if require_deadline is not None:
             require_deadline(self.settings['deadline_s'])
+            self._shortest_s = self.settings['deadline_s']
         self._hold = planners.make_fallback('hold', robot=self.robot)
         taps = self._taps = self.make_taps()
         self._io = robot_io(self, taps, self.robot, NEWEST)
@@ -96,12 +98,12 @@ class PlannerNode(ControlNode):
 
     def retune(self, changed: dict[str, Any]) -> None:
         """Refuse a shorter deadline where a network was timed for the one that it had."""
-        shortest_s, asked_s = self.settings['deadline_s'], changed.get('deadline_s')
-        if asked_s is not None and asked_s < shortest_s and hasattr(
-                getattr(self, 'planner', None), 'require_deadline'):
+        asked_s = changed.get('deadline_s')
+        if asked_s is not None and asked_s < self._shortest_s:
             raise ConfigurationError(
                 'whether the network keeps a shorter deadline is measured at configure',
-                where='planner.deadline_s', value=asked_s, allowed=f'>= {shortest_s} s now',
+                where='planner.deadline_s', value=asked_s,
+                allowed=f'>= {self._shortest_s} s until then',
                 remedy='set it in the parameter file, and restart the node')
 
     def diagnose(self) -> tuple[int, str, dict[str, object]]:

@@ -84,7 +84,7 @@ class GoalConfigurations:
         if self._failed is not None:
             key, tried, error = self._failed
             if key == goal.key and np.abs(tried - position).max() < TRY_AGAIN_RAD:
-                raise error
+                raise error.with_traceback(None)
         try:
             return self._solve(goal, position)
         except PlanningError as error:
