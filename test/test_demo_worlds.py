@@ -78,6 +78,7 @@ def test_a_scene_of_one_s_own_in_walls_of_one_s_own(layout: Path, scene: Path) -
 @pytest.mark.parametrize(('change', 'hint'), [
     (('1.5, 4.5, 0.0', '0.5, 4.5, 0.0'), 'start'),
     (('1.5, 4.5, 0.0', '1.5, 4.5'), 'start_rad'),
+    (('[3.0, 1.5, 0.2]}', '[1.5, 4.4, 0.2], velocity_m_s: [0.2, 0.0, 0.0]}'), 'start_rad'),
     (('5.5, 1.5, 0.0', '3.0, 1.5, 0.0'), 'goals[0]'),
     (('5.5, 1.5, 0.0', '5.5, 1.1, 0.0'), 'goals[0]'),
     (('goals: [{position_m: [5.5, 1.5, 0.0]}]', 'goals: []'), 'goals'),

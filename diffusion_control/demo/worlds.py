@@ -75,20 +75,20 @@ def check_goals(robot: robots.Arm, scene: simulation.Scene, where: str) -> None:
 def check_places(robot: robots.Base, scene: simulation.Scene, where: str) -> None:
     """Refuse a start or a goal at which the footprint meets a wall or what stands in the scene.
 
+    At the start nothing has moved yet: what moves counts there, too.
+
     Raises:
         ConfigurationError: With the place and what is allowed.
     """
     from diffusion_control.evaluation.scene_geometry import standing
     from diffusion_control.simulation.layout import occupancy_map
-    around = robot.pack(standing(scene.obstacles), map=occupancy_map(scene))
-
-    def room_m(pose: Array) -> float:
-        return min(robot.collision.clearance(pose, around))
-
-    places = [('start_rad', [np.asarray(scene.start_rad, dtype=float)])]
-    places += [(f'goals[{k}]', poses_of(goal)) for k, goal in enumerate(scene.goals)]
-    for name, poses in places:
-        best = max(room_m(pose) for pose in poses)
+    walls = occupancy_map(scene)
+    still = robot.pack(standing(scene.obstacles), map=walls)
+    places = [('start_rad', [np.asarray(scene.start_rad, dtype=float)],
+               robot.pack(scene.obstacles, map=walls))]
+    places += [(f'goals[{k}]', poses_of(goal), still) for k, goal in enumerate(scene.goals)]
+    for name, poses, around in places:
+        best = max(min(robot.collision.clearance(pose, around)) for pose in poses)
         if best <= 0.0:
             raise ConfigurationError(
                 'the footprint does not fit here', where=f'{where}: {name}',
