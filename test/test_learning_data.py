@@ -299,6 +299,15 @@ def test_more_scenes_leave_no_gap(tmp_path: Path, more: int) -> None:
     assert describe(tmp_path / 'grown')['sha256'] == describe(tmp_path / 'at_once')['sha256']
 
 
+@pytest.mark.usefixtures('quick')
+def test_fewer_scenes_do_not_delete_what_was_made(tmp_path: Path) -> None:
+    generate.generate(GenerateOptions(scenes=6, out=tmp_path))
+    digest = describe(tmp_path)['sha256']
+    with pytest.raises(ConfigurationError, match='more scenes'):
+        generate.generate(GenerateOptions(scenes=2, out=tmp_path, resume=True))
+    assert describe(tmp_path)['sha256'] == digest
+
+
 @pytest.mark.parametrize('bad', [{'scenes': 0}, {'seed': -1}])
 def test_a_bad_range_of_scenes_is_refused(tmp_path: Path, bad: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError):

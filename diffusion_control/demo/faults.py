@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +12,7 @@ from diffusion_control.demo.options import DemoOptions, FaultsOptions, Injection
 from diffusion_control.demo.runner import run_demo
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import command_line, commit_of_code, host_information
-from diffusion_control.evaluation.row_store import read_rows
+from diffusion_control.evaluation.row_store import RowFile
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.statistics import Check, failed_names
 from diffusion_control.evaluation.tables import fault_table
@@ -43,22 +41,20 @@ def run(options: FaultsOptions) -> dict[str, Any]:
             f'the folder of the runs cannot be made: {error.strerror}', where='--out',
             value=str(options.out), allowed='a folder that may be written') from error
     file = options.out / (ROWS if options.robot == 'arm' else f'{options.robot}_{ROWS}')
-    rows = _finished(file, options) if options.resume else []
     if not options.resume:
         file.unlink(missing_ok=True)
+    kept = RowFile(file, {'robot_config': options.robot_config, 'planner': options.planner})
     console = Console(stderr=True)
-    done = {(row['name'], row['seed']) for row in rows}
+    done = {(row['name'], row['seed']) for row in kept.rows}
     for seed in range(*options.seeds):
         for name in options.names:
             if (name, seed) in done:
                 continue
             row = one_run(name, seed, options)
-            rows.append(row)
-            with file.open('a', encoding='utf-8') as stream:
-                stream.write(json.dumps(finite(row)) + '\n')
+            kept.add([row])
             mark = 'ok' if row['ok'] else f'FAILED: {row["reason"]}'
             console.print(f'{name} seed {seed}: {mark}', markup=False, highlight=False)
-    wanted = [row for row in rows
+    wanted = [row for row in kept.rows
               if row['name'] in options.names and row['seed'] in range(*options.seeds)]
     checks = [check_of(name, wanted) for name in options.names]
     console.print(fault_table(wanted))
@@ -94,7 +90,7 @@ def one_run(name: str, seed: int, options: FaultsOptions) -> dict[str, Any]:
     reasons = result.reasons if result.exit_code else ()
     row['ok'] = bool(row['ok']) and result.exit_code in (0, 4)
     return {
-        **row, 'seed': seed, **made_with(options), 'exit_code': result.exit_code,
+        **row, 'seed': seed, 'exit_code': result.exit_code,
         'reason': '; '.join(reasons),
         'violations': summary.get('violations'), 'goals': summary.get('goals')}
 
@@ -104,24 +100,3 @@ def check_of(name: str, rows: list[dict[str, Any]]) -> Check:
     mine = [row['ok'] for row in rows if row['name'] == name]
     share = sum(mine) / len(mine) if mine else None
     return Check(name, share, 1.0, None if share is None else share == 1.0, len(mine), None)
-
-
-def made_with(options: FaultsOptions) -> dict[str, Any]:
-    """Return what a row depends on besides its fault and its seed."""
-    return {'robot_config': options.robot_config, 'planner': options.planner}
-
-
-def _finished(file: Path, options: FaultsOptions) -> list[dict[str, Any]]:
-    """Return the rows that are there.
-
-    Raises:
-        ConfigurationError: They were made with another robot or planner.
-    """
-    rows, now = read_rows(file), made_with(options)
-    for row in rows:
-        before = {key: row.get(key) for key in now}
-        if before != now:
-            raise ConfigurationError(
-                'the rows to resume have other settings', where=str(file), value=before,
-                allowed=str(now), remedy='leave out --resume, or name another --out')
-    return rows

@@ -14,6 +14,7 @@ from diffusion_control.demo.worlds import robot_of, scene_of
 from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
+from diffusion_control.launching import RECEIVERS as ARM_RECEIVERS
 from diffusion_control.planners.models import resolve
 from diffusion_control.planners.registry import require_planner
 from diffusion_control.robots.arm import Arm
@@ -34,9 +35,8 @@ class Receiver:
 
 
 RECEIVERS = {
-    'joint_trajectory': Receiver('jtc', ''),
-    'float64_multi_array': Receiver('forward_position', 'forward_position_controller/commands'),
-    'joint_state': Receiver('isaac', 'joint_command'),
+    **{message: Receiver(profile, topic)
+       for profile, (message, topic) in ARM_RECEIVERS.items() if profile != 'gz'},
     'twist_stamped': Receiver('diff_drive', ''),
     'twist': Receiver('diff_drive', ''),
 }

@@ -42,7 +42,7 @@ from diffusion_control.evaluation.bench_inference_setup import (
 )
 from diffusion_control.evaluation.bench_inference_table import print_result
 from diffusion_control.evaluation.bench_options import BenchOptions, make_rows
-from diffusion_control.evaluation.row_store import RowStore, contents
+from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -95,10 +95,6 @@ class BenchInferenceOptions(BenchOptions):
         return Amount(usual.repeats, usual.horizons, usual.rounds, usual.plans, self.episodes,
                       self.episodes)
 
-    def settings(self, sha256: str) -> dict[str, Any]:
-        """Return everything that rows depend on, for JSON."""
-        return {'robot_config': self.robot_config, 'model_sha256': sha256, 'seed': self.seed,
-                'contents': contents((self.robot_config,))}
 
 
 def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:
@@ -112,7 +108,8 @@ def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:
     folder = options.out / f'bench_inference-{Path(options.robot_config).stem}'
     setup = Setup.make(options.robot_config, options.model, folder)
     store = RowStore(
-        folder, options.settings(setup.sha256), resume=options.resume, key=_key)
+        folder, {**options.settings(), 'model_sha256': setup.sha256}, resume=options.resume,
+        key=_key)
     wanted = _tasks(options)
     left = [task for task in wanted if ABSENT in store.rows.get(task.key, {ABSENT: ''})]
     run = partial(run_task, setup)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from diffusion_control.evaluation.host import command_line
-from diffusion_control.evaluation.row_store import RowStore
+from diffusion_control.evaluation.row_store import RowStore, contents
 from diffusion_control.evaluation.workers import run_tasks
 
 Task = TypeVar('Task')
@@ -40,6 +40,11 @@ class BenchOptions:
     out: Path = Path('runs')
     commit: str = ''
     command: str = field(default_factory=command_line)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what rows depend on, for JSON; a bench adds its own."""
+        return {'robot_config': self.robot_config, 'seed': self.seed,
+                'contents': contents((self.robot_config,))}
 
 
 def make_rows(

@@ -35,7 +35,7 @@ from diffusion_control.evaluation.closed_loop import (
     LoopOptions,
 )
 from diffusion_control.evaluation.hostile import Hostility, Timing, hostility_of
-from diffusion_control.evaluation.row_store import RowStore, contents
+from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -74,11 +74,6 @@ class BenchSafetyOptions(BenchOptions):
         if self.episodes is None:
             return usual
         return Amount(dict.fromkeys(usual.episodes, self.episodes), usual.goals, usual.ticks)
-
-    def settings(self) -> dict[str, Any]:
-        """Return everything that rows depend on, for JSON."""
-        return {'robot_config': self.robot_config, 'seed': self.seed,
-                'contents': contents((self.robot_config,))}
 
 
 @dataclass(frozen=True)

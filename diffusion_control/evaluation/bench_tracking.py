@@ -24,7 +24,7 @@ from diffusion_control.evaluation.bench_tracking_peers import peer_rows
 from diffusion_control.evaluation.bench_tracking_table import print_result
 from diffusion_control.evaluation.bench_tracking_ticks import time_ticks
 from diffusion_control.evaluation.bench_tracking_warm import warm_starts
-from diffusion_control.evaluation.row_store import RowStore, contents
+from diffusion_control.evaluation.row_store import RowStore
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.evaluation.workers import warm_robot
 
@@ -65,8 +65,7 @@ class BenchTrackingOptions(BenchOptions):
 
     def settings(self) -> dict[str, Any]:
         """Return everything that rows depend on, for JSON."""
-        return {'robot_config': self.robot_config, 'seed': self.seed, 'quick': self.quick,
-                'contents': contents((self.robot_config,))}
+        return {**super().settings(), 'quick': self.quick}
 
 
 @dataclass(frozen=True)

@@ -313,5 +313,3 @@ def _scene(options: EvaluateOptions, robot: Arm | Base, task: Task) -> Scene:
         return layout_world(robot, walls, task.seed)
     assert task.tier is not None
     return options.kind.generate(robot, task.seed, task.tier)
-
-

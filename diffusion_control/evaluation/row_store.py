@@ -39,7 +39,7 @@ def append_rows(file: Path, rows: Iterable[Row]) -> None:
 
 
 class RowFile:
-    """Rows of a benchmark in one file, each with the settings that it was made with.
+    """Rows of a benchmark or of `faults` in one file, each with what it was made with.
 
     Args:
         file: Its rows are kept and gone on with; None keeps nothing.
@@ -57,7 +57,7 @@ class RowFile:
                 raise ConfigurationError(
                     'the rows to go on with have other settings', where=str(file),
                     value=row.get('asked'), allowed=str(self._asked),
-                    remedy='name another --rows')
+                    remedy='begin anew, or name another place')
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep rows."""

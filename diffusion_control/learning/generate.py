@@ -117,11 +117,15 @@ def generate(options: GenerateOptions) -> int:
         Part(options.robot_config, first + k, min(SCENES_PER_PART, options.scenes - k),
              options.out, options.habit)
         for k in range(0, options.scenes, SCENES_PER_PART)]
+    beyond = sorted(set(options.out.glob('part_*.npz')) - {part.path for part in parts})
+    if beyond:
+        raise ConfigurationError(
+            'the folder holds more scenes than that', where='--scenes', value=options.scenes,
+            allowed=f'{before} or more',
+            remedy=f'choose another --out, or remove {beyond[0].name} and those after it')
     for part in parts:
         if min(SCENES_PER_PART, first + before - part.first) != part.count:
             part.path.unlink(missing_ok=True)  # the last one of fewer scenes, or of more
-    for path in set(options.out.glob('part_*.npz')) - {part.path for part in parts}:
-        path.unlink()  # beyond the scenes that are asked for now
     write_about(options.out, about)
     waiting = [part for part in parts if not part.path.exists()]
     return sum(run_tasks(write_demonstrations, waiting, options.jobs, 'data generate', 'parts'))

@@ -21,7 +21,7 @@ from diffusion_control.nodes.control_node import (
 from diffusion_control.nodes.inputs import same_goal
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
-from diffusion_control.nodes.reports import read_verdict
+from diffusion_control.nodes.reports import verdict_on
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival
@@ -32,7 +32,6 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 AHEAD_S, LONGEST_LEAD_S, FORGET = 0.05, 1.5, 0.8
-SAME_STAMP_S = 1e-6
 CHECK_SPACING_S = 0.04
 LOOK_AHEAD_S = 2.0
 OFF_PATH_RAD = 0.15
@@ -90,10 +89,8 @@ class FallbackNode(ControlNode):
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
         """Forget a plan that was refused: the next tick makes another one."""
-        verdict, last = read_verdict(message.data), self._current
-        if verdict is None or verdict.source != 'fallback' or verdict.accepted or last is None:
-            return
-        if abs(verdict.stamp_s - last.stamp_s) < SAME_STAMP_S:
+        verdict = verdict_on(message.data, 'fallback', self._current)
+        if verdict is not None and not verdict.accepted:
             self._current = None
 
     def _tick(self) -> None:

@@ -25,7 +25,7 @@ from diffusion_control.nodes.convert import line_strip, to_time
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.path_output import PathOutput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
-from diffusion_control.nodes.reports import read_verdict
+from diffusion_control.nodes.reports import verdict_on
 from diffusion_control.nodes.robot_input import load_robot
 from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival
@@ -39,7 +39,6 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
-SAME_STAMP_S = 1e-6
 UNKNOWN_LEAD_S, LONGEST_LEAD_S, FORGET = 0.32, 1.5, 0.8
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
@@ -147,10 +146,8 @@ class PlannerNode(ControlNode):
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
         """Learn whether the plan that was published last was refused."""
-        verdict, last = read_verdict(message.data), self._previous
-        if verdict is None or verdict.source != 'planner' or last is None:
-            return
-        if abs(verdict.stamp_s - last.stamp_s) < SAME_STAMP_S:
+        verdict = verdict_on(message.data, 'planner', self._previous)
+        if verdict is not None:
             self._refused = not verdict.accepted
 
     def _on_mode(self, message: String, arrival: Arrival) -> None:

@@ -7,6 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from diffusion_control.trajectory.trajectory import Trajectory
+
+SAME_STAMP_S = 1e-6
+
 
 @dataclass(frozen=True)
 class PlanVerdict:
@@ -21,6 +25,14 @@ class PlanVerdict:
     source: str
     stamp_s: float
     accepted: bool
+
+
+def verdict_on(text: str, source: str, plan: Trajectory | None) -> PlanVerdict | None:
+    """Return the verdict on a source's last plan in a text of `tracker/report`, or None."""
+    verdict = read_verdict(text)
+    if verdict is None or plan is None or verdict.source != source:
+        return None
+    return verdict if abs(verdict.stamp_s - plan.stamp_s) < SAME_STAMP_S else None
 
 
 def read_object(text: str) -> dict[str, Any] | None:

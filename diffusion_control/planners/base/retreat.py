@@ -15,7 +15,7 @@ from diffusion_control.planners.base.base_planner import (
     Way,
     stopped,
 )
-from diffusion_control.planners.fallback.retreat import nearest
+from diffusion_control.planners.fallback.trail import Trail
 from diffusion_control.planners.parameters import parameter
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
 from diffusion_control.planners.selection import plan_set
@@ -47,33 +47,21 @@ class BaseRetreat(BasePlanner):
     def reset(self, seed: int) -> None:
         """Forget the way that was come."""
         super().reset(seed)
-        self._visited: list[Array] = []
-        self._went_back = False
+        self._trail = Trail(self.values.spacing_m, self.values.length_m)
 
     def record(self, position: Array) -> None:
-        """Append a pose x, y, yaw if its place is `spacing_m` away from the last one."""
-        place = np.array(position[:2], dtype=float)
-        if self._went_back and self._visited:
-            del self._visited[nearest(self._visited, place) + 1:]
-        self._went_back = False
-        if self._visited and np.linalg.norm(place - self._visited[-1]) < self.values.spacing_m:
-            return
-        self._visited.append(place)
-        del self._visited[:-int(self.values.length_m / self.values.spacing_m) - 1]
+        """Note that the base passes a pose x, y, yaw."""
+        self._trail.record(position[:2])
 
     def way_back(self, position: Array) -> Array:
-        """Return places [W, 2] from a pose back along the way; later ones are left out."""
-        place = np.asarray(position[:2], dtype=float)
-        if not self._visited:
-            return place[None]
-        before = self._visited[:max(nearest(self._visited, place), 1)]
-        return np.concatenate([place[None], before[::-1]])
+        """Return places [W, 2] from a pose back along the way; see `Trail`."""
+        return self._trail.way_back(np.asarray(position[:2], dtype=float))
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:
         """Return motions back: all of the way, shorter shares, the stop; see `Planner.plan`."""
         del deadline_s
         begin = self.clock()
-        self._went_back = True
+        self._trail.back()
         request = BaseRequest(self.robot, stopped(problem), self.values)
         way = self.way_back(problem.start.position)
         found = []

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusion_control.planners.fallback.trail import Trail
 from diffusion_control.planners.parameters import parameter, read_parameters
 from diffusion_control.planners.path_timing import time_path
 from diffusion_control.planners.problem import PlanningProblem, PlanSet
@@ -60,34 +61,19 @@ class RetreatFallback:
     def reset(self, seed: int) -> None:
         """Forget the way that was come."""
         self.seed = seed
-        self._visited: list[Array] = []
-        self._went_back = False
+        self._trail = Trail(self.values.spacing_rad, self.values.length_rad)
 
     def info(self) -> dict[str, Any]:
         """Return name and parameters."""
         return {'name': self.name, 'seed': self.seed, **dataclasses.asdict(self.values)}
 
     def record(self, position: Array) -> None:
-        """Append a configuration [n] if it is `spacing_rad` away from the last one."""
-        if self._went_back and self._visited:
-            del self._visited[nearest(self._visited, position) + 1:]
-        self._went_back = False
-        if self._visited and (
-                np.linalg.norm(position - self._visited[-1]) < self.values.spacing_rad):
-            return
-        self._visited.append(np.array(position, dtype=float))
-        longest = int(self.values.length_rad / self.values.spacing_rad) + 1
-        del self._visited[:-longest]
+        """Note that the robot passes a configuration [n]."""
+        self._trail.record(position)
 
     def way_back(self, position: Array) -> Array:
-        """Return configurations [W, n] from a position back along the way, at most `length_rad`.
-
-        It begins before the record that is nearest to the position: what came later is left out.
-        """
-        if not self._visited:
-            return position[None]
-        before = self._visited[:max(nearest(self._visited, position), 1)]
-        way = np.concatenate([position[None], before[::-1]])
+        """Return configurations [W, n] back along the way, at most `length_rad`; see `Trail`."""
+        way = self._trail.way_back(position)
         length = np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))
         return way[:1 + int(np.searchsorted(length, self.values.length_rad))]
 
@@ -95,7 +81,7 @@ class RetreatFallback:
         """Return motions back along the way: all of it, and shorter shares; see `Planner.plan`."""
         del deadline_s
         begin, start = self.clock(), problem.start
-        self._went_back = True
+        self._trail.back()
         stop = stop_first(self.robot, start, self.values.speed_scale)
         way = self.way_back(stop.position[-1])
         world = World(self.robot, problem.obstacles, margin_m=self.values.margin_m)
@@ -114,8 +100,3 @@ class RetreatFallback:
         return plan_set(
             found, evaluations=len(found), latency_s=self.clock() - begin, source='retreat',
             seed=self.seed)
-
-
-def nearest(visited: list[Array], position: Array) -> int:
-    """Return the index of the record that is nearest to a position."""
-    return int(np.argmin(np.linalg.norm(np.array(visited) - position, axis=1)))
