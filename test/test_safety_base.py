@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +13,16 @@ from hypothesis import strategies as st
 pytest.importorskip('mujoco', reason='needs MuJoCo (extra sim)')
 
 from base_motions import motion_of
+from safety_base_world import BASE, GOOD, LIKE, Loop
 
-from diffusion_control import robots, safety, simulation, tracking
+from diffusion_control import robots, safety
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.base.twists import judge_twists
 from diffusion_control.evaluation.command_checks import CommandVerdicts
 from diffusion_control.parameters import defaults
-from diffusion_control.robots import load_arm, load_base
+from diffusion_control.robots import load_arm
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.obstacles import Obstacle
-from diffusion_control.robots.planar import inverse
 from diffusion_control.robots.scan import Scan
 from diffusion_control.safety.base.arc import roll, slow_down, twist_at
 from diffusion_control.safety.base.candidates import BaseCandidates
@@ -31,26 +30,12 @@ from diffusion_control.safety.base.follow import BaseFollower
 from diffusion_control.safety.base.output import TwistOutput
 from diffusion_control.safety.base.verify import BaseVerifier
 from diffusion_control.safety.committed import rest_of
-from diffusion_control.safety.health import Health
 from diffusion_control.safety.parameters import SafetyParameters
 from diffusion_control.safety.verify import Surroundings, moving_until
-from diffusion_control.simulation.base.simulation import in_odom
-from diffusion_control.simulation.receivers.messages import TwistMessage
-from diffusion_control.simulation.scene import Scene
-from diffusion_control.tracking.protocol import Reference
 from diffusion_control.trajectory.trajectory import Trajectory
-
-BASE = load_base('base')
-ROOM = ('########', *['#......#'] * 6, '########')
-GOOD = Health(
-    state_age_s=0.0, motion_age_s=0.0, obstacles_age_s=0.0, scan_age_s=0.0, map_age_s=0.0,
-    accepted_plan_age_s=0.0, confidence=1.0, planner_alive=True, fallback_alive=True,
-    own_gap_s=0.01)
-
 
 GRID_ERROR_M = 0.005
 """Silence is checked from every other tick of a motion; the others are those of the next tick."""
-LIKE = Trajectory(0.0, np.array([0.0, 1.0]), *np.zeros((3, 2, 3)), BASE.joint_names, 'odom')
 TWISTS = SafetyParameters(rate_hz=100.0, receiver_timeout_s=0.5, command_out_type='twist_stamped')
 
 
@@ -69,67 +54,6 @@ def sent(motions: list[Trajectory], ticks: np.ndarray, *, moving: bool = False) 
     return judge_twists(
         ticks, np.array([s.velocity for s in samples if s is not None]), BASE.drive,
         foreign=none, touching=none, walls=none, exempt=begins)
-
-
-def ahead(start: np.ndarray, way_m: float, stamp_s: float) -> Trajectory:
-    """Return the plan straight ahead, and to rest there."""
-    duration = max(1.5 * way_m / 0.5, 1.0)
-    u = np.linspace(0.0, 1.0, 40)
-    way, speed = way_m * (3 * u**2 - 2 * u**3), way_m * (6 * u - 6 * u**2) / duration
-    c, s = np.cos(start[2]), np.sin(start[2])
-    position = np.stack([start[0] + c * way, start[1] + s * way, start[2] + 0 * way], axis=1)
-    velocity = np.stack([c * speed, s * speed, 0 * speed], axis=1)
-    return Trajectory(stamp_s, u * duration, position, velocity, 0 * velocity,
-                      BASE.joint_names, 'odom')
-
-
-@dataclass
-class Loop:
-    """Tracker, monitor and simulated base on one clock."""
-
-    obstacles: tuple[Obstacle, ...] = ()
-    timeout_s: float = 0.5
-    start: tuple[float, float, float] = (2.0, 4.0, 0.0)
-    health: Health = GOOD
-    deaf: bool = False
-    decisions: list[safety.SafetyDecision] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        scene = Scene(0, self.obstacles, np.array(self.start), (), layout=ROOM)
-        self.sim: Any = simulation.make(
-            BASE, scene=scene, seed=3, record=True, receiver_timeout_s=self.timeout_s)
-        self.monitor: Any = safety.make(
-            BASE, rate_hz=100.0, receiver_timeout_s=self.timeout_s)
-        self.tracker = tracking.make('mpc', robot=BASE)
-        self.plan: Trajectory | None = None
-        self.map = self.sim.map.moved(inverse(self.sim.map_to_odom()))
-        self.scan = self.sim.scan()
-
-    def run(self, seconds: float) -> None:
-        for tick in range(round(seconds * 100)):
-            state, now = self.sim.measure(), self.sim.time_s
-            if tick % 7 == 0:
-                self.scan = self.sim.scan()
-            place = self.sim.map_to_odom()
-            if tick % 10 == 0:
-                self.map = self.sim.map.moved(inverse(place))
-            seen = in_odom(self.sim.obstacles_now(), place)
-            motion = self.tracker.step(
-                state, Reference(self.plan, self.monitor.committed), now).motion
-            decision = self.monitor.step(
-                state, motion, seen, now, map=self.map, scan=self.scan, health=self.health)
-            self.decisions.append(decision)
-            if decision.sample is not None and decision.send and not self.deaf:
-                self.sim.receive(TwistMessage(decision.sample.velocity.copy(), now))
-            self.sim.advance(10)
-
-    def go(self, way_m: float) -> None:
-        self.run(0.3)
-        self.plan = ahead(self.sim.measure().position, way_m, self.sim.time_s + 0.1)
-
-    @property
-    def contacts(self) -> dict[str, int]:
-        return dict(self.sim.contact_totals)
 
 
 def test_it_drives_to_the_end_of_a_plan() -> None:
@@ -259,7 +183,7 @@ def test_the_hardest_brake_in_an_early_tick_stays_in_the_limits(
     assert not sent([accelerating] * 30 + [stop] * 30, ticks).unverified.any()
 
 
-def test_a_motion_that_begins_with_another_speed_is_reached_within_the_limits() -> None:
+def test_a_motion_that_begins_with_another_speed_is_joined_within_the_limits() -> None:
     candidates = BaseCandidates(BASE, TWISTS)
     times, ticks = np.array([0.0, 0.3, 0.8]), 0.01 * np.arange(20)
     slow, fast = (motion_of(times, np.outer(speeds, [1.0, 0, 0]), np.zeros(3), LIKE, 0.0)

@@ -73,9 +73,14 @@ class Candidates:
         """Return the time from now until the stop begins: the duration of a step [s]."""
         return max(motion.start_s - now_s, 0.0) + self._lead_s
 
-    def asked(self, motion: Trajectory, time_s: float) -> Array:
-        """Return the velocity of a motion at a ROS time, shape [n] [rad/s]."""
-        return at(motion, time_s)[1]
+    def asked(
+        self, committed: Trajectory, motion: Trajectory, now_s: float, ahead_s: float
+    ) -> Array:
+        """Return the velocity at now + ahead of a motion that is joined to C, [n] [rad/s]."""
+        start_s = max(motion.start_s, now_s)
+        velocity: Array = (
+            at(motion, now_s + ahead_s)[1] + at(committed, start_s)[1] - at(motion, start_s)[1])
+        return velocity
 
     def stops(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float

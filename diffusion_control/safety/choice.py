@@ -65,8 +65,10 @@ class AnyCandidates(Protocol):
         """Return the duration of a step [s]."""
         ...
 
-    def asked(self, motion: Trajectory, time_s: float) -> Array:
-        """Return the velocity that a motion asks for, as the filter takes it [n]."""
+    def asked(
+        self, committed: Trajectory, motion: Trajectory, now_s: float, ahead_s: float
+    ) -> Array:
+        """Return the velocity that `full` has at now + ahead, as the filter takes it [n]."""
         ...
 
     def full(self, committed: Trajectory, motion: Trajectory, now_s: float) -> Trajectory:
@@ -176,7 +178,7 @@ class Chooser:
         if refusal:
             return replace(self.keep(committed, now_s, around), refusal=refusal, stepped=False)
         ahead_s = self._candidates.ahead_s(motion, now_s)
-        asked = self._candidates.asked(motion, now_s + ahead_s)
+        asked = self._candidates.asked(committed, motion, now_s, ahead_s)
         filtered = unfiltered(asked)
         if self._barriers is not None:
             filtered = self._barriers.filter(committed, now_s, ahead_s, asked, around)

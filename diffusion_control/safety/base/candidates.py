@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The motions of a base that the monitor may commit: the tracker's, slower ones, and stops.
 
-All begin on the committed motion C at the tick. A motion is: C until the tracker's motion M
-begins, the twist of M until `ahead`, and a stop along the arc with `braking_fraction` of the
-limits. Only twists of M are taken: where the robot is, is measured (`follow`), and M's own poses
-matter to the tracker alone.
+All begin on the committed motion C at the tick. A motion is, with the twists xi: C until the
+tracker's motion M begins at s, xi_M(t) + xi_C(s) - xi_M(s) until `ahead`, and a stop along the arc
+with `braking_fraction` of the limits. Only changes of M's twist are taken: where the robot is, is
+measured (`follow`), and an M that comes one tick late began on the C before the last. If its
+twists were taken as they are, two such chains would each pull C to their own ones, every other
+tick and without end.
 
 From knot to knot a twist changes by what the limits allow. The hardest stop uses 0.85 of them: a
 brake may come in a tick 1 ms after one that still accelerated, both send the twist of a period
@@ -84,9 +86,15 @@ class BaseCandidates:
             ahead_s, start_s, self.omni, self._rates)
         return self._stopped(times, twists, pose, committed, now_s)
 
-    def asked(self, motion: Trajectory, time_s: float) -> Array:
-        """Return the body's twist of a motion at a ROS time, shape [3]."""
-        return twist_at(motion, time_s, self.omni)[1]
+    def asked(
+        self, committed: Trajectory, motion: Trajectory, now_s: float, ahead_s: float
+    ) -> Array:
+        """Return the body's twist at now + ahead of a motion that is joined to C, shape [3]."""
+        start_s = max(motion.start_s, now_s)
+        here, there, then = (twist_at(which, time_s, self.omni)[1] for which, time_s in (
+            (committed, start_s), (motion, start_s), (motion, now_s + ahead_s)))
+        twist: Array = then + here - there
+        return twist
 
     def stops(
         self, committed: Trajectory, motion: Trajectory | None, now_s: float
@@ -173,6 +181,9 @@ def _followed(
     """
     count = max(1, int(math.ceil(ahead_s / GRID_S - 1e-9)))
     grid, twists, rows = np.empty(count + 1), np.empty((count + 1, 3)), np.empty((3, 3))
+    joint, begun = np.empty(3), np.empty(3)
+    fill_twist(times, position, velocity, rel + start_s, omni, rows, joint)
+    fill_twist(m_times, m_position, m_velocity, m_rel + start_s, omni, rows, begun)
     fill_twist(times, position, velocity, rel, omni, rows, twists[0])
     pose, grid[0] = rows[0].copy(), 0.0
     for k in range(1, count + 1):
@@ -181,6 +192,7 @@ def _followed(
             fill_twist(times, position, velocity, rel + t, omni, rows, twists[k])
         else:
             fill_twist(m_times, m_position, m_velocity, m_rel + t, omni, rows, twists[k])
+            twists[k] += joint - begun
         low, high = reach(twists[k - 1], t - grid[k - 1], rates)
         grid[k] = t
         twists[k] = np.minimum(np.maximum(twists[k], low), high)
