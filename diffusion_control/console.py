@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from diffusion_control.errors import DiffusionControlError
+from diffusion_control.errors import ConfigurationError, DiffusionControlError
 
 OK, VIOLATION, BAD_INPUT, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
 DEBUG = 'DIFFUSION_CONTROL_DEBUG'
+SHOULD_BE = 'Input should be '
 EXTRAS = {
     'rclpy': 'ros', 'std_msgs': 'ros', 'sensor_msgs': 'ros', 'trajectory_msgs': 'ros',
     'onnxruntime': 'cpu', 'tensorrt': 'tensorrt', 'mujoco': 'sim', 'torch': 'train',
@@ -73,7 +74,14 @@ def _usage_block(error: Any) -> str:
     context = getattr(error, 'ctx', None)
     where = context.command_path if context is not None else 'diffusion_control'
     text = ' '.join(str(error.format_message()).split())
-    return f'{text}\n  where:   {where}\n  remedy:  {where} --help'
+    refused = getattr(error.__cause__ or error.__context__, 'errors', None)
+    found: dict[str, Any] = refused()[0] if refused is not None else {}
+    said = str(found.get('msg', ''))
+    if said.startswith(SHOULD_BE):
+        text, said = text.removesuffix(f': {said}'), said.removeprefix(SHOULD_BE).split(',')[0]
+    error = ConfigurationError(
+        text, where=where, value=found.get('input'), allowed=said, remedy=f'{where} --help')
+    return error.block()
 
 
 @contextlib.contextmanager

@@ -72,6 +72,9 @@ def test_another_process_sees_the_nodes_and_topics_of_the_contract(tmp_path: Pat
             env={**os.environ, 'ROS_DOMAIN_ID': '102',
                  'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
             capture_output=True, text=True, timeout=120)
+        second = run_demo(tmp_path / 'second', 102)
+    assert second.exit_code == 2 and 'another run is in this ROS domain' in second.text
+    assert not (tmp_path / 'second').exists(), 'nothing was started'
     seen = set(json.loads(done.stdout))
     assert [name for name in (*NODES, *TOPICS) if name not in seen] == []
     assert node_processes(102) == []

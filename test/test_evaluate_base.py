@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.planar import turned
 from diffusion_control.robots.state import RobotState
+from diffusion_control.simulation import dump_scenes
 from diffusion_control.simulation.layout import occupancy_map
 from diffusion_control.simulation.scene import Scene
 
@@ -153,3 +156,16 @@ def test_without_a_monitor_the_base_comes_to_rest_at_its_goal() -> None:
     scene = KINDS['base'].generate(robot, 2, 'easy')
     episode = run_episode(robot, scene, 'astar', LoopOptions(safety=False))
     assert episode.success and episode.time_s is not None and episode.time_s < 9.0
+
+
+def test_the_untrained_network_of_a_base_is_the_point_mass_s(tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime', reason='needs ONNX Runtime (extra cpu)')
+    near = Goal(position_m=np.array([2.5, 2.6, 0.0]))
+    file = tmp_path / 'near.yaml'
+    dump_scenes([replace(scene(yaw=-1.57), goals=(near,))], file)
+    result = evaluate_robot(EvaluateOptions(
+        task='base', planner='diffuser', untrained=True, peers=(), scenes=file, episodes=1,
+        out=tmp_path))
+    assert [row['planner'] for row in result['rows']] == ['expert', 'diffuser', 'untrained']
+    card = json.loads(next(tmp_path.glob('*/untrained/card.json')).read_text())
+    assert card['untrained'] and card['joint_names'] == ['x', 'y']

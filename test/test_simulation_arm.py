@@ -134,6 +134,13 @@ def test_contact_and_distance_agree_at_the_surface(shape):
     assert seen == {True, False}
 
 
+def test_an_obstacle_that_is_put_away_is_none():
+    sim = make(obstacles=[tool_ball()], spare=(tool_ball(),))
+    assert np.isfinite(sim.truth()['distance_min_m'])
+    sim.remove_obstacle(0)
+    assert sim.truth()['distance_min_m'] == np.inf
+
+
 def test_the_pruned_distance_is_the_least_of_all_pairs():
     import mujoco
 

@@ -15,6 +15,7 @@ from diffusion_control.doctor.host import fifo_permitted
 from diffusion_control.evaluation.host import command_line, commit_of_code
 from diffusion_control.evaluation.run_folder import RunFolder
 from diffusion_control.launching import RECEIVERS as ARM_RECEIVERS
+from diffusion_control.nodes.neighbours import alone_in_domain
 from diffusion_control.planners.models import resolve
 from diffusion_control.planners.registry import require_planner
 from diffusion_control.robots.arm import Arm
@@ -79,7 +80,8 @@ def prepare(options: DemoOptions) -> Setup:
     """Check the options, make the run's folder, write scene and parameters.
 
     Raises:
-        ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant.
+        ConfigurationError: Unknown robot, planner or fallback, a bad scene or plant; another run
+            in the same ROS domain.
     """
     robot = robot_of(options)
     options = replace(
@@ -91,7 +93,8 @@ def prepare(options: DemoOptions) -> Setup:
     plant = Plant.make(options.plant, seed=options.seed, links=robot.dof)
     plant.check(robot.dof)
     scene = scene_of(options, robot)
-    robot.collision.warm_up()
+    with alone_in_domain():
+        robot.collision.warm_up()
     folder = RunFolder.create(options.out)
     scene_file = folder.path / 'scene.yaml'
     simulation.dump_scenes([scene], scene_file)

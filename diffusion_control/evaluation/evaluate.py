@@ -141,8 +141,7 @@ class EvaluateOptions:
         values = {key: value for key, value in asdict(self).items() if key not in free}
         files = {key: None if values[key] is None else str(values[key])
                  for key in ('scenes', 'layout')}
-        robot = robots.load(self.robot)
-        model = model_if_any(self.model, PointMass() if robot.kind == 'base' else robot)
+        model = model_if_any(self.model, _learned(robots.load(self.robot)))
         content = contents((self.robot, self.plant, model, *files.values()))
         return {**values, 'robot_config': self.robot, **files, 'contents': content}
 
@@ -187,8 +186,9 @@ def evaluate_robot(options: EvaluateOptions) -> dict[str, Any]:
     _check(options)
     store = _store(options)
     if options.untrained:
-        robot = robots.load(options.robot)
-        write_untrained(model_directory(options.model, TRAINED, robot), store.folder / UNTRAINED)
+        learned = _learned(robots.load(options.robot))
+        write_untrained(
+            model_directory(options.model, TRAINED, learned), store.folder / UNTRAINED)
     tasks = [task for task in _tasks(options, set(store.rows)) if task.planners]
     run = partial(run_task, options, store.folder)
     for found in run_tasks(run, tasks, options.jobs, f'evaluate {options.task}', 'scenes'):
@@ -201,6 +201,11 @@ def evaluate_robot(options: EvaluateOptions) -> dict[str, Any]:
         kind=options.kind))
     store.write_result(result)
     return result
+
+
+def _learned(robot: Arm | Base) -> Arm | PointMass:
+    """Return the robot whose networks plan for a robot: for a base, those of the point mass."""
+    return PointMass() if isinstance(robot, Base) else robot
 
 
 def _check(options: EvaluateOptions) -> None:

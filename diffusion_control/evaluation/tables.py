@@ -132,7 +132,8 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
     table.add_row('violations', Text(found or ('none' if known else NOTHING),
                                      style='bold red' if found else 'bold green'))
     table.add_row('contacts at rest', number(violations['contacts_at_rest'], '', 0))
-    table.add_row('least clearance', number(summary['safety']['clearance_min_m'], 'mm', 0, 1e3))
+    least = number(summary['safety']['clearance_min_m'], 'mm to an obstacle', 0, 1e3)
+    table.add_row('least clearance', least)
     table.add_row('final state', _state(summary['safety']['final_state']))
     table.add_row('first motion', f'{number(summary["first_motion_s"], "s", 1)} after the start, '
                                   f'{number(summary["duration_s"], "s", 1)} recorded')
@@ -164,7 +165,8 @@ def _control(summary: Mapping[str, Any]) -> Table:
         'rejected': rejected or 'none',
         'changes of mode': number(plan['mode_flips'], '', 0),
         'largest jump at a switch': number(plan['switch_jump_max'], 'mrad', 3, 1e3),
-        'tracking error rms': f'{number(tracking["rms_q_rad"], "mrad", 2, 1e3)}, tool '
+        'tracking error rms': f'{number(tracking["rms_q_rad"], "mrad", 2, 1e3)}, '
+                              f'{"position" if summary["robot"] == "base" else "tool"} '
                               f'{number(tracking["rms_tool_m"], "mm", 2, 1e3)}',
         'tracker tick p50 / p99': f'{number(tracker["cpu_p50_s"], "", 2, 1e3)} / '
                                   f'{number(tracker["cpu_p99_s"], "ms", 2, 1e3)}'})

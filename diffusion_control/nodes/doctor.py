@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from diffusion_control.doctor import Finding, check_host, check_robot, check_software
 from diffusion_control.errors import DiffusionControlError
 
-OURS = ('planner', 'tracker', 'safety', 'fallback', 'simulator')
 PLANS = ('planner/plan', 'fallback/plan', 'tracker/motion')
 WATCHED = ('joint_states', 'odom', 'scan', 'map', 'map_to_odom', 'obstacles', 'goal_pose',
            'goal_joints', 'emergency_stop', *PLANS, 'planner/confidence', 'planner/report',
@@ -88,7 +87,7 @@ def _kind(robot_config: str) -> str:
 
 def _nodes(node: object) -> Iterator[Finding]:
     """Say which of our nodes run, and whether a name is taken twice."""
-    from diffusion_control.nodes.graph import full_names
+    from diffusion_control.nodes.graph import OURS, full_names
 
     names = full_names(node)
     ours = sorted(name for name in names if name.rsplit('/', 1)[-1] in OURS)

@@ -8,6 +8,9 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible, qos_profile_sensor_data
 
+OURS = ('planner', 'tracker', 'safety', 'fallback', 'simulator')
+"""Names of this package's nodes."""
+
 
 class StateListener:
     """Counts the messages of the measured state that arrive, and keeps the last."""

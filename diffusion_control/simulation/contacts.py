@@ -13,6 +13,7 @@ from diffusion_control.robots.jit import kernel
 from diffusion_control.simulation.model import OBSTACLE_BIT, PlantModel
 
 Array = NDArray[np.float64]
+AWAY_BELOW_M = -40.0
 
 
 class Onset(NamedTuple):
@@ -115,7 +116,10 @@ class ObstacleDistance:
         self._bound, self._witness = np.zeros_like(self._reach), np.zeros(6)
 
     def __call__(self, data: Any) -> float:
-        """Return the least distance [m], negative in penetration; inf without obstacles."""
+        """Return the least distance [m], negative in penetration; inf without obstacles.
+
+        Those that are put away, far below the floor, are none.
+        """
         best = np.inf
         if len(self._obstacles) == 0:
             return best
@@ -138,7 +142,7 @@ def _bounds(
     centres: Array, robot: NDArray[np.int64], obstacles: NDArray[np.int64], reach: Array,
     bound: Array,
 ) -> None:
-    """Write the distances between bounding balls [m], shape [g, k].
+    """Write the distances between bounding balls [m], shape [g, k]; inf of what is put away.
 
     Args:
         centres: Of all shapes [m], shape [shapes, 3].
@@ -151,5 +155,8 @@ def _bounds(
         a = centres[robot[i]]
         for j in range(obstacles.shape[0]):
             b = centres[obstacles[j]]
+            if b[2] < AWAY_BELOW_M:
+                bound[i, j] = np.inf
+                continue
             x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
             bound[i, j] = np.sqrt(x * x + y * y + z * z) - reach[i, j]
