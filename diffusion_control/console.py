@@ -79,9 +79,9 @@ def _usage_block(error: Any) -> str:
     said = str(found.get('msg', ''))
     if said.startswith(SHOULD_BE):
         text, said = text.removesuffix(f': {said}'), said.removeprefix(SHOULD_BE).split(',')[0]
-    error = ConfigurationError(
+    told = ConfigurationError(
         text, where=where, value=found.get('input'), allowed=said, remedy=f'{where} --help')
-    return error.block()
+    return told.block()
 
 
 @contextlib.contextmanager
