@@ -13,6 +13,7 @@ torch = pytest.importorskip('torch')
 
 from diffusion_control.diffusion.denoisers.map_unet import MapUNet  # noqa: E402
 from diffusion_control.diffusion.value_iteration import ValueIteration  # noqa: E402
+from diffusion_control.errors import ConfigurationError  # noqa: E402
 from diffusion_control.evaluation.maze.layouts import MAZES  # noqa: E402
 from diffusion_control.learning import checkpoint, maze_data  # noqa: E402
 from diffusion_control.learning import maze_training as training  # noqa: E402
@@ -32,9 +33,21 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> MazeSettings:
     folder = tmp_path_factory.mktemp('maze')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(maze_data, 'PART', 24)
-        maze_data.write_data(maze_data.generate(40, 3), folder)
+        maze_data.write_data(maze_data.generate(40, 3), folder, 40, 3)
     return MazeSettings(
-        data=str(folder), value_steps=3, steps=4, batch=16, width=8, jobs=1, checkpoint_every=2)
+        data=str(folder), drives=40, seed=3, value_steps=3, steps=4, batch=16, width=8, jobs=1,
+        checkpoint_every=2)
+
+
+def drives_of(settings: MazeSettings) -> maze_data.MazeData:
+    """Return the drives of the tiny training."""
+    return maze_data.read_data(Path(settings.data), settings.drives, settings.seed)
+
+
+def test_drives_of_another_number_or_seed_are_refused(settings: MazeSettings) -> None:
+    for other in ({'drives': 41}, {'seed': 4}):
+        with pytest.raises(ConfigurationError, match='drives: 40, seed: 3'):
+            drives_of(replace(settings, **other))
 
 
 def test_cells_to_go_are_those_counted_by_hand() -> None:
@@ -46,7 +59,7 @@ def test_cells_to_go_are_those_counted_by_hand() -> None:
 
 
 def test_drives_keep_off_the_walls_and_end_in_their_goal(settings: MazeSettings) -> None:
-    data = maze_data.read_data(Path(settings.data))
+    data = drives_of(settings)
     for drive, maze in enumerate(data.maze):
         rows = data.knots[data.first[drive]:data.first[drive + 1]]
         assert np.abs(rows[-1, :2] - data.goal[drive]).max() < 1e-3
@@ -111,7 +124,7 @@ def test_a_cell_behind_a_corner_is_hidden_and_one_round_the_corner_shown() -> No
 
 
 def test_a_window_is_told_apart_in_each_of_its_eight_mirror_images(settings: MazeSettings) -> None:
-    data = maze_data.read_data(Path(settings.data))
+    data = drives_of(settings)
     values = np.zeros((len(data.maze), maze_data.SIDE, maze_data.SIDE), np.float32)
     batch, _ = MazeBatches(data, values, settings, near).draw(0, 256)
     walls = torch.as_tensor(batch.walls)
@@ -122,7 +135,7 @@ def test_a_window_is_told_apart_in_each_of_its_eight_mirror_images(settings: Maz
 
 
 def test_known_knots_are_the_start_and_a_goal_at_rest(settings: MazeSettings) -> None:
-    data = maze_data.read_data(Path(settings.data))
+    data = drives_of(settings)
     values = np.zeros((len(data.maze), maze_data.SIDE, maze_data.SIDE), np.float32)
     batch, _ = MazeBatches(data, values, settings, near).draw(1, 256)
     ends = batch.mask[:, -1, 0] == 1.0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations in mazes: drives of the near-time-optimal expert, and maps with cells to go.
 
-    DIR/maze.npz     walls [M, N, N], maze [E], goal [E, 2], first [E + 1], knots [K, 4]
+    DIR/maze.npz     walls [M, N, N], maze [E], goal [E, 2], first [E + 1], knots [K, 4],
+                     made [2]: how many drives were asked for, and their seed
 
 Drives are stored one after the other, a row x, y, vx, vy each 0.02 s in cells of the map; the file
 is written whole or not at all and read without pickle.
@@ -201,24 +202,32 @@ def _shifted(shape: tuple[int, ...], by: tuple[int, int]) -> tuple[Any, Any]:
     return from_, to
 
 
-def write_data(data: MazeData, folder: Path) -> None:
-    """Write the drives into a folder."""
+def write_data(data: MazeData, folder: Path, drives: int, seed: int) -> None:
+    """Write the drives that `generate` made of a number and a seed into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / DATA_FILE) as waiting, waiting.open('wb') as file:
         np.savez_compressed(
-            file, **{field.name: getattr(data, field.name) for field in fields(data)})
+            file, made=np.array([drives, seed]),
+            **{field.name: getattr(data, field.name) for field in fields(data)})
 
 
-def read_data(folder: Path) -> MazeData:
+def read_data(folder: Path, drives: int, seed: int) -> MazeData:
     """Return the drives of a folder.
 
     Raises:
-        ConfigurationError: The file is missing or damaged.
+        ConfigurationError: The file is missing or damaged, or of another number or seed.
     """
     try:
         with np.load(folder / DATA_FILE, allow_pickle=False) as archive:
-            return MazeData(**{field.name: archive[field.name] for field in fields(MazeData)})
+            data = MazeData(**{field.name: archive[field.name] for field in fields(MazeData)})
+            made = [int(value) for value in archive['made']]
     except DAMAGES as error:
         raise ConfigurationError(
             'cannot read the drives', where=str(folder / DATA_FILE), value=str(error),
             allowed='a file that `diffusion_control train` wrote', remedy='delete it') from error
+    if made != [drives, seed]:
+        raise ConfigurationError(
+            'the drives are others than the settings ask for', where=str(folder / DATA_FILE),
+            value=f'drives: {made[0]}, seed: {made[1]}', allowed=f'drives: {drives}, seed: {seed}',
+            remedy='name another folder in data, delete the file, or set these values')
+    return data

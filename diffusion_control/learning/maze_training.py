@@ -126,13 +126,15 @@ def _prepare(settings: MazeSettings) -> MazeTraining:
     """Return a training at its first step; the drives are made if they are not there."""
     folder = Path(settings.data)
     if not (folder / DATA_FILE).exists():
-        write_data(generate(settings.drives, settings.seed, settings.jobs), folder)
+        made = generate(settings.drives, settings.seed, settings.jobs)
+        write_data(made, folder, settings.drives, settings.seed)
+    data = read_data(folder, settings.drives, settings.seed)
     network = make_maze_network(settings)
     optimiser = torch.optim.AdamW(
         network.denoiser.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
         weight_decay=settings.weight_decay)
-    return MazeTraining(settings, read_data(folder), network, Ema(network, settings.ema_decay),
-                        optimiser, checkpoint.Progress())
+    return MazeTraining(settings, data, network, Ema(network, settings.ema_decay), optimiser,
+                        checkpoint.Progress())
 
 
 def fit_value(training: MazeTraining) -> None:
