@@ -134,3 +134,7 @@ def test_a_recorder_that_comes_late_compares_with_what_the_receiver_held() -> No
     held = judge_twists(sent_s, twists, base().drive, held=twists[0], **flags)
     assert not held.unverified.any()
     assert judge_twists(sent_s, twists, base().drive, **flags).flags['acceleration'][0]
+    turning = base().drive.yaw_acceleration_max_rad_s2
+    growing = np.stack([0 * sent_s, 0 * sent_s, turning * (sent_s - 4.9)], axis=1)
+    late = judge_twists(sent_s, growing, base().drive, held=np.zeros(3), **flags)
+    assert not late.flags['acceleration'].any(), 'it turned at its limit before, too'

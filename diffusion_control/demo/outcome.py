@@ -84,7 +84,7 @@ def first_brake_s(
 ) -> float | None:
     """Return the time to the first command sent after the monitor said that it brakes [s].
 
-    The monitor says so at once when its action changes. Where the table wants the robot slower
+    The monitor says so when its action changes, right after the command of that tick. Where the table wants the robot slower
     rather than at rest, the first command made in a slower state counts likewise.
     """
     status = run.recording.stream('safety/status')
@@ -94,7 +94,7 @@ def first_brake_s(
             slower = slower or (report.get('time_scale') or 1.0) < 1.0
         if sent > fired.system_s and slower:
             commands = run.command_stream.publish_s
-            near = commands[commands >= sent - TICK_S]
+            near = commands[commands >= sent - TICK_S / 2]
             near = near[near > fired.system_s]
             return float(near[0] - fired.system_s) if len(near) else None
     return None

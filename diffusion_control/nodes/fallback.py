@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from std_msgs.msg import String
 
 from diffusion_control import planners
@@ -18,7 +17,7 @@ from diffusion_control.nodes.control_node import (
     publish_json,
     run,
 )
-from diffusion_control.nodes.inputs import same_goal
+from diffusion_control.nodes.kept_plan import KeptPlan
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import verdict_on
@@ -27,14 +26,9 @@ from diffusion_control.nodes.robot_io import robot_io
 from diffusion_control.nodes.taps import Arrival
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
-from diffusion_control.robots.obstacles import ObstacleArrays
-from diffusion_control.trajectory.trajectory import Sample, Trajectory
+from diffusion_control.trajectory.trajectory import Sample
 
-Array = NDArray[np.float64]
 AHEAD_S, LONGEST_LEAD_S, FORGET = 0.05, 1.5, 0.8
-CHECK_SPACING_S = 0.04
-LOOK_AHEAD_S = 2.0
-OFF_PATH_RAD = 0.15
 
 
 class FallbackNode(ControlNode):
@@ -45,8 +39,6 @@ class FallbackNode(ControlNode):
         super().__init__('fallback')
         self._report = self.create_publisher(String, 'fallback/report', STANDARD)
         self._wanted = False
-        self._current: Trajectory | None = None
-        self._goal: Goal | None = None
         self._published = self._failed = 0
         self._latency_s = 0.0
         self._reason = 'standing by'
@@ -57,6 +49,7 @@ class FallbackNode(ControlNode):
         self.robot.collision.warm_up()
         self.planner = planners.make_fallback(
             self.settings['type'], robot=self.robot, seed=self.settings['seed'])
+        self._kept = KeptPlan(self.robot, self.planner)
         taps = self._taps = self.make_taps()
         self._io = robot_io(self, taps, self.robot, NEWEST)
         self._states, self._motions = self._io.states, self._io.motions
@@ -89,9 +82,9 @@ class FallbackNode(ControlNode):
 
     def _on_tracker(self, message: String, arrival: Arrival) -> None:
         """Forget a plan that was refused: the next tick makes another one."""
-        verdict = verdict_on(message.data, 'fallback', self._current)
+        verdict = verdict_on(message.data, 'fallback', self._kept.plan)
         if verdict is not None and not verdict.accepted:
-            self._current = None
+            self._kept.drop()
 
     def _tick(self) -> None:
         self.clocks.observe()
@@ -105,7 +98,8 @@ class FallbackNode(ControlNode):
         if state is not None and not self._wanted and hasattr(self.planner, 'record'):
             self.planner.record(state.position)
         if not self._wanted:
-            self._current, self._reason = None, 'standing by'
+            self._kept.drop()
+            self._reason = 'standing by'
             return
         goal = self._goals.look()
         if state is None or world is None or goal is None:
@@ -114,7 +108,7 @@ class FallbackNode(ControlNode):
         now = self.clocks.ros_s()
         obstacles = world.advanced(now)
         around = self.robot.pack(obstacles, map=world.map, scan=world.scan)
-        if self._still_good(goal, state.position, now, around):
+        if self._kept.good(goal, state.position, now, around):
             return
         start_s = now + AHEAD_S + min(self._latency_s, LONGEST_LEAD_S)
         start = self._motion.predict(start_s) or Sample(
@@ -139,29 +133,10 @@ class FallbackNode(ControlNode):
             self._failed += 1
             self._reason = 'no plan'
             return
-        self._current, self._goal = plan, goal
+        self._kept.take(plan, goal, self.clocks.ros_s())
         self._published += 1
         self._reason = 'planned'
         self._plan.publish(self._motions.encode(plan))
-
-    def _still_good(
-        self, goal: Goal, position: Array, now_s: float, obstacles: ObstacleArrays
-    ) -> bool:
-        """Tell whether the running plan leads to this goal, is near the robot, and is free."""
-        plan = self._current
-        if plan is None or not same_goal(goal, self._goal):
-            return False
-        ahead = np.arange(0.0, LOOK_AHEAD_S, CHECK_SPACING_S)
-        path, _, _ = plan.sample_many(now_s + ahead)
-        knots, _, _ = plan.sample_many(plan.stamp_s + np.linspace(
-            plan.times_s[0], plan.times_s[-1], 120))
-        if float(np.abs(knots - position).max(axis=1).min()) > OFF_PATH_RAD:
-            return False
-        finished = now_s > plan.end_s + 0.5
-        if finished and float(np.abs(plan.position[-1] - position).max()) > OFF_PATH_RAD / 3:
-            return False
-        clearance, own = self.robot.collision.path_clearance(path, ahead, obstacles)
-        return bool(min(clearance.min(), own.min()) > 0.0)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -79,11 +79,17 @@ def judge_twists(
 
 
 def _steps(sent_s: Array, twists: Array, drive: BaseDrive, held: Array) -> Flags:
-    """Say which twists differ too much from the last one at least 50 ms before."""
+    """Say which twists differ too much from the last one at least 50 ms before.
+
+    Over a gap the receiver is granted 0.1 s; not so before the first recorded twist, where what it
+    held is known and only the recorder was late.
+    """
     if not len(sent_s):
         return np.zeros(0, dtype=bool)
     times = np.concatenate([[sent_s[0] - START_S], sent_s])
     rows = np.concatenate([held[None], twists])
     before = np.maximum(np.searchsorted(times, sent_s - WINDOW_S, side='right') - 1, 0)
-    width = np.minimum(sent_s - times[before], 2 * WINDOW_S) + TICK_S
+    width = sent_s - times[before]
+    width[before > 0] = np.minimum(width[before > 0], 2 * WINDOW_S)
+    width = width + TICK_S
     return accelerates_too_much(rows[before], twists, width, drive, RELATIVE)

@@ -183,6 +183,7 @@ class BaseRequest:
 class BasePlanner:
     """Base of the planners whose plans pursue ways.
 
+    `goes_on`: a plan may end before its goal, and the next one goes on from there.
     `observer` and `weights` serve explanations, see `planners.trace`; a plan whose cost lacks a
     term is what that cost chose, not a slower one or a stop in its place.
 
@@ -196,6 +197,7 @@ class BasePlanner:
 
     name = ''
     source = ''
+    goes_on = True
     observer: Observer | None = None
     weights: CostWeights = USUAL
     parameters_type: type[BaseParameters] = BaseParameters

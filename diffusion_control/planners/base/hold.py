@@ -17,6 +17,7 @@ class BaseHold(BasePlanner):
     """Brakes speed and yaw rate as fast as the share of the limits allows."""
 
     name = 'hold'
+    goes_on = False
     parameters_type = BaseParameters
 
     def plan(self, problem: PlanningProblem, deadline_s: float | None = None) -> PlanSet:

@@ -42,6 +42,7 @@ class BaseRetreat(BasePlanner):
     """
 
     name = 'retreat'
+    goes_on = False
     parameters_type = BaseRetreatParameters
 
     def reset(self, seed: int) -> None:
