@@ -84,8 +84,9 @@ def first_brake_s(
 ) -> float | None:
     """Return the time to the first command sent after the monitor said that it brakes [s].
 
-    The monitor says so when its action changes, right after the command of that tick. Where the table wants the robot slower
-    rather than at rest, the first command made in a slower state counts likewise.
+    The monitor says so when its action changes, right after the command of that tick. Where the
+    table wants the robot slower rather than at rest, the first command made in a slower state
+    counts likewise.
     """
     status = run.recording.stream('safety/status')
     for sent, report in zip(status.publish_s, status.reports, strict=True):
