@@ -96,7 +96,6 @@ class BenchInferenceOptions(BenchOptions):
                       self.episodes)
 
 
-
 def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:
     """Run all parts, print their tables and return the result of the contract.
 

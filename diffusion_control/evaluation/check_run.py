@@ -79,7 +79,6 @@ def measure(run: RunData) -> dict[str, Any]:
     """Return rates, violations, plan, tracking, goals and details of a run."""
     kind = _kind(run)
     verdicts, truth = kind.judge_commands(run), run.truth
-    nearest = float(truth.distance_min_m.min())
     steps = kind.unexplained_steps(run, verdicts)
     violations = kind.violations(run, verdicts, steps)
     stream = run.command_stream
@@ -92,7 +91,7 @@ def measure(run: RunData) -> dict[str, Any]:
         'plan': _plan(run),
         'tracking': kind.tracking(run),
         'goals': goal_statistics(run.goals(), truth, run.robot, run.states()),
-        'clearance_min_m': nearest if np.isfinite(nearest) else None,
+        'clearance_min_m': truth.clearance_min_m,
         'duration_s': float(truth.t_s[-1] - truth.t_s[0]),
         'commands': {
             'count': len(run.commands), 'set_point_steps': len(steps),

@@ -91,7 +91,6 @@ def judged(
         contacts: Counts by kind.
         verdicts: On the commands; None where nothing was verified.
     """
-    nearest = float(truth.distance_min_m.min(initial=np.inf))
     unverified: dict[str, int] = {}
     if verdicts is not None:
         violations = violations | {
@@ -101,7 +100,7 @@ def judged(
             reason: int(flags.sum()) for reason, flags in verdicts.flags.items() if flags.any()}
     return Judged(
         contacts['contact_moving'], contacts['contacts_at_rest'], violations,
-        nearest if np.isfinite(nearest) else None, unverified)
+        truth.clearance_min_m, unverified)
 
 
 def touching(

@@ -82,6 +82,12 @@ class Truth:
         """Median time between samples [s]."""
         return float(np.median(np.diff(self.t_s))) if len(self.t_s) > 1 else 1e-3
 
+    @property
+    def clearance_min_m(self) -> float | None:
+        """Least distance to an obstacle in the whole run [m]; None without obstacles."""
+        nearest = float(self.distance_min_m.min(initial=np.inf))
+        return nearest if np.isfinite(nearest) else None
+
     def index(self, ros_s: float) -> int:
         """Return the last sample at or before a time, the first one before the run."""
         return max(int(np.searchsorted(self.t_s, ros_s, side='right')) - 1, 0)

@@ -87,10 +87,9 @@ def _kind(robot_config: str) -> str:
 
 def _nodes(node: object) -> Iterator[Finding]:
     """Say which of our nodes run, and whether a name is taken twice."""
-    from diffusion_control.nodes.graph import OURS, full_names
+    from diffusion_control.nodes.graph import OURS, named
 
-    names = full_names(node)
-    ours = sorted(name for name in names if name.rsplit('/', 1)[-1] in OURS)
+    ours = named(node, OURS)
     if not ours:
         yield Finding('nodes', 'absent', 'none of this package is running')
         return

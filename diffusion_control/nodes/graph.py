@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from rclpy.node import Node
@@ -31,6 +32,11 @@ def full_names(node: Any) -> list[str]:
     """Return the full name of every node of the graph, one entry for each that carries it."""
     pairs = node.get_node_names_and_namespaces()
     return [f'{namespace.rstrip("/")}/{name}' for name, namespace in pairs]
+
+
+def named(node: Any, names: Collection[str]) -> list[str]:
+    """Return the full names of the nodes that have one of these names in any namespace, sorted."""
+    return sorted(name for name in full_names(node) if name.rsplit('/', 1)[-1] in names)
 
 
 def topic_types(node: Any) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from rclpy.context import Context
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.middleware import local_environment
-from diffusion_control.nodes.graph import OURS, full_names
+from diffusion_control.nodes.graph import OURS, named
 
 RUN = (*OURS, 'demo_monitor')
 LISTEN_S = 1.5
@@ -37,7 +37,7 @@ def alone_in_domain() -> Iterator[None]:
         end = time.monotonic() + LISTEN_S
         yield
         time.sleep(max(end - time.monotonic(), 0.0))
-        others = sorted(name for name in full_names(node) if name.rsplit('/', 1)[-1] in RUN)
+        others = named(node, RUN)
     finally:
         node.destroy_node()
         context.try_shutdown()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from diffusion_control.robots.jit import kernel
 from diffusion_control.simulation.model import OBSTACLE_BIT, PlantModel
+from diffusion_control.simulation.obstacle_set import AWAY_M
 
 Array = NDArray[np.float64]
-AWAY_BELOW_M = -40.0
+AWAY_BELOW_M = float(AWAY_M[2]) + 10.0
 
 
 class Onset(NamedTuple):

@@ -90,6 +90,5 @@ def _steps(sent_s: Array, twists: Array, drive: BaseDrive, held: Array) -> Flags
     rows = np.concatenate([held[None], twists])
     before = np.maximum(np.searchsorted(times, sent_s - WINDOW_S, side='right') - 1, 0)
     width = sent_s - times[before]
-    width[before > 0] = np.minimum(width[before > 0], 2 * WINDOW_S)
-    width = width + TICK_S
-    return accelerates_too_much(rows[before], twists, width, drive, RELATIVE)
+    width = np.where(before > 0, np.minimum(width, 2 * WINDOW_S), width)
+    return accelerates_too_much(rows[before], twists, width + TICK_S, drive, RELATIVE)
