@@ -15,6 +15,7 @@ import json
 import time
 
 import numpy as np
+from numbers_given import positive
 
 from diffusion_control import robots, simulation
 from diffusion_control.evaluation.base.silence import Silence
@@ -67,7 +68,7 @@ def main() -> None:
     """Run and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--robot', default='base')
-    parser.add_argument('--seeds', type=int, default=12)
+    parser.add_argument('--seeds', type=positive, default=12)
     options = parser.parse_args()
     robot = robots.load_base(options.robot)
     rows = []

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from rich.console import Console
 from rich.table import Table
 
@@ -52,8 +53,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--regression', default='', help='model of the regression; none: left out')
     parser.add_argument('--arrangements', nargs='+', default=list(ARRANGEMENTS))
     parser.add_argument('--tier', default='hard')
-    parser.add_argument('--episodes', type=int, default=40)
-    parser.add_argument('--seed', type=int, default=46_000, help='seed of the first scene')
+    parser.add_argument('--episodes', type=positive, default=40)
+    parser.add_argument('--seed', type=seed_number, default=46_000, help='seed of the first scene')
     parser.add_argument('--rows', type=Path, help='rows of JSON, kept and gone on with')
     return parser.parse_args()
 

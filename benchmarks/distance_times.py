@@ -6,7 +6,7 @@ Run: python benchmarks/distance_times.py panda
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -73,4 +73,6 @@ def main(name: str) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1] if len(sys.argv) > 1 else 'panda')
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('robot_config', nargs='?', default='panda', help='default: panda')
+    main(parser.parse_args().robot_config)

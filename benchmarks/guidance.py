@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 from hierarchical import ROBOT, run, scores_of
+from numbers_given import positive, seed_number
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -38,10 +39,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--layout', default='medium', choices=sorted(MAZES))
-    parser.add_argument('--episodes', type=int, default=100)
-    parser.add_argument('--candidates', type=int, default=8, help='motions drawn at once')
+    parser.add_argument('--episodes', type=positive, default=100)
+    parser.add_argument('--candidates', type=positive, default=8, help='motions drawn at once')
     parser.add_argument('--scales', type=float, nargs='*', default=list(SCALES))
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=seed_number, default=0)
     return parser.parse_args()
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from rich.console import Console
 from rich.table import Table
 
@@ -51,8 +52,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--robot-config', default='panda')
     parser.add_argument('--habit', required=True, choices=sorted(HABITS))
     parser.add_argument('--model', required=True, type=Path, help='trained on its demonstrations')
-    parser.add_argument('--scenes', type=int, default=100)
-    parser.add_argument('--seed', type=int, default=2_000_000, help='seed of the first scene')
+    parser.add_argument('--scenes', type=positive, default=100)
+    parser.add_argument(
+        '--seed', type=seed_number, default=2_000_000, help='seed of the first scene')
     parser.add_argument('--arrangements', nargs='+', default=list(ARRANGEMENTS))
     parser.add_argument('--rows', type=Path, required=True, help='of JSON, kept and gone on with')
     return parser.parse_args()

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -73,13 +74,13 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--layout', default='large', choices=sorted(MAZES))
     parser.add_argument('--multi', action='store_true', help='draw the goals anew')
-    parser.add_argument('--episodes', type=int, default=100)
+    parser.add_argument('--episodes', type=positive, default=100)
     parser.add_argument('--open-loop', action='store_true', help='one plan an episode')
-    parser.add_argument('--candidates', type=int, default=8, help='motions drawn at once')
-    parser.add_argument('--flat', type=int, nargs='*', default=list(FLAT))
+    parser.add_argument('--candidates', type=positive, default=8, help='motions drawn at once')
+    parser.add_argument('--flat', type=positive, nargs='*', default=list(FLAT))
     parser.add_argument('--pairs', nargs='*', default=list(PAIRS))
     parser.add_argument('--level', type=float, default=0.0, help='fill_level; 0: its default')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=seed_number, default=0)
     return parser.parse_args()
 
 

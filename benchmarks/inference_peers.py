@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -250,16 +251,17 @@ def arguments() -> argparse.Namespace:
                         help='python that exports our networks')
     parser.add_argument('--peers-python', default=str(HERE / 'peers' / '.venv' / 'bin' / 'python'))
     parser.add_argument('--peers', nargs='+', default=PEERS)
-    parser.add_argument('--horizons', type=int, nargs='+', default=[16, 32])
-    parser.add_argument('--channels', type=int, default=7)
-    parser.add_argument('--condition', type=int, default=14, help='length of the condition')
-    parser.add_argument('--width', type=int, default=64, help='features of the first level')
-    parser.add_argument('--factors', type=int, nargs='+', default=[1, 2, 4])
-    parser.add_argument('--steps', type=int, default=10)
-    parser.add_argument('--batches', type=int, nargs='+', default=[1, 16])
-    parser.add_argument('--rounds', type=int, default=20)
-    parser.add_argument('--repeats', type=int, default=25, help='plans of a network in a round')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--horizons', type=positive, nargs='+', default=[16, 32])
+    parser.add_argument('--channels', type=positive, default=7)
+    parser.add_argument('--condition', type=positive, default=14, help='length of the condition')
+    parser.add_argument('--width', type=positive, default=64, help='features of the first level')
+    parser.add_argument('--factors', type=positive, nargs='+', default=[1, 2, 4])
+    parser.add_argument('--steps', type=positive, default=10)
+    parser.add_argument('--batches', type=positive, nargs='+', default=[1, 16])
+    parser.add_argument('--rounds', type=positive, default=20)
+    parser.add_argument(
+        '--repeats', type=positive, default=25, help='plans of a network in a round')
+    parser.add_argument('--seed', type=seed_number, default=0)
     parser.add_argument('--out', type=Path, help='where to write everything as JSON')
     asked = parser.parse_args()
     if asked.torch_python is None:

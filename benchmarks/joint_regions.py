@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -62,8 +63,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--model', default='', help='the shipped one')
     parser.add_argument('--tier', default='hard')
     parser.add_argument('--slack', type=float, default=0.4, help='of the range [rad]')
-    parser.add_argument('--episodes', type=int, default=100)
-    parser.add_argument('--seed', type=int, default=48_000, help='seed of the first scene')
+    parser.add_argument('--episodes', type=positive, default=100)
+    parser.add_argument('--seed', type=seed_number, default=48_000, help='seed of the first scene')
     parser.add_argument('--planners', nargs='+', choices=PLANNERS, default=list(PLANNERS))
     parser.add_argument('--deadline-s', type=float, default=0.5, help='of a plan [s]')
     parser.add_argument('--search-s', type=float, default=12.0, help='for a way in the range [s]')

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numbers_given import positive
 from onnx import helper, shape_inference
 
 from diffusion_control.diffusion.scan import renamed
@@ -96,7 +97,7 @@ def main() -> None:
     import onnxruntime
     import openvino
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--repeats', type=int, default=60)
+    parser.add_argument('--repeats', type=positive, default=60)
     options = parser.parse_args()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1

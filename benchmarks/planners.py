@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from rich.console import Console
 from rich.table import Table
 
@@ -31,8 +32,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--robot-config', default='panda')
     parser.add_argument('--planners', nargs='+', default=NAMES)
     parser.add_argument('--tiers', nargs='+', default=('easy', 'hard'))
-    parser.add_argument('--episodes', type=int, default=100)
-    parser.add_argument('--seed', type=int, default=5000, help='seed of the first scene')
+    parser.add_argument('--episodes', type=positive, default=100)
+    parser.add_argument('--seed', type=seed_number, default=5000, help='seed of the first scene')
     parser.add_argument('--deadline-s', type=float, default=None)
     parser.add_argument('--standing', action='store_true', help='leave the movers out')
     parser.add_argument('--json', action='store_true')

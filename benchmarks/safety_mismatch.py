@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from unittest.mock import patch
 
+from numbers_given import positive
 from rich.console import Console
 from rich.table import Table
 
@@ -56,8 +57,8 @@ def episode(case: str, seed: int) -> Adversarial:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--episodes', type=int, default=60)
-    parser.add_argument('--jobs', type=int, default=1)
+    parser.add_argument('--episodes', type=positive, default=60)
+    parser.add_argument('--jobs', type=positive, default=1)
     options = parser.parse_args()
     table = Table(title=f'{options.episodes} episodes each')
     for name in ('case', 'touched', 'violations', 'at rest', 'differs', 'stored tail', 'way'):

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numbers_given import positive
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -107,7 +108,7 @@ def messages(arm: Arm, count: int) -> Table:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--count', type=int, default=2000)
+    parser.add_argument('--count', type=positive, default=2000)
     options = parser.parse_args()
     arm, console = robots.load_arm('panda'), Console(width=100)
     arm.warm_up()

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numbers_given import positive
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -190,7 +191,7 @@ def measure(step: Step, at: Array, asked: Array, count: int) -> tuple[Array, int
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--count', type=int, default=1500)
+    parser.add_argument('--count', type=positive, default=1500)
     options = parser.parse_args()
     arm, random = robots.load_arm('panda'), np.random.default_rng(0)
     arm.warm_up()

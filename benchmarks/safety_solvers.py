@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from numbers_given import positive
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
@@ -146,7 +147,7 @@ def measured(
 def main() -> None:
     """Run and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--count', type=int, default=400)
+    parser.add_argument('--count', type=positive, default=400)
     args = parser.parse_args()
     found = collected(args.count)
     kinds = {'easy': [p for p, active in found if active < HARD][:args.count],

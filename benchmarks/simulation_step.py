@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import numpy as np
+from numbers_given import positive
 
 from diffusion_control import robots, simulation
 from diffusion_control.robots.arm import Arm
@@ -69,7 +70,7 @@ def main() -> None:
     """Run and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--robot', default='panda')
-    parser.add_argument('--seconds', type=int, default=10)
+    parser.add_argument('--seconds', type=positive, default=10)
     parser.add_argument('--plant', default='default')
     options = parser.parse_args()
     robot = robots.load_arm(options.robot)

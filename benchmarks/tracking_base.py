@@ -29,6 +29,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from numpy.typing import NDArray
 
 from diffusion_control import robots, tracking
@@ -232,8 +233,8 @@ def main() -> None:
     parser.add_argument('--tracker', default='mpc', choices=('mpc', 'pd'))
     parser.add_argument('--robot', default='base')
     parser.add_argument('--plant', default='kinematic')
-    parser.add_argument('--ticks', type=int, default=1500)
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--ticks', type=positive, default=1500)
+    parser.add_argument('--seed', type=seed_number, default=0)
     parser.add_argument('--paced', action='store_true')
     args = parser.parse_args()
     base = robots.load_base(args.robot)

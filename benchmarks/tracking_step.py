@@ -20,6 +20,7 @@ from collections import Counter, deque
 from typing import Any
 
 import numpy as np
+from numbers_given import positive
 from numpy.typing import NDArray
 
 from diffusion_control import robots, safety, tracking
@@ -106,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--tracker', default='mpc', choices=tracking.available())
     parser.add_argument('--robot', default='panda')
-    parser.add_argument('--ticks', type=int, default=2000)
+    parser.add_argument('--ticks', type=positive, default=2000)
     parser.add_argument('--warm-start', default='best')
     parser.add_argument('--paced', action='store_true')
     args = parser.parse_args()

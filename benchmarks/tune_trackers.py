@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numbers_given import positive, seed_number
 from rich.console import Console
 from rich.table import Table
 
@@ -126,9 +127,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--robot-config', default='panda')
     parser.add_argument('--trackers', nargs='+', choices=sorted(SPACES), default=sorted(SPACES))
-    parser.add_argument('--trials', type=int, default=40)
-    parser.add_argument('--ticks', type=int, default=300, help='of each kind of plans')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--trials', type=positive, default=40)
+    parser.add_argument('--ticks', type=positive, default=300, help='of each kind of plans')
+    parser.add_argument('--seed', type=seed_number, default=0)
     parser.add_argument('--json', action='store_true')
     asked = parser.parse_args()
     robot, found = warm_arm(asked.robot_config), []
