@@ -87,7 +87,6 @@ class FakePlanner:
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
-        self.network = SimpleNamespace(draw=lambda: (None, 2))
 
     def require_deadline(self, deadline_s: float) -> None:
         if deadline_s < 0.02:
@@ -97,11 +96,10 @@ class FakePlanner:
         self.seeds.append(seed)
 
     def plan(self, problem: Any, deadline_s: float | None = None) -> PlanSet:
-        self.network.draw()
-        self.network.draw()
         score = -1000.0 if len(self.seeds) == 2 else -2.5
         motion: Any = None
-        return PlanSet((motion,), np.array([score]), None if score < -1e2 else 0)
+        return PlanSet(
+            (motion,), np.array([score]), None if score < -1e2 else 0, evaluations=4)
 
 
 def test_deadlines_are_asked_with_a_new_seed_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,12 +249,8 @@ def test_data_of_another_robot_or_an_odd_batch_are_refused(
 
 
 @pytest.mark.parametrize('name', ['mlp', 'mixer', 'film_unet', 'transformer', 'temporal_unet'])
-def test_every_denoiser_can_be_trained_or_says_why_not(data: Path, name: str) -> None:
-    try:
-        state = training._prepare(settings(data, denoiser=name), 0, 1)
-    except ConfigurationError as error:
-        assert error.allowed or error.remedy
-        return
+def test_every_denoiser_can_be_trained(data: Path, name: str) -> None:
+    state = training._prepare(settings(data, denoiser=name), 0, 1)
     assert np.isfinite(training.train_step(state, 0))
 
 

@@ -84,3 +84,24 @@ def test_a_training_validates_now_and_then_and_at_its_end(
     assert checkpoint.load(training.train(
         more, tmp_path / 'out', resume=True)).progress.score == pytest.approx(0.3)
     assert len(seen) == 3, '0 = never'
+
+
+def test_a_validation_that_is_interrupted_is_made_up_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+
+    def keep(robot: Any, last: Path, best: Path, scenes: int, score: float | None) -> float:
+        seen.append(checkpoint.load(last).progress.step)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return 0.5
+
+    monkeypatch.setattr(training, 'keep_best', keep)
+    settings = TrainSettings(data=str(write_data(tmp_path / 'data')), **{
+        **TINY, 'steps': 4, 'validate_every': 2, 'validation_scenes': 4})
+    with pytest.raises(KeyboardInterrupt):
+        training.train(settings, tmp_path / 'out', resume=False)
+    last = training.train(settings, tmp_path / 'out', resume=True)
+    assert seen == [2, 4, 4] and checkpoint.load(last).progress.score == pytest.approx(0.5)
+    assert {path.suffix for path in last.parent.iterdir() if 'under' in path.name} == set()

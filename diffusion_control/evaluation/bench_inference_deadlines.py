@@ -45,7 +45,6 @@ def plan_in_time(setup: Setup, task: Task) -> Row:
         planner.require_deadline(deadline_s)
     except ConfigurationError as error:
         return {'deadline_s': deadline_s, REFUSED: error.allowed}
-    counted = _counted(planner)
     problems = [setup.question(task.seed + index) for index in range(task.amount)]
     for problem in problems[:WARM_PLANS]:
         planner.plan(problem)
@@ -53,28 +52,14 @@ def plan_in_time(setup: Setup, task: Task) -> Row:
         name: [] for name in ('wall_s', 'cpu_s', 'evaluations', 'cost_s', 'success')}
     for index, problem in enumerate(problems):
         planner.reset(1000 * round(1000 * deadline_s) + index)
-        counted.clear()
         began, thread = time.perf_counter(), time.thread_time()
         answer = planner.plan(problem, deadline_s)
         found['cpu_s'].append(time.thread_time() - thread)
         found['wall_s'].append(time.perf_counter() - began)
-        found['evaluations'].append(sum(counted))
+        found['evaluations'].append(answer.evaluations)
         found['cost_s'].append(min(-float(answer.scores[0]), CAP_S))
         found['success'].append(answer.best is not None)
     return {'deadline_s': deadline_s, **found, **percentiles(found['wall_s'], 'wall')}
-
-
-def _counted(planner: Any) -> list[int]:
-    """Return a list to which every draw of the planner adds its evaluations of the network."""
-    counted: list[int] = []
-    draw = planner.network.draw
-
-    def counting(*arguments: Any, **options: Any) -> Any:
-        free, evaluations = draw(*arguments, **options)
-        counted.append(evaluations)
-        return free, evaluations
-    planner.network.draw = counting
-    return counted
 
 
 def conditions(rows: Sequence[Row]) -> dict[str, bool]:

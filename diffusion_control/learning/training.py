@@ -37,6 +37,7 @@ from diffusion_control.learning.settings import PREDICTION, SCHEDULE, TrainSetti
 from diffusion_control.learning.validation import keep_best
 
 LAST, BEST = 'last.safetensors', 'best.safetensors'
+UNDER_VALIDATION = 'under_validation.safetensors'
 LEAST_RATE = 0.02
 NOISE_SHARE, PENALTY_FLOOR = 0.15, 0.2
 WEIGHTING = 'inverse'
@@ -133,13 +134,15 @@ def _keep(training: Training, done: int, last: Path) -> None:
         ended or done % settings.validate_every == 0)
     if not (ended or validated or done % settings.checkpoint_every == 0):
         return
-    save(training, last)
     if validated:
+        waiting = last.with_name(UNDER_VALIDATION)  # an interrupted one is made up for by --resume
+        save(training, waiting)
         score = keep_best(
-            training.robot, last, last.with_name(BEST), settings.validation_scenes,
+            training.robot, waiting, last.with_name(BEST), settings.validation_scenes,
             training.progress.score)
         training.progress = replace(training.progress, score=score)
-        save(training, last)
+        waiting.unlink()
+    save(training, last)
 
 
 def save(training: Training, path: Path) -> None:

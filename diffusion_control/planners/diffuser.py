@@ -4,7 +4,9 @@
 M. Janner, Y. Du, J. Tenenbaum, S. Levine, "Planning with Diffusion for Flexible Behavior
 Synthesis", ICML 2022 (whole motions are denoised, warm start from the previous plan); Y. Lipman et
 al., "Flow Matching for Generative Modeling", ICLR 2023 (how this network is trained); J. Carvalho
-et al., "Motion Planning Diffusion", IROS 2023 (B-splines and cost guidance for arms).
+et al., "Motion Planning Diffusion", IROS 2023 (cost guidance for arms), and "Motion Planning
+Diffusion: Learning and Adapting Robot Motion Planning with Diffusion Models", arXiv:2412.19948
+(its control points of a B-spline in place of waypoints).
 
 From noise, or from the previous plan re-noised to `warm_start_level`, the network draws motions
 whose start and goal are exact by construction. The cheapest are kept and descend the collision
@@ -124,6 +126,10 @@ class DiffuserPlanner(SplinePlanner):
         """Return name, parameters, and the model that is run."""
         return {**super().info(), 'inference': self.network.chain.sampler.info()}
 
+    def evaluations(self, request: Request) -> int:
+        """Return the evaluations of the network that a plan took."""
+        return request.network_evaluations
+
     def propose(self, request: Request, until: float) -> Pool:
         """Draw motions, keep the cheapest, refine them."""
         if request.at_goal:
@@ -200,6 +206,7 @@ class DiffuserPlanner(SplinePlanner):
         free, evaluations = self.network.draw(
             request.splines, goal, duration_s, self.generator, max(count, 1), how, plan,
             self.observer, self.barrier(request))
+        request.network_evaluations += evaluations
         self.due.note(DRAW, self.clock() - began, len(free) * evaluations)
         return request.timed(free, np.repeat(goal[None], len(free), 0))
 

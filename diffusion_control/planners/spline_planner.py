@@ -45,10 +45,12 @@ class SplineParameters:
 class Request:
     """One question, made ready: world, goals, splines, and the plan that is followed.
 
-    `round` counts the proposals that were asked for, from 1.
+    `round` counts the proposals that were asked for, from 1; `network_evaluations` those of a
+    network, each for many motions at once.
     """
 
     round = 1
+    network_evaluations = 0
 
     def __init__(
         self, robot: Any, problem: PlanningProblem, goals: GoalConfigurations,
@@ -187,7 +189,7 @@ class SplinePlanner:
         if found and found[0].judgement.free:
             self._source = found[0].source
         return plan_set(
-            found[:self.values.num_candidates], evaluations=request.splines.evaluations,
+            found[:self.values.num_candidates], evaluations=self.evaluations(request),
             latency_s=self.clock() - begin, source=self.name, seed=self.seed)
 
     def request(self, problem: PlanningProblem) -> Request:
@@ -195,6 +197,10 @@ class SplinePlanner:
         return Request(
             self.robot, problem, self.goals, self.values,
             getattr(self.values, 'guidance_scale', 1.0), self.weights)
+
+    def evaluations(self, request: Request) -> int:
+        """Return what a plan counts: motions that were tried; of a network its evaluations."""
+        return request.splines.evaluations
 
     def search_until(self, until: float, least_s: float) -> float:
         """Return when a search must end that leaves time to polish and judge what it found.
