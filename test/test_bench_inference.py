@@ -23,6 +23,8 @@ from diffusion_control.evaluation import bench_inference_loops as loops
 from diffusion_control.evaluation import bench_inference_oracles as oracles
 from diffusion_control.evaluation import bench_inference_peers as peers
 from diffusion_control.evaluation import bench_inference_plans as plans
+from diffusion_control.evaluation import bench_inference_scenes as scenes
+from diffusion_control.evaluation import bench_inference_table as table
 from diffusion_control.evaluation import bench_options
 from diffusion_control.evaluation.bench_inference_checks import (
     LOOPS_ASKED,
@@ -31,6 +33,7 @@ from diffusion_control.evaluation.bench_inference_checks import (
 )
 from diffusion_control.evaluation.bench_inference_setup import ABSENT, Setup, Task
 from diffusion_control.evaluation.commands import Command
+from diffusion_control.evaluation.row_store import contents
 from diffusion_control.planners.problem import PlanSet
 
 SETUP = Setup('panda', '', '', 'no onnx here')
@@ -247,6 +250,7 @@ def fakes(setup: Setup, task: Task) -> dict[str, Any]:
             'oracle', task.name, value=0.0, bound=1.0, at_least=False, holds=True),
         'deadline': deadline_row(int(task.name.split()[0])) if task.part == 'deadline' else {},
         'peers': row('peers', 'all', absent='nobody home'),
+        'scenes': row('scenes', 'all', absent='nothing there'),
         'grid': row('grid', task.name, growth=2.0, memory_mb=100.0, per_evaluation_s={'1': 0.001},
                     cells=[{'evaluations': 1, 'candidates': 1, 'n': 3, 'wall_p50_s': 0.001,
                             'wall_p99_s': 0.002}]),
@@ -273,6 +277,8 @@ def test_the_bench_runs_all_parts_and_resumes(
     assert {check['name'] for check in result['checks']} >= set(REQUIRED)
     assert result['failed'] == [] and result['commit'] == 'abc'
     assert {found['part'] for found in result['rows']} == set(bench.MEASURE)
+    (picture,) = faked.out.glob('*/result.png')
+    assert picture.read_bytes().startswith(b'\x89PNG') and picture.stat().st_size > 20_000
     printed = capsys.readouterr().out
     for words in ('one denoising run, shipped', 'whole plans', 'deadlines, a new seed',
                   'replanning in closed loop', 'frozen prefix', 'closed-form', 'nobody home'):
@@ -284,12 +290,41 @@ def test_the_bench_runs_all_parts_and_resumes(
         return fakes(setup, task)
     monkeypatch.setattr(bench, 'MEASURE', dict.fromkeys(bench.MEASURE, watched))
     again = bench.bench_inference(replace(faked, resume=True))
-    assert asked == ['peers'], 'what was absent is tried again, and nothing else'
+    assert asked == ['peers', 'scenes'], 'what was absent is tried again, and nothing else'
     assert json.loads(json.dumps(again['rows'])) == json.loads(json.dumps(result['rows']))
     asked.clear()
     more = bench.bench_inference(replace(faked, resume=True, episodes=3))
     assert asked.count('warm') == len(loops.STARTS) and 'plans' not in asked
     assert len(more['rows']) > len(result['rows'])
+
+
+def test_closed_loops_are_those_of_evaluate_with_the_same_model(tmp_path: Path) -> None:
+    card = tmp_path / 'model' / 'card.json'
+    card.parent.mkdir()
+    card.write_text('{"sha256": "a", "score": {}}')
+    made = Setup('panda', str(card.parent), folder=tmp_path / 'out' / 'bench')
+    task = Task('scenes', 'all')
+    assert 'evaluate arm --planner diffuser --untrained' in scenes.read_scenes(made, task)[ABSENT]
+    there = tmp_path / 'out' / 'evaluate_arm-panda-both-diffuser'
+    there.mkdir(parents=True)
+    found = [dict(tier='hard', episode=k, planner=planner, success=k < good, time_s=time_s,
+                  contact_moving=0, violations={'velocity': 1, 'torque': None}, evaluations=4.0,
+                  plan_p50_s=None if planner == 'expert' else 0.03)
+             for planner, good, time_s in (('expert', 4, 2.0), ('diffuser', 3, 3.0))
+             for k in range(5)]
+    (there / 'result.json').write_text(json.dumps(
+        {'commit': 'abc', 'checks': [], 'rows': found}))
+    (there / 'settings.json').write_text(json.dumps({'contents': contents([card.parent])}))
+    expert, mine = scenes.read_scenes(made, task)['cells']
+    assert expert['success'] == 0.8 and expert['time_ratio'] == 1.0
+    assert expert['plan_p50_s'] is None
+    assert mine == {
+        'tier': 'hard', 'planner': 'diffuser', 'n': 5, 'success': 0.6, 'of_the_expert': 0.75,
+        'time_ratio': 1.5, 'contact_moving': 0, 'violations': 5, 'evaluations': 4.0,
+        'plan_p50_s': 0.03}
+    table.print_result({'rows': [row('scenes', 'all', cells=[expert, mine])]})
+    card.write_text('{"sha256": "b", "score": {}}')
+    assert ABSENT in scenes.read_scenes(made, task)
 
 
 def test_rows_of_another_model_are_not_resumed(
@@ -313,7 +348,7 @@ def test_times_are_taken_by_one_process(
     monkeypatch.setattr(bench_options, 'run_tasks', tasks)
     bench.bench_inference(replace(faked, jobs=5))
     assert seen == {'grid': 1, 'peers': 1, 'plans': 1, 'deadline': 1, 'warm': 5, 'prefix': 5,
-                    'oracle': 5}
+                    'oracle': 5, 'scenes': 5}
 
 
 def test_seeds_are_unseen_and_the_full_bench_asks_for_enough() -> None:

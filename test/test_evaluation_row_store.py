@@ -51,6 +51,15 @@ def test_contents_are_those_of_files_and_of_models(tmp_path: Path) -> None:
         str(name): abc for name in files}
 
 
+def test_what_was_measured_of_a_model_makes_no_other_model_of_it(tmp_path: Path) -> None:
+    def of(**card: object) -> str:
+        (tmp_path / 'card.json').write_text(json.dumps(card))
+        return row_store.contents([tmp_path])[str(tmp_path)]
+    plain = of(sha256='a', score={'value': None}, card_sha256='one')
+    assert of(sha256='a', score={'value': 0.9}, card_sha256='two') == plain
+    assert of(sha256='b', score={'value': None}) != plain
+
+
 def test_rows_begun_anew_forget_other_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

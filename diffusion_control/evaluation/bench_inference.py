@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`diffusion_control bench inference`: is the learned planner fast, in time, steady, and right.
 
-Seven parts, each resumable. Times are taken one after the other by one process, before the closed
+Eight parts, each resumable. Times are taken one after the other by one process, before the closed
 loops, which may run side by side. The rows go to `rows.jsonl` as they come.
 """
 
@@ -24,7 +24,9 @@ from diffusion_control.evaluation.bench_inference_loops import (
 )
 from diffusion_control.evaluation.bench_inference_oracles import ORACLES, consult
 from diffusion_control.evaluation.bench_inference_peers import measure_peers
+from diffusion_control.evaluation.bench_inference_picture import draw_result
 from diffusion_control.evaluation.bench_inference_plans import NAMES, plan_scenes
+from diffusion_control.evaluation.bench_inference_scenes import read_scenes
 from diffusion_control.evaluation.bench_inference_setup import (
     ABSENT,
     DEADLINE,
@@ -35,6 +37,7 @@ from diffusion_control.evaluation.bench_inference_setup import (
     PLAN_SEED,
     PLANS,
     PREFIX,
+    SCENES,
     WARM,
     Row,
     Setup,
@@ -48,8 +51,9 @@ from diffusion_control.evaluation.workers import warm_robot
 
 MEASURE: dict[str, Callable[[Setup, Task], Row]] = {
     GRID: time_grid, PEERS: measure_peers, PLANS: plan_scenes, DEADLINE: plan_in_time,
-    WARM: run_start, PREFIX: run_latency, ORACLE: consult}
-SIDE_BY_SIDE = (WARM, PREFIX, ORACLE)
+    WARM: run_start, PREFIX: run_latency, ORACLE: consult, SCENES: read_scenes}
+SIDE_BY_SIDE = (WARM, PREFIX, ORACLE, SCENES)
+PICTURE = 'result.png'
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def bench_inference(options: BenchInferenceOptions) -> dict[str, Any]:
         rows, commit=options.commit, command=options.command))
     print_result(result)
     store.write_result(result)
+    draw_result(rows, folder / PICTURE)
     return result
 
 
@@ -135,6 +140,7 @@ def _tasks(options: BenchInferenceOptions) -> list[Task]:
         *(Task(PLANS, name, PLAN_SEED + first, amount.plans) for name in NAMES),
         *(Task(DEADLINE, f'{late} ms', PLAN_SEED + first, amount.plans) for late in DEADLINES_MS),
         *(Task(ORACLE, name) for name in ORACLES),
+        Task(SCENES, 'all'),
         *(Task(WARM, name, LOOP_SEED + first + index)
           for index in range(amount.starts) for name in STARTS),
         *(Task(PREFIX, name, LOOP_SEED + first + index)

@@ -22,8 +22,8 @@ from diffusion_control.robots.state import RobotState
 from diffusion_control.simulation.scene import Scene
 
 PLANNER = TRAINED
-GRID, PEERS, PLANS, DEADLINE, WARM, PREFIX, ORACLE = (
-    'grid', 'peers', 'plans', 'deadline', 'warm', 'prefix', 'oracle')
+GRID, PEERS, PLANS, DEADLINE, WARM, PREFIX, ORACLE, SCENES = (
+    'grid', 'peers', 'plans', 'deadline', 'warm', 'prefix', 'oracle', 'scenes')
 TIERS = ('easy', 'hard')
 PLAN_SEED, LOOP_SEED, CALIBRATION_SEED = 40_000, 42_000, 44_000
 ABSENT = 'absent'
@@ -61,12 +61,14 @@ class Setup:
         model: Folder of the trained model.
         untrained: Folder of the same with random weights, '' where it cannot be made.
         untrained_absent: Why not.
+        folder: Where the rows of the bench are.
     """
 
     robot_config: str
     model: str
     untrained: str = ''
     untrained_absent: str = ''
+    folder: Path = Path('runs')
 
     @classmethod
     def make(cls, robot_config: str, model: str, folder: Path) -> Setup:
@@ -80,8 +82,9 @@ class Setup:
         try:
             write_untrained(found, out)
         except MissingDependencyError as error:
-            return cls(robot_config, str(found), '', f'{error.what}: {error.remedy}')
-        return cls(robot_config, str(found), str(out))
+            return cls(
+                robot_config, str(found), '', f'{error.what}: {error.remedy}', folder)
+        return cls(robot_config, str(found), str(out), folder=folder)
 
     @property
     def sha256(self) -> str:

@@ -18,6 +18,7 @@ from diffusion_control.evaluation.bench_inference_setup import (
     PEERS,
     PLANS,
     PREFIX,
+    SCENES,
     WARM,
     Row,
     of_part,
@@ -33,7 +34,7 @@ def print_result(result: dict[str, Any]) -> None:
     for table in (*_grids(rows), _peers(rows), _plans(rows), _deadlines(rows),
                   _loops(rows, WARM, 'distance of plans', 'plan_distance_rad', 'mrad', 1e3),
                   _loops(rows, PREFIX, 'jerk rms', 'jerk_rms_rad_s3', 'rad/s³', 1.0),
-                  _oracles(rows)):
+                  _oracles(rows), _scenes(rows)):
         if table.row_count:
             console.print(table)
     late = [name for name, held in conditions(
@@ -145,4 +146,20 @@ def _oracles(rows: list[Row]) -> Table:
         sign = '>=' if row['at_least'] else '<='
         table.add_row(name, f'{row["value"]:.3g}', f'{sign} {row["bound"]:g}',
                       'yes' if row['holds'] else 'NO')
+    return table
+
+
+def _scenes(rows: list[Row]) -> Table:
+    """Return what `evaluate arm` found in closed loop."""
+    table = _table('closed loops of `evaluate arm`', 'planner', 'tier', 'success',
+                   "of the expert's", 'time / expert', 'contacts moving', 'violations',
+                   'evaluations', 'plan p50', 'scenes')
+    for row in of_part(rows, SCENES).values():
+        for cell in row['cells']:
+            ratio = cell['time_ratio']
+            table.add_row(
+                cell['planner'], cell['tier'] or NOTHING, percent(cell['success']),
+                percent(cell['of_the_expert']), number(ratio, '', 2), str(cell['contact_moving']),
+                str(cell['violations']), f'{cell["evaluations"]:.0f}',
+                number(cell['plan_p50_s'], 'ms', 0, 1e3), str(cell['n']))
     return table

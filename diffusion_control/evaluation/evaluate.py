@@ -113,7 +113,7 @@ class EvaluateOptions:
     @property
     def count(self) -> int:
         """Scenes per tier."""
-        return self.kind.episodes if self.episodes is None else self.episodes
+        return self.kind.usual.episodes if self.episodes is None else self.episodes
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -287,7 +287,7 @@ def _tasks(options: EvaluateOptions, done: set[Hashable]) -> Iterator[Task]:
         for index in range(options.count):
             yield Task(index, None, options.seed + index, None, left(None, index))
         return
-    for tier in (tuple(options.kind.success) if options.tier == BOTH else (options.tier,)):
+    for tier in (tuple(options.kind.usual.success) if options.tier == BOTH else (options.tier,)):
         for index in range(options.count):
             yield Task(index, tier, options.seed + index, None, left(tier, index))
 

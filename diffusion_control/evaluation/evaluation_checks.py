@@ -12,7 +12,7 @@ import numpy as np
 from diffusion_control.evaluation import statistics
 from diffusion_control.evaluation.episode import Episode, scored
 from diffusion_control.evaluation.host import host_information
-from diffusion_control.evaluation.kinds import KINDS, Kind
+from diffusion_control.evaluation.kinds import KINDS, Bounds, Kind
 from diffusion_control.evaluation.statistics import Check
 
 SCHEMA_VERSION = 1
@@ -59,13 +59,14 @@ def checks_of(
     expert = {_scene(item): item for item in episodes
               if item.planner == EXPERT and item.success and item.time_s is not None}
     mine = [item for item in episodes if item.planner == planner]
+    bounds = kind.bounds(planner)
     enough = bool(mine) and all(
-        sum(item.tier == tier for item in mine) >= kind.episodes
+        sum(item.tier == tier for item in mine) >= bounds.episodes
         for tier in {item.tier for item in mine})
     both = [item for item in mine if item.time_s is not None and _scene(item) in expert]
     latency = np.array([value for item in mine for value in item.plan_latency_s])
     return [
-        *_success_checks(mine, expert, enough, kind),
+        *_success_checks(mine, expert, enough, bounds),
         statistics.count_check(
             'contact_moving', sum(item.contact_moving for item in mine), len(mine),
             at_most=0, decisive=enough),
@@ -82,7 +83,7 @@ def checks_of(
 
 def _success_checks(
     mine: Sequence[Episode], expert: dict[tuple[str | None, int], Episode], enough: bool,
-    kind: Kind,
+    bounds: Bounds,
 ) -> list[Check]:
     """Return the check of success, and one per tier where there are several."""
     checks = []
@@ -90,7 +91,7 @@ def _success_checks(
         solvable = [item for item in mine if item.tier == tier and _scene(item) in expert]
         checks.append(statistics.rate_check(
             f'{SUCCESS}_{tier}', sum(item.success for item in solvable), len(solvable),
-            at_least=kind.success.get(tier or ''), decisive=enough))
+            at_least=bounds.success.get(tier or ''), decisive=enough))
     if not checks:
         return [Check(SUCCESS, None, None, None, 0, None)]
     worst = min(checks, key=_surplus)

@@ -14,6 +14,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import commit_of_code
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.inference.card import CARD_FILE
+from diffusion_control.inference.card_seal import digest
 from diffusion_control.whole_file import written_whole
 
 ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
@@ -68,14 +69,28 @@ class RowFile:
 
 
 def contents(names: Iterable[object]) -> dict[str, str]:
-    """Return the sha256 of those names that are files, or folders with a model card."""
+    """Return the sha256 of those names that are files, or folders with a model card.
+
+    Of a card without its score: what was measured of a model makes no other model of it.
+    """
     found = {}
     for name in names:
         path = Path(str(name)) if name else Path()
         file = path / CARD_FILE if path.is_dir() else path
         if file.is_file():
-            found[str(name)] = hashlib.sha256(file.read_bytes()).hexdigest()
+            found[str(name)] = _unscored(file.read_bytes())
     return found
+
+
+def _unscored(data: bytes) -> str:
+    """Return the sha256 of a file, or of a card's other keys."""
+    try:
+        table = json.loads(data)
+    except ValueError:
+        table = None
+    if not isinstance(table, dict) or 'score' not in table:
+        return hashlib.sha256(data).hexdigest()
+    return digest({key: value for key, value in table.items() if key != 'score'})
 
 
 class RowStore:
