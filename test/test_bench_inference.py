@@ -327,6 +327,16 @@ def test_closed_loops_are_those_of_evaluate_with_the_same_model(tmp_path: Path) 
     assert ABSENT in scenes.read_scenes(made, task)
 
 
+def test_growth_with_the_horizon_is_over_the_shortest(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row('grid', f'horizon {size}', cells=[
+        {'candidates': 16, 'evaluations': 5, 'wall_p50_s': 0.001 * size, 'wall_p99_s': 1.0}],
+        growth=2.0, per_evaluation_s={'16': 0.0}) for size in (128, 32, 64)]
+    table.print_result({'rows': rows})
+    printed = capsys.readouterr().out
+    assert '32 knots │ 64 knots │ 128 knots' in printed.replace('┃', '│')
+    assert '1.00 │     2.00 │      4.00' in printed
+
+
 def test_rows_of_another_model_are_not_resumed(
     faked: bench.BenchInferenceOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

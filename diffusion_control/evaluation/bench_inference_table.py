@@ -11,6 +11,7 @@ from rich.table import Table
 
 from diffusion_control.evaluation.bench_inference_checks import reasons
 from diffusion_control.evaluation.bench_inference_deadlines import REFUSED, conditions, in_time
+from diffusion_control.evaluation.bench_inference_grid import HORIZON
 from diffusion_control.evaluation.bench_inference_setup import (
     DEADLINE,
     GRID,
@@ -31,7 +32,7 @@ LOOP_COLUMNS = ('success', 'time to goal', 'flips per plan', 'plans', 'refused')
 def print_result(result: dict[str, Any]) -> None:
     """Print one table a part, the checks, and why a row is absent."""
     console, rows = Console(width=140), result['rows']
-    for table in (*_grids(rows), _peers(rows), _plans(rows), _deadlines(rows),
+    for table in (*_grids(rows), _horizons(rows), _peers(rows), _plans(rows), _deadlines(rows),
                   _loops(rows, WARM, 'distance of plans', 'plan_distance_rad', 'mrad', 1e3),
                   _loops(rows, PREFIX, 'jerk rms', 'jerk_rms_rad_s3', 'rad/s³', 1.0),
                   _oracles(rows), _scenes(rows)):
@@ -73,6 +74,20 @@ def _grids(rows: list[Row]) -> list[Table]:
             table.add_row(str(candidates), *cells, number(each_s, 'ms', 2, 1e3))
         tables.append(table)
     return tables
+
+
+def _horizons(rows: list[Row]) -> Table:
+    """Return how latency grows with the horizon: p50 over that of the shortest."""
+    found = {int(name.removeprefix(HORIZON)): row['cells']
+             for name, row in of_part(rows, GRID).items() if name.startswith(HORIZON)}
+    sizes = sorted(found)
+    table = _table('growth with the horizon: p50 over that of the shortest', 'candidates',
+                   'evaluations', *(f'{size} knots' for size in sizes))
+    for places in zip(*(found[size] for size in sizes), strict=True) if len(sizes) > 1 else ():
+        cell = places[0]
+        table.add_row(str(cell['candidates']), str(cell['evaluations']), *(
+            f'{other["wall_p50_s"] / cell["wall_p50_s"]:.2f}' for other in places))
+    return table
 
 
 def _peers(rows: list[Row]) -> Table:
