@@ -51,6 +51,16 @@ def test_contents_are_those_of_files_and_of_models(tmp_path: Path) -> None:
         str(name): abc for name in files}
 
 
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    first = store(tmp_path, False)
+    first.add([{'n': 1}])
+    for resume in (True, False):
+        with pytest.raises(ConfigurationError, match='another run is writing'):
+            store(tmp_path, resume)
+    del first
+    assert set(store(tmp_path, True).rows) == {1}, 'nothing was lost'
+
+
 def test_what_was_measured_of_a_model_makes_no_other_model_of_it(tmp_path: Path) -> None:
     def of(**card: object) -> str:
         (tmp_path / 'card.json').write_text(json.dumps(card))

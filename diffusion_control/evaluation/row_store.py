@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.host import commit_of_code
@@ -18,6 +19,7 @@ from diffusion_control.inference.card_seal import digest
 from diffusion_control.whole_file import written_whole
 
 ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
+LOCK = '.lock'
 Row = dict[str, Any]
 
 
@@ -93,6 +95,24 @@ def _unscored(data: bytes) -> str:
     return digest({key: value for key, value in table.items() if key != 'score'})
 
 
+def _locked(folder: Path) -> IO[str]:
+    """Return a file that is this run's alone for as long as it is open.
+
+    Raises:
+        ConfigurationError: Another run has it.
+    """
+    file = (folder / LOCK).open('w', encoding='utf-8')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConfigurationError(
+            'another run is writing its rows there', where='--out', value=str(folder),
+            allowed='a folder that no other run has', remedy='wait for it, or name another --out',
+        ) from None
+    return file
+
+
 class RowStore:
     """The rows of one folder by their key.
 
@@ -103,7 +123,8 @@ class RowStore:
         key: Names a row.
 
     Raises:
-        ConfigurationError: The folder cannot be written, or its rows have other settings.
+        ConfigurationError: The folder cannot be written, its rows have other settings, or another
+            run is writing there.
     """
 
     def __init__(
@@ -138,6 +159,7 @@ class RowStore:
                 remedy='leave out --resume, or name another --out')
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.folder)
             file.write_text(settings, encoding='utf-8')
             if not resume:
                 (self.folder / ROWS).unlink(missing_ok=True)
