@@ -14,6 +14,7 @@ import pytest
 from diffusion_control import parameters, planners, robots
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners import fallback, registry
+from diffusion_control.planners.base.astar import BaseAstar
 from diffusion_control.planners.base.base_planner import (
     BLOCKED_S,
     BaseParameters,
@@ -22,6 +23,7 @@ from diffusion_control.planners.base.base_planner import (
 )
 from diffusion_control.planners.base.coarse_map import coarse
 from diffusion_control.planners.base.map_diffuser import EXERCISE, BaseDiffuser
+from diffusion_control.planners.base.training_free import BaseTrainingFree
 from diffusion_control.planners.base.way_samples import WaySamples
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.planners.registry import BASE_PLANNERS
@@ -45,6 +47,7 @@ ROOM = OccupancyMap.from_layout((
 START = np.array([1.2, 1.2, 0.4])
 GOAL = Goal(position_m=np.array([4.6, 1.2, 0.0]))
 SEARCHES = {'straight_line'} ^ set(BASE_PLANNERS)
+HYBRID = ('training_free', 'classical')
 
 
 def problem_of(start: Any = START, twist: tuple[float, float] = (0.0, 0.0), **other: Any) -> Any:
@@ -87,7 +90,47 @@ def test_a_plan_goes_round_the_wall_and_keeps_the_contract(name: str, twist: Any
     assert answer.trajectory.position[:, 1].max() > 2.0, 'there is a wall between'
     known = {'astar': 'classical', 'value_iteration': 'classical', 'diffuser': 'diffusion',
              'safediffuser': 'diffusion', 'hierarchical': 'diffusion'}
-    assert answer.source == known.get(name, name)
+    assert answer.source in HYBRID if name == 'hybrid' else answer.source == known.get(name, name)
+
+
+@pytest.mark.parametrize('without', HYBRID)
+def test_the_hybrid_says_where_its_way_began(
+    without: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one half the other's way is followed; a way that is kept keeps its source."""
+    if without == 'classical':
+        def nothing(*_: Any) -> Any:
+            raise PlanningError('no_path', 'no way')
+        monkeypatch.setattr(BaseAstar, 'propose', nothing)
+    else:
+        monkeypatch.setattr(BaseTrainingFree, 'propose', lambda *_: [])
+    (other,) = set(HYBRID) - {without}
+    planner = planners.make('hybrid', robot=ROBOT, seed=1)
+    first = planner.plan(problem_of())
+    assert first.best is not None and first.source == other
+    at = first.trajectory.sample(problem_of().start.stamp_s + 0.5)
+    monkeypatch.setattr(BaseTrainingFree, 'propose', lambda *_: [])
+    monkeypatch.setattr(BaseAstar, 'propose', lambda *_: [])
+    again = planner.plan(PlanningProblem(
+        RobotState(at.position, at.velocity, problem_of().start.stamp_s + 0.5), GOAL, map=ROOM,
+        previous=first.trajectory, acceleration=at.acceleration))
+    assert again.best is not None and again.source == other
+
+
+def test_the_hybrid_starts_chains_on_the_way_over_the_grid() -> None:
+    planner, plain = (planners.make(name, robot=ROBOT, seed=1)
+                      for name in ('hybrid', 'training_free'))
+    problem = problem_of()
+    planner.plan(problem)
+    samples = WaySamples(BaseRequest(ROBOT, problem, planner.values))
+    planner.generator, plain.generator = (np.random.default_rng(0) for _ in range(2))
+    mean, sigma, _ = planner._begin(samples, None)
+    alone, noise, _ = plain._begin(samples, None)
+    (way,) = BaseAstar(ROBOT).propose(samples.request, None, np.inf)
+    assert len(sigma) == len(mean) == len(alone) + 2 and len(noise) == len(alone)
+    np.testing.assert_array_equal(mean[:-2], alone)
+    for chain in mean[-2:]:
+        np.testing.assert_array_equal(chain, samples.from_way(way))
 
 
 @pytest.mark.parametrize('name', sorted(SEARCHES))
@@ -231,7 +274,7 @@ def test_equal_seeds_give_equal_plans() -> None:
 
 
 def test_a_planner_of_arms_alone_refuses_a_base() -> None:
-    for name in ('multi_start', 'rrt_connect', 'hybrid'):
+    for name in ('multi_start', 'rrt_connect'):
         with pytest.raises(ConfigurationError) as caught:
             planners.make(name, robot=ROBOT)
         assert 'astar' in caught.value.allowed and name not in caught.value.allowed

@@ -240,10 +240,16 @@ class BasePlanner:
             found += [request.candidate(way, SLOW) for way in ways[:2]]
             found.append(request.waiting())
             behind += [*ways[:2], None if ways[0].blocked else ways[0]]
-        self._keep(request, behind[max(range(len(found)), key=lambda k: found[k].score)])
+        best = behind[max(range(len(found)), key=lambda k: found[k].score)]
+        self._keep(request, best)
         return plan_set(
             found, evaluations=request.evaluations, latency_s=self.clock() - begin,
-            source=self.source or self.name, seed=self.seed)
+            source=self.began(best), seed=self.seed)
+
+    def began(self, way: Way | None) -> str:
+        """Return the source of a plan with this way behind it; of a stop there is none."""
+        del way
+        return self.source or self.name
 
     def propose(self, request: BaseRequest, kept: Array | None, until: float) -> list[Array]:
         """Return ways to choose from, each of shape [C, 2]; overridden by each planner.
