@@ -85,6 +85,9 @@ def _unjudged_code(record: RunRecord) -> int:
 
 
 def _say_nothing_moved(setup: Setup, record: RunRecord, console: Console) -> None:
+    if record.interrupted:
+        console.print('interrupted before the robot moved')
+        return
     error = DiffusionControlError(
         'the robot did not move', where=str(setup.folder.log_txt),
         value=record.final_state or 'no safety/state', allowed='a first motion within 60 s',

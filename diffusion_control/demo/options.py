@@ -229,10 +229,11 @@ def check_seed(seed: int) -> None:
 
 
 def check_file(where: str, path: Path | None) -> None:
-    """Raise a ConfigurationError if a file is named that does not exist."""
+    """Raise a ConfigurationError if a file is named that does not exist, or is none."""
     if path is not None and not path.is_file():
         raise ConfigurationError(
-            'no such file', where=where, value=str(path), allowed='an existing file')
+            'this is no file' if path.exists() else 'no such file', where=where, value=str(path),
+            allowed='an existing file')
 
 
 def _number(text: str) -> float | None:

@@ -23,7 +23,7 @@ from diffusion_control.tracking.exercise import exercise as exercise_tracker
 from diffusion_control.tracking.protocol import Reference
 
 ROOM = ('#####', '#...#', '#.#.#', '#...#', '#####')
-PLANNERS, FALLBACKS = ('training_free',), ('classical', 'hold')
+FALLBACKS = ('classical', 'hold')
 
 
 def problem() -> PlanningProblem:
@@ -46,7 +46,9 @@ def warm_up(robot: robots.Base) -> None:
     exercise_tracker(tracker, robot)
     tracker.step(problem().state, Reference(goal_rad=np.ones(3)), 1.0)
     asked = problem()
-    for make, names in ((planners.make, PLANNERS), (planners.make_fallback, FALLBACKS)):
+    without_model = [name for name in planners.available('base')
+                     if 'model' not in planners.parameters_of(name, 'base')]
+    for make, names in ((planners.make, without_model), (planners.make_fallback, FALLBACKS)):
         for name in names:
             try:
                 plan = make(name, robot=robot).plan(asked, 0.5).trajectory

@@ -42,6 +42,7 @@ def scene_of(options: DemoOptions, robot: robots.Arm | robots.Base) -> simulatio
     scene.require_goal(where)
     if isinstance(robot, robots.Base):
         check_places(robot, scene, where)
+        check_ways(robot, scene, where)
     else:
         check_goals(robot, scene, where)
     return scene
@@ -95,6 +96,31 @@ def check_places(robot: robots.Base, scene: simulation.Scene, where: str) -> Non
                 value=[round(float(x), 3) for x in poses[0][:2]],
                 allowed=f'a place with room around it; {-best:.3f} m are missing',
                 remedy='move it away from walls and obstacles')
+
+
+def check_ways(robot: robots.Base, scene: simulation.Scene, where: str) -> None:
+    """Refuse a goal to which no way leads from the start, past walls and what stands.
+
+    On a grid of 10 cm, for the footprint's narrowest disc and a cell less: what is refused here
+    is surely closed.
+
+    Raises:
+        ConfigurationError: With the goal.
+    """
+    from diffusion_control.evaluation.base.free_space import GRID_M, FreeSpace
+    from diffusion_control.evaluation.scene_geometry import standing
+    if not scene.layout:
+        return
+    floor = FreeSpace.of(scene, standing(scene.obstacles))
+    narrowest_m = max(float(robot.collision.radius.min()) - GRID_M, 0.01)
+    lengths, _ = floor.ways(np.asarray(scene.start_rad, dtype=float)[:2], narrowest_m)
+    for index, goal in enumerate(scene.goals):
+        place = poses_of(goal)[0][:2]
+        if not np.isfinite(lengths[floor.node(place)]):
+            raise ConfigurationError(
+                'no way leads from the start to a goal', where=f'{where}: goals[{index}]',
+                value=place.tolist(), allowed='a place that the base can drive to',
+                remedy='open the walls between, or move the goal')
 
 
 def poses_of(goal: robots.Goal) -> list[Array]:

@@ -344,4 +344,4 @@ def _too_large(robot: Base) -> ConfigurationError:
 def _no_way(robot: Base, allowed: str) -> ConfigurationError:
     return ConfigurationError(
         f'{robot.name} finds no way in this layout', where='layout', allowed=allowed,
-        remedy='widen the passages, or name a larger cell')
+        remedy='widen the passages; in a scene file a larger layout_cell_m does it, too')

@@ -40,6 +40,8 @@ def print_comparison(episodes: Sequence[Episode], task: str = 'arm') -> None:
     console = Console(width=160)
     for tier in dict.fromkeys(item.tier for item in episodes):
         console.print(comparison(episodes, tier, task))
+        if not any(of_tier == tier for of_tier, _ in expert_times(episodes)):
+            console.print('the expert reached no goal in time: there is nothing to compare with')
 
 
 def _cells(mine: list[Episode], solved: dict[tuple[str | None, int], float]) -> list[str]:

@@ -14,6 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from diffusion_control.evaluation.goal_times import OPEN_S
+
 STATE_STYLE = {
     'NOMINAL': 'bold green', 'DEGRADED': 'bold yellow', 'FALLBACK': 'bold dark_orange',
     'STOPPING': 'bold red', 'HOLD': 'bold magenta', 'EMERGENCY': 'bold white on red',
@@ -123,11 +125,13 @@ def _outcome(summary: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style='dim')
     table.add_column()
+    missed = (goals['attempted'] or 0) > (goals['reached'] or 0)
     table.add_row('goals', Text.assemble(
         (f'{number(goals["reached"], "", 0)} of {number(goals["attempted"], "", 0)} reached',
          'bold'),
         f', {number(goals["reached_by_planner"], "", 0)} by the planner, '
-        f'{number(goals["time_mean_s"], "s", 1)} each'))
+        f'{number(goals["time_mean_s"], "s", 1)} each',
+        f'; missed: open for {OPEN_S:.0f} s' if missed else ''))
     found = ', '.join(f'{count} {name}' for name, count in counted.items())
     table.add_row('violations', Text(found or ('none' if known else NOTHING),
                                      style='bold red' if found else 'bold green'))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 FREE_MARGIN_M = 3.0
 FREE_RESOLUTION_M = 0.1
+AT_ONCE = 1000
+MOST_CELLS, LEAST_CELL_M, LONGEST_M = 60, 0.1, 60.0
 
 
 def read_layout(path: str | Path) -> tuple[str, ...]:
@@ -53,12 +55,29 @@ def read_layout(path: str | Path) -> tuple[str, ...]:
                   'is free')
     rows = tuple(line.ljust(width) for line in lines)
     try:
+        check_size(rows)
         layout_walls(rows)
     except ConfigurationError as error:
         raise ConfigurationError(
             error.what, where=f'{path}: {error.where}', value=error.value,
             allowed=error.allowed) from error
     return rows
+
+
+def check_size(rows: tuple[str, ...], cell_m: float = 1.0) -> None:
+    """Refuse a layout whose walls, map and ways would take minutes to work out.
+
+    Raises:
+        ConfigurationError: With its rows, columns and lengths, and what is allowed.
+    """
+    size = np.array([len(rows), max((len(row) for row in rows), default=0)])
+    if not LEAST_CELL_M <= cell_m or (size > MOST_CELLS).any() or (
+            size * cell_m > LONGEST_M).any():
+        raise ConfigurationError(
+            'this layout is too large, or its cells are too small', where='layout',
+            value=f'{size[0]} rows, {size[1]} columns of {cell_m:g} m',
+            allowed=f'at most {MOST_CELLS} rows and columns and {LONGEST_M:g} m along a side, '
+                    f'cells of {LEAST_CELL_M:g} m or more', remedy='cut out a part of it')
 
 
 @cache
@@ -121,13 +140,16 @@ def wall_distance(scene: Scene, points: Array) -> Array:
     boxes = wall_boxes(scene)
     if not len(boxes):
         return np.full(len(points), np.inf)
-    gap = np.maximum(np.maximum(boxes[:, :2] - points[:, None], points[:, None] - boxes[:, 2:]),
-                     0.0)
-    return np.asarray(np.hypot(gap[..., 0], gap[..., 1]).min(axis=1))
+    found = np.empty(len(points))
+    for first in range(0, len(points), AT_ONCE):
+        some = points[first:first + AT_ONCE, None]
+        gap = np.maximum(np.maximum(boxes[:, :2] - some, some - boxes[:, 2:]), 0.0)
+        found[first:first + AT_ONCE] = np.sqrt((gap ** 2).sum(axis=-1).min(axis=1))
+    return found
 
 
 def check_layout(scene: Scene, robot: Robot, where: str) -> None:
-    """Refuse walls around an arm, a start that touches a wall, and goals inside of one.
+    """Refuse walls around an arm, a start that touches a wall, goals in a wall or outside.
 
     Raises:
         ConfigurationError: With the place and what is allowed.
@@ -145,8 +167,16 @@ def check_layout(scene: Scene, robot: Robot, where: str) -> None:
             'the start touches a wall', where=f'{where}: start_rad',
             value=np.asarray(scene.start_rad).tolist(),
             allowed='a place where the footprint fits', remedy='move the start into a free cell')
+    low = np.array(scene.layout_origin_m)
+    high = low + np.array([len(scene.layout[0]), len(scene.layout)]) * scene.layout_cell_m
     for index, goal in enumerate(scene.goals):
         place = np.asarray(goal.joints_rad if goal.position_m is None else goal.position_m)[:2]
+        if (place < low).any() or (place > high).any():
+            raise ConfigurationError(
+                'a goal lies outside the layout', where=f'{where}: goals[{index}]',
+                value=place.tolist(), allowed=f'x {low[0]:g} .. {high[0]:g} m, '
+                                              f'y {low[1]:g} .. {high[1]:g} m',
+                remedy='move the goal into a free cell, or widen the layout')
         if wall_distance(scene, place[None])[0] <= 0.0:
             raise ConfigurationError(
                 'a goal lies in a wall', where=f'{where}: goals[{index}]', value=place.tolist(),

@@ -15,7 +15,7 @@ from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import layout_walls
 from diffusion_control.robots.protocol import Robot
-from diffusion_control.simulation.layout import check_layout
+from diffusion_control.simulation.layout import check_layout, check_size
 
 Array = NDArray[np.float64]
 Tier = Literal['easy', 'hard']
@@ -60,6 +60,7 @@ class Scene:
                     value=obstacle.velocity_m_s.tolist(),
                     allowed=f'at most {MAX_OBSTACLE_SPEED_M_S} m/s')
         if self.layout:
+            check_size(self.layout, self.layout_cell_m)
             layout_walls(self.layout)
 
     @classmethod

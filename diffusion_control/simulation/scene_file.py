@@ -119,6 +119,8 @@ def _scene(value: object, where: str) -> Scene:
     try:
         return Scene(seed, obstacles, start, goals, tier, *_layout(fields), extra)
     except ConfigurationError as error:
+        if error.where.startswith(where):
+            raise
         raise _moved(error, f'{where}: {error.where}') from error
 
 

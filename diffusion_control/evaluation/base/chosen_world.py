@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from diffusion_control.errors import ConfigurationError
 from diffusion_control.evaluation.base_worlds import (
     GOALS,
     demo_world,
@@ -40,7 +41,17 @@ def chosen_world(
         loaded = load_scene(scene)
         return replace(loaded, layout=rows) if rows else loaded
     if rows:
-        return layout_world(robot, rows, seed)
+        return _in_file(str(layout), robot, rows, seed)
     if tier == 'demo':
         return demo_world(robot, seed)
     return generate_world(robot, seed, tier, goals=GOALS)
+
+
+def _in_file(name: str, robot: Base, rows: tuple[str, ...], seed: int) -> Scene:
+    """Return the world of a layout; what is wrong with it is said with the file's name."""
+    try:
+        return layout_world(robot, rows, seed)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            error.what, where=f'{name}: {error.where}', value=error.value, allowed=error.allowed,
+            remedy=error.remedy) from error
