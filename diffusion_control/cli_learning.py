@@ -103,6 +103,9 @@ def export(
             'runs/train/last.safetensors'),
     untrained: Annotated[bool, typer.Option(
         '--untrained', help='Export the random weights that the training began with.')] = False,
+    torch_program: Annotated[bool, typer.Option(
+        '--torch-program', help='Write model.pt2 as well, for the backends torch, '
+        'torch_compiled and torch_cuda_graphs.')] = False,
     scores: Annotated[Path | None, typer.Option(
         '--scores', metavar='FILE', help='result.json of `evaluate arm --tier both --untrained` '
         'or of `evaluate maze2d`: its score goes into the card of --out; nothing else is '
@@ -122,7 +125,8 @@ def export(
         else:
             from diffusion_control.learning.export_model import ExportOptions
             from diffusion_control.learning.export_model import export as write
-            write(ExportOptions(checkpoint, out, untrained=untrained, commit=commit_of_code()))
+            write(ExportOptions(checkpoint, out, untrained=untrained, commit=commit_of_code(),
+                                torch_program=torch_program))
     if json:
         console.print_json({'model': str(out)})
     else:

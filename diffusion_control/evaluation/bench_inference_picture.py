@@ -36,12 +36,12 @@ def draw_result(rows: Sequence[Row], path: Path) -> None:
         path: The PNG to write.
     """
     figure = Figure(figsize=SIZE_IN, dpi=DPI, facecolor='white', layout='constrained')
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     parts: tuple[Callable[[Any, Sequence[Row]], None], ...] = (
         _grid, _plans, _deadlines, _loops)
     for axes, draw in zip(figure.subplots(2, 2).flat, parts, strict=True):
         draw(axes, rows)
-    canvas.print_png(str(path))
+    figure.savefig(path)
 
 
 def _grid(axes: Any, rows: Sequence[Row]) -> None:

@@ -8,10 +8,11 @@ from importlib import import_module
 from pathlib import Path
 
 from diffusion_control.errors import DiffusionControlError, require_known
-from diffusion_control.inference import gpu, onnx, packages
+from diffusion_control.inference import gpu, onnx, packages, torch_compiler
 from diffusion_control.inference.checked import CheckedSampler, Options
 from diffusion_control.inference.protocol import Sampler
 from diffusion_control.inference.tensorrt import TENSORRT
+from diffusion_control.inference.torch_cuda_graphs import refuse_without_cuda
 from diffusion_control.inference.verify import verify
 
 _HERE = 'diffusion_control.inference'
@@ -20,6 +21,8 @@ BACKENDS: dict[str, str] = {
     'onnx_cuda': f'{_HERE}.onnx:OnnxCudaSampler',
     'tensorrt': f'{_HERE}.tensorrt:TensorrtSampler',
     'torch': f'{_HERE}.torch:TorchSampler',
+    'torch_compiled': f'{_HERE}.torch_compiled:TorchCompiledSampler',
+    'torch_cuda_graphs': f'{_HERE}.torch_cuda_graphs:TorchCudaGraphsSampler',
 }
 DEFAULT = 'onnx'
 
@@ -32,7 +35,8 @@ def available_backends() -> dict[str, tuple[bool, str]]:
     """
     return {name: _state(check) for name, check in (
         ('onnx', _onnx), ('onnx_cuda', _onnx_cuda), ('tensorrt', _tensorrt),
-        ('torch', _torch))}
+        ('torch', _torch), ('torch_compiled', _torch_compiled),
+        ('torch_cuda_graphs', _torch_cuda_graphs))}
 
 
 def load(
@@ -97,3 +101,14 @@ def _tensorrt() -> str:
 
 def _torch() -> str:
     return f'{_found("torch")}, for models whose card lists model.pt2'
+
+
+def _torch_compiled() -> str:
+    found = _found('torch')
+    return f'{found} and {torch_compiler.compiler()}, for models whose card lists model.pt2'
+
+
+def _torch_cuda_graphs() -> str:
+    found = _found('torch')
+    refuse_without_cuda(found)
+    return f'{found} on {gpu.gpu_name()}, for models whose card lists model.pt2'

@@ -2,7 +2,7 @@
 """Torch: the exported program `model.pt2` beside the ONNX graph, run eagerly.
 
 It is there to compare with and to debug; nothing that drives a robot needs it. Weights and
-programs are never unpickled.
+programs are never unpickled. `torch_compiled` and `torch_cuda_graphs` run the same program.
 """
 
 from __future__ import annotations
@@ -34,21 +34,26 @@ class TorchSampler(CheckedSampler):
         data = verified.contents.get(PT2_FILE)
         if data is None:
             raise ConfigurationError(
-                f'the inference backend torch needs {PT2_FILE}, which this model has not',
+                f'the inference backend {self.backend} needs {PT2_FILE}, which this model has not',
                 where=f'{verified.folder}/card.json: files', value=list(verified.card.files),
-                allowed=PT2_FILE, remedy='planner.backend: onnx, or export the model for torch')
-        where = f'{verified.folder}/{PT2_FILE}'
-        samples = sample_inputs(data, where)
+                allowed=PT2_FILE,
+                remedy='planner.backend: onnx, or diffusion_control export --torch-program')
+        self._program_path = f'{verified.folder}/{PT2_FILE}'
+        samples = sample_inputs(data, self._program_path)
         self._torch = packages.load('torch', self.backend)
         self._device = self._choose_device()
         try:
             self._torch.load(io.BytesIO(samples), weights_only=True)
             program = self._torch.export.load(io.BytesIO(data))
-            self._module = program.module().to(self._device)
+            self._module = self._module_of(program).to(self._device)
         except Exception as error:  # its exceptions share no root
-            raise cannot_open(self.backend, where, error) from error
+            raise cannot_open(self.backend, self._program_path, error) from error
         self._torch.set_num_threads(self.options.threads)
         return self._program_tensors(program)
+
+    def _module_of(self, program: Any) -> Any:
+        """Return what runs the program."""
+        return program.module()
 
     def _choose_device(self) -> str:
         if not self.options.require_gpu:
@@ -83,11 +88,15 @@ class TorchSampler(CheckedSampler):
     def _evaluate(self, inputs: dict[str, Array]) -> dict[str, Array]:
         with self._torch.inference_mode():
             given = [self._torch.tensor(array, device=self._device) for array in inputs.values()]
-            results = self._module(*given)
+            results = self._results(given)
         if isinstance(results, self._torch.Tensor):
             results = (results,)
         return {name: np.array(result.cpu().numpy())
                 for name, result in zip(self.card.outputs, results, strict=True)}
+
+    def _results(self, given: list[Any]) -> Any:
+        """Return the program's results, a tensor or several, for tensors on the device."""
+        return self._module(*given)
 
     def _info(self) -> dict[str, Any]:
         return {'version': str(self._torch.__version__), 'device': self._device}

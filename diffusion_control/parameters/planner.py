@@ -21,7 +21,8 @@ PLANNER: tuple[Parameter, ...] = (
     Parameter(
         'backend', 'string', 'onnx',
         'What runs the model; `inference.available_backends()` says which can.',
-        choices=('onnx', 'onnx_cuda', 'tensorrt', 'torch')),
+        choices=(
+            'onnx', 'onnx_cuda', 'tensorrt', 'torch', 'torch_compiled', 'torch_cuda_graphs')),
     Parameter(
         'backend_require_gpu', 'bool', False,
         'Refuse to run the model on a CPU.'),
