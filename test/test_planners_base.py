@@ -47,7 +47,7 @@ ROOM = OccupancyMap.from_layout((
 START = np.array([1.2, 1.2, 0.4])
 GOAL = Goal(position_m=np.array([4.6, 1.2, 0.0]))
 SEARCHES = {'straight_line'} ^ set(BASE_PLANNERS)
-HYBRID = ('training_free', 'classical')
+BOTH, HALVES = 'astar+training_free', ('training_free', 'classical')
 
 
 def problem_of(start: Any = START, twist: tuple[float, float] = (0.0, 0.0), **other: Any) -> Any:
@@ -90,11 +90,11 @@ def test_a_plan_goes_round_the_wall_and_keeps_the_contract(name: str, twist: Any
     assert answer.trajectory.position[:, 1].max() > 2.0, 'there is a wall between'
     known = {'astar': 'classical', 'value_iteration': 'classical', 'diffuser': 'diffusion',
              'safediffuser': 'diffusion', 'hierarchical': 'diffusion'}
-    assert answer.source in HYBRID if name == 'hybrid' else answer.source == known.get(name, name)
+    assert answer.source in HALVES if name == BOTH else answer.source == known.get(name, name)
 
 
-@pytest.mark.parametrize('without', HYBRID)
-def test_the_hybrid_says_where_its_way_began(
+@pytest.mark.parametrize('without', HALVES)
+def test_search_and_diffusion_say_where_its_way_began(
     without: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one half the other's way is followed; a way that is kept keeps its source."""
@@ -104,8 +104,8 @@ def test_the_hybrid_says_where_its_way_began(
         monkeypatch.setattr(BaseAstar, 'propose', nothing)
     else:
         monkeypatch.setattr(BaseTrainingFree, 'propose', lambda *_: [])
-    (other,) = set(HYBRID) - {without}
-    planner = planners.make('hybrid', robot=ROBOT, seed=1)
+    (other,) = set(HALVES) - {without}
+    planner = planners.make(BOTH, robot=ROBOT, seed=1)
     first = planner.plan(problem_of())
     assert first.best is not None and first.source == other
     at = first.trajectory.sample(problem_of().start.stamp_s + 0.5)
@@ -117,9 +117,9 @@ def test_the_hybrid_says_where_its_way_began(
     assert again.best is not None and again.source == other
 
 
-def test_the_hybrid_starts_chains_on_the_way_over_the_grid() -> None:
+def test_chains_start_on_the_way_over_the_grid() -> None:
     planner, plain = (planners.make(name, robot=ROBOT, seed=1)
-                      for name in ('hybrid', 'training_free'))
+                      for name in (BOTH, 'training_free'))
     problem = problem_of()
     planner.plan(problem)
     samples = WaySamples(BaseRequest(ROBOT, problem, planner.values))

@@ -37,7 +37,7 @@ BASE_PLANNERS: dict[str, str] = {
     'safediffuser': f'{_HERE}.base.map_diffuser:BaseSafeDiffuser',
     'hierarchical': f'{_HERE}.base.map_diffuser:BaseHierarchical',
     'training_free': f'{_HERE}.base.training_free:BaseTrainingFree',
-    'hybrid': f'{_HERE}.base.hybrid:BaseHybrid',
+    'astar+training_free': f'{_HERE}.base.astar_training_free:BaseAstarTrainingFree',
     'straight_line': f'{_HERE}.base.straight_line:BaseStraightLine',
     'astar': f'{_HERE}.base.astar:BaseAstar',
     'value_iteration': f'{_HERE}.base.value_iteration:BaseValueIteration',

@@ -19,10 +19,10 @@ from diffusion_control.planners.problem import PlanningError
 CHAINS_OF_THE_GRID = 2
 
 
-class BaseHybrid(BaseTrainingFree):
+class BaseAstarTrainingFree(BaseTrainingFree):
     """Plans by model-based diffusion and by search; see `BaseTrainingFree` for its settings."""
 
-    name = 'hybrid'
+    name = 'astar+training_free'
 
     def reset(self, seed: int) -> None:
         """Forget the way and restart the random numbers."""
