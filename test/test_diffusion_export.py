@@ -19,6 +19,7 @@ from diffusion_control.diffusion.conditioning import (  # noqa: E402
     ConditionEncoder,
     ConditionSpec,
 )
+from diffusion_control.diffusion.costs import SphereObstacles  # noqa: E402
 from diffusion_control.diffusion.denoisers import bind, make_denoiser  # noqa: E402
 from diffusion_control.diffusion.export import (  # noqa: E402
     export_encoder,
@@ -26,7 +27,12 @@ from diffusion_control.diffusion.export import (  # noqa: E402
     export_step,
 )
 from diffusion_control.diffusion.graph_step import SamplerStep, StepSpec  # noqa: E402
-from diffusion_control.diffusion.guidance import ClipGuide, CostGuide, classifier_free  # noqa: E402
+from diffusion_control.diffusion.guidance import (  # noqa: E402
+    ClipGuide,
+    CostGuide,
+    capped,
+    classifier_free,
+)
 from diffusion_control.diffusion.inpainting import Known  # noqa: E402
 from diffusion_control.diffusion.prediction import Prediction  # noqa: E402
 from diffusion_control.diffusion.samplers import SAMPLERS, make_sampler  # noqa: E402
@@ -308,3 +314,26 @@ def test_what_cannot_be_exported_is_refused() -> None:
     model = onnx.helper.make_model(onnx.helper.make_graph([], 'empty', [], []))
     with pytest.raises(ConfigurationError, match='step of a sampler'):
         scan_over_rows(model)
+
+
+class Slope(torch.nn.Module):  # type: ignore[misc]
+    """The capped slope of the cost of spheres."""
+
+    def forward(self, x: Any, centre: Any, radius: Any) -> Any:
+        cost = SphereObstacles(centre, radius, torch.eye(D)[:, :2], torch.zeros(2))
+        return capped(cost.gradient(x), 1.0)
+
+
+def test_the_slope_at_a_centre_is_finite_in_the_graph_too() -> None:
+    """Torch's exporter takes an addend below 1e-8 for 0, so none may guard a division."""
+    x = torch.zeros(2, H, D)
+    x[1] += 5.0
+    given = (x, torch.zeros(1, H, 1, 2), torch.ones(1, 1, 1))
+    program = torch.onnx.export(Slope(), given, dynamo=True, opset_version=18)
+    session = ort.InferenceSession(
+        program.model_proto.SerializeToString(), providers=['CPUExecutionProvider'])
+    (found,) = session.run(None, dict(zip(
+        (value.name for value in session.get_inputs()), (each.numpy() for each in given),
+        strict=True)))
+    np.testing.assert_array_equal(found, Slope()(*given).numpy())
+    np.testing.assert_array_equal(found, 0.0)

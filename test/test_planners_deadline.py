@@ -179,7 +179,8 @@ def test_fewer_motions_are_drawn_where_one_evaluation_of_all_would_take_too_long
 
     made.network = SimpleNamespace(draw=draw)  # type: ignore[assignment]
     request: Any = SimpleNamespace(
-        splines=None, timed=lambda free, goal: Pool(free, goal, np.ones(len(free))))
+        splines=None, network_evaluations=0,
+        timed=lambda free, goal: Pool(free, goal, np.ones(len(free))))
     for left_s in (math.inf, 0.2, 0.051, 0.001, math.inf):
         made._draw(request, np.zeros(7), 1.0, 64, Draw(1, until_s=clock.now + left_s))
     assert drawn == [64, 64, 25, 8, 64]

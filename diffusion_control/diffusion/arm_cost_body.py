@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 Array = Any  # of torch, but for the constants that `ArmBody.of` returns
 FAR_M = 1e3
 """A distance that nothing reaches [m]; switches off what does not count."""
-TINY_M2 = 1e-9
+TINY_M2 = 1e-9  # a least value, see `costs.TINY`
 """Under a square root, as in `robots.lanes`: the slope is finite where centres meet [m^2]."""
 
 
@@ -113,7 +113,7 @@ class ArmBody:
             Cost [...] [m^2] and slope [..., 3, K] [m].
         """
         apart = centre @ self.between
-        distance = ((apart * apart).sum(-2) + TINY_M2).sqrt()
+        distance = (apart * apart).sum(-2).clip(min=TINY_M2).sqrt()
         pair = (margin + self.both - distance).clip(min=0.0)
         low = (margin + self.floor - centre[..., 2, :]).clip(min=0.0)
         slope = -2.0 * ((pair / distance)[..., None, :] * apart) @ self.between.T

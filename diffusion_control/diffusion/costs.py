@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from diffusion_control.errors import ConfigurationError
 
 Array = Any  # of numpy or of torch
-TINY = 1e-12
+TINY = 1e-12  # a least value, not an addend: torch's exporter takes an addend below 1e-8 for 0
 
 
 class Cost(Protocol):
@@ -129,7 +129,7 @@ class SphereObstacles:
     def _depth(self, x: Array) -> tuple[Array, Array, Array]:
         """Return depth [B, H, O], distance [B, H, O] and p - c [B, H, O, P]."""
         apart = (x @ self.select + self.offset)[..., None, :] - self.centre
-        distance = ((apart * apart).sum(-1) + TINY) ** 0.5
+        distance = (apart * apart).sum(-1).clip(min=TINY) ** 0.5
         return (self.radius - distance).clip(min=0.0), distance, apart
 
     def value(self, x: Array) -> Array:

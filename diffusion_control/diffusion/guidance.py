@@ -31,13 +31,13 @@ from diffusion_control.diffusion.sampling import Denoise
 from diffusion_control.errors import ConfigurationError
 
 Array = Any  # of numpy or of torch
-TINY = 1e-12
+TINY = 1e-12  # a least value, not an addend: torch's exporter takes an addend below 1e-8 for 0
 
 
 def capped(gradient: Array, cap: Any) -> Array:
     """Return a gradient [B, H, D] whose norm over each motion is at most `cap`."""
     square = (gradient * gradient).sum(-1).sum(-1)[..., None, None]
-    norm = (square + TINY) ** 0.5
+    norm = square.clip(min=TINY) ** 0.5
     return gradient * (cap / norm).clip(max=1.0)
 
 

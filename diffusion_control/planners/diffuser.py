@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from diffusion_control.errors import ConfigurationError
 from diffusion_control.planners.deadline import DRAW, Clock
+from diffusion_control.planners.graph_guidance import GUIDES, KERNEL
 from diffusion_control.planners.models import TRAINED
 from diffusion_control.planners.motion_sampler import Barrier, Draw, MotionSampler
-from diffusion_control.planners.parameters import parameter
+from diffusion_control.planners.parameters import choice, parameter
 from diffusion_control.planners.problem import Start
 from diffusion_control.planners.selection import Pool, by_cost, polish
 from diffusion_control.planners.spline_planner import (
@@ -66,6 +67,8 @@ class DiffuserParameters(SplineParameters):
         1.0, 0.01, 100.0, 'weight of the collision cost where motions descend')
     guidance_steps: int = parameter(
         2, 0, 100, 'gradient steps on the clean estimates between evaluations')
+    guide: str = choice(
+        KERNEL, GUIDES, 'what takes them: the compiled kernel, or the graph of a model that can')
     num_kept: int = parameter(24, 1, 4096, 'motions, the cheapest, that are refined')
     polish_steps: int = parameter(20, 0, 200, 'gradient steps of the refinement')
     shorten: int = parameter(
@@ -98,7 +101,7 @@ class DiffuserPlanner(SplinePlanner):
         super().__init__(robot, seed=seed, clock=clock, **params)
         self.network = MotionSampler(
             robot, model, planner=DiffuserPlanner.name, backend=backend,
-            require_gpu=backend_require_gpu, clock=clock)
+            require_gpu=backend_require_gpu, clock=clock, guide=self.values.guide)
         self._home = self._question()
         self.network.warm_up(*self._home, self.values.num_samples)
 

@@ -16,6 +16,7 @@ from diffusion_control.errors import ConfigurationError
 from diffusion_control.inference.card import CARD_FILE, ModelCard
 from diffusion_control.inference.tensor import Array as AnyArray
 from diffusion_control.planners.arm_features import ArmFeatures
+from diffusion_control.planners.graph_guidance import KERNEL, Guided, make_guidance
 from diffusion_control.planners.models import load_chain, model_directory
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import FREE_POINTS, SplineProblem
@@ -35,7 +36,7 @@ class Draw:
     Attributes:
         evaluations: Of the network.
         start: Level to start from, in (0, 1].
-        descent: Gradient steps on the clean estimates between evaluations.
+        descent: Gradient steps on the clean estimates between evaluations, see `graph_guidance`.
         until_s: When the motions are needed, a reading of the clock [s].
     """
 
@@ -55,15 +56,17 @@ class MotionSampler:
         backend: A name of `inference.available_backends()`.
         require_gpu: Refuse a CPU.
         clock: Steady time [s].
+        guide: What takes the steps of `Draw.descent`, of `graph_guidance.GUIDES`.
 
     Raises:
-        ConfigurationError: No such model, not what its card says, or of another robot.
+        ConfigurationError: No such model, not what its card says, of another robot, or without
+            the guide in its graph that is asked for.
         MissingDependencyError: The backend is missing.
     """
 
     def __init__(
         self, robot: Any, model: Any, *, planner: str, backend: str, require_gpu: bool,
-        clock: Callable[[], float],
+        clock: Callable[[], float], guide: str = KERNEL,
     ) -> None:
         self.folder = model_directory(model, planner, robot)
         self.chain = load_chain(
@@ -71,6 +74,7 @@ class MotionSampler:
         self.code = MotionCode.of_card(self.chain.card.normaliser, FREE_POINTS, robot.dof)
         self.features = ArmFeatures(robot)
         _require_inputs(self.chain.card, self.features.lengths, self.folder)
+        self.guidance = make_guidance(guide, self.chain.card, self.folder)
 
     def warm_up(self, splines: SplineProblem, goal: Array, count: int) -> None:
         """Run the network, so that the first plan takes no longer than the others."""
@@ -113,12 +117,7 @@ class MotionSampler:
         if plan is not None:
             code = np.repeat(self.code.encode(plan[None], line), count, 0)
         goals, durations = np.repeat(goal[None], count, 0), np.full(count, duration_s)
-
-        def descend(clean: NDArray[np.float32]) -> NDArray[np.float32]:
-            free = splines.descend(
-                splines.clip(self.code.decode(clean, line)), goals, durations,
-                steps=how.descent)
-            return self.code.encode(free, line)
+        guided = Guided(splines, self.code, goal, duration_s, how.descent)
 
         def show(x: NDArray[np.float32], clean: NDArray[np.float32], alpha: float, sigma: float,
                  ) -> None:
@@ -138,8 +137,9 @@ class MotionSampler:
             return self.code.encode(barrier(was, becomes, done), line)
 
         run = self.chain.run(
-            self._conditions(splines, goal, duration_s), noise, how.evaluations,
-            start=how.start, plan=code, improve=descend if how.descent else None,
+            {**self._conditions(splines, goal, duration_s), **self.guidance.inputs(guided)},
+            noise, how.evaluations, start=how.start, plan=code,
+            improve=self.guidance.improve(guided),
             until_s=how.until_s, move=None if barrier is None else keep,
             watch=None if observer is None else show)
         return splines.clip(self.code.decode(run.clean, line)), run.evaluations
