@@ -60,6 +60,8 @@ def _grid(axes: Any, rows: Sequence[Row]) -> None:
     if axes.lines:
         axes.set_xscale('log')
         axes.set_yscale('log')
+        axes.set_xticks(steps, [str(count) for count in steps])
+        axes.minorticks_off()
         axes.legend(fontsize=6, ncols=2, frameon=False)
 
 
@@ -98,7 +100,7 @@ def _deadlines(axes: Any, rows: Sequence[Row]) -> None:
 
 def _loops(axes: Any, rows: Sequence[Row]) -> None:
     """Draw success of the closed loops by arrangement, with one standard error."""
-    style(axes, 'closed loops: success, from the plan before or from noise; late plans')
+    style(axes, 'closed loops: success by where plans start, and by how late they come')
     found = [row for row in rows if row['part'] in (WARM, PREFIX)]
     names = list(dict.fromkeys(row['name'] for row in found))
     for place, name in enumerate(names):
