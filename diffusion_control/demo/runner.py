@@ -28,6 +28,7 @@ from diffusion_control.demo.setup import NODES, PLANS_UNALTERED, Setup, prepare
 from diffusion_control.evaluation.tables import live_panel
 from diffusion_control.middleware import local_environment
 from diffusion_control.nodes.demo_monitor import DemoMonitor
+from diffusion_control.nodes.neighbours import held_domain
 
 POLL_S = 0.02
 LIVE_S = 0.25
@@ -83,8 +84,9 @@ def run_demo(options: DemoOptions, console: Console | None = None) -> DemoResult
     console = console or Console()
     setup = prepare(options)
     console.print(f'run folder {setup.folder.path}')
-    demo = _Demo(setup, console)
-    record = demo.run()
+    with held_domain():
+        demo = _Demo(setup, console)
+        record = demo.run()
     return DemoResult(*close_run(setup, record, demo.table, demo.seen, console))
 
 

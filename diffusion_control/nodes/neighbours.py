@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether another run of this package shares the ROS domain."""
+"""Whether another run of this package shares the ROS domain.
+
+Two runs would write the same topics: each robot would get the commands of both. Runs of one user
+on one machine see one another by a locked file, at once; those of others by their nodes, if these
+are discovered in time.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 import rclpy
 from rclpy.context import Context
@@ -16,19 +24,20 @@ from diffusion_control.middleware import local_environment
 from diffusion_control.nodes.graph import OURS, named
 
 RUN = (*OURS, 'demo_monitor')
-LISTEN_S = 1.5
+LISTEN_S, PROBES_S = 1.5, 1.0
 """On a busy machine the nodes of a demo are seen within 0.2 to 1.5 s."""
 
 
 @contextmanager
 def alone_in_domain() -> Iterator[None]:
-    """Do something else meanwhile, then refuse a domain in which nodes of a run are seen.
-
-    Two runs would write the same topics: each robot would get the commands of both.
+    """Refuse a domain that a run holds; do something else, then refuse one with its nodes.
 
     Raises:
-        ConfigurationError: Nodes of another run are there.
+        ConfigurationError: Another run is there.
     """
+    with _file() as file:
+        if not _locked(file, fcntl.LOCK_SH):
+            raise _shared('a file that it holds')
     os.environ.update(local_environment())
     context = Context()
     rclpy.init(args=[], context=context)
@@ -42,8 +51,47 @@ def alone_in_domain() -> Iterator[None]:
         node.destroy_node()
         context.try_shutdown()
     if others:
-        domain = os.environ.get('ROS_DOMAIN_ID') or '0'
-        raise ConfigurationError(
-            'another run is in this ROS domain', where='ROS_DOMAIN_ID',
-            value=f'{domain}, with {", ".join(others)}', allowed='a domain without such nodes',
-            remedy='wait until it has ended, or set ROS_DOMAIN_ID to another number (0 .. 101)')
+        raise _shared(', '.join(others))
+
+
+@contextmanager
+def held_domain() -> Iterator[None]:
+    """Hold the domain for a run, however it ends.
+
+    Raises:
+        ConfigurationError: Another run holds it.
+    """
+    with _file() as file:
+        end = time.monotonic() + PROBES_S
+        while not _locked(file, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                raise _shared('a file that it holds')
+            time.sleep(0.01)
+        yield
+
+
+def _file() -> IO[str]:
+    """Return the file of this user's runs in the domain; what is locked is free once closed."""
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    folder = Path(cache) / 'diffusion_control' / 'domains'
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f'{_domain()}.lock').open('w', encoding='utf-8')
+
+
+def _locked(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _domain() -> str:
+    return os.environ.get('ROS_DOMAIN_ID') or '0'
+
+
+def _shared(seen: str) -> ConfigurationError:
+    return ConfigurationError(
+        'another run is in this ROS domain', where='ROS_DOMAIN_ID',
+        value=f'{_domain()}, with {seen}', allowed='a domain without another run',
+        remedy='wait until it has ended, or set ROS_DOMAIN_ID to another number (0 .. 101)')
