@@ -18,6 +18,7 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.kept_plan import KeptPlan
+from diffusion_control.nodes.measured_latency import MeasuredLatency
 from diffusion_control.nodes.motion_input import MotionInput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
 from diffusion_control.nodes.reports import verdict_on
@@ -28,7 +29,7 @@ from diffusion_control.planners.problem import PlanningError, PlanningProblem
 from diffusion_control.robots.goal import Goal
 from diffusion_control.trajectory.trajectory import Sample
 
-AHEAD_S, LONGEST_LEAD_S, FORGET = 0.05, 1.5, 0.8
+AHEAD_S = 0.05
 
 
 class FallbackNode(ControlNode):
@@ -40,7 +41,7 @@ class FallbackNode(ControlNode):
         self._report = self.create_publisher(String, 'fallback/report', STANDARD)
         self._wanted = False
         self._published = self._failed = 0
-        self._latency_s = 0.0
+        self._latency = MeasuredLatency()
         self._reason = 'standing by'
 
     def configure(self) -> None:
@@ -110,7 +111,7 @@ class FallbackNode(ControlNode):
         around = self.robot.pack(obstacles, map=world.map, scan=world.scan)
         if self._kept.good(goal, state.position, now, around):
             return
-        start_s = now + AHEAD_S + min(self._latency_s, LONGEST_LEAD_S)
+        start_s = now + AHEAD_S + self._latency.lead_s(0.0)
         start = self._motion.predict(start_s) or Sample(
             state.position, np.zeros_like(state.position), np.zeros_like(state.position))
         problem = PlanningProblem(
@@ -128,7 +129,7 @@ class FallbackNode(ControlNode):
             self.warn_once(str(error))
         else:
             plan = plans.trajectory
-            self._latency_s = max(plans.latency_s, FORGET * self._latency_s)
+            self._latency.note(plans.latency_s)
         if plan is None:
             self._failed += 1
             self._reason = 'no plan'

@@ -22,6 +22,7 @@ from diffusion_control.nodes.control_node import (
     run,
 )
 from diffusion_control.nodes.convert import line_strip, to_time
+from diffusion_control.nodes.measured_latency import MeasuredLatency
 from diffusion_control.nodes.motion_input import FRESH_S, MotionInput
 from diffusion_control.nodes.path_output import PathOutput
 from diffusion_control.nodes.qos import LATCHED, NEWEST, STANDARD
@@ -39,7 +40,7 @@ from diffusion_control.trajectory.trajectory import Sample, Trajectory
 
 Array = NDArray[np.float64]
 DELIVERY_S = 0.03
-UNKNOWN_LEAD_S, LONGEST_LEAD_S, FORGET = 0.32, 1.5, 0.8
+UNKNOWN_LEAD_S = 0.32
 SHOWN_CANDIDATES = 8
 SHOWN_POINTS = 24
 BEST, OTHER = (0.1, 0.6, 0.9), (0.6, 0.6, 0.9)
@@ -55,7 +56,8 @@ class PlannerNode(ControlNode):
         self._report = self.create_publisher(String, 'planner/report', STANDARD)
         self._candidates = self.create_publisher(MarkerArray, 'planner/candidates', STANDARD)
         self._previous: Trajectory | None = None
-        self._published_s = self._latency_s = 0.0
+        self._published_s = 0.0
+        self._latency = MeasuredLatency()
         self._published = self._failed = 0
         self._shortest_s = 0.0
         self._refused = self._aside = self._stopped = False
@@ -132,7 +134,7 @@ class PlannerNode(ControlNode):
             return
         deadline = self.settings['deadline_s']
         now = self.clocks.ros_s()
-        expected_s = max(min(deadline, UNKNOWN_LEAD_S), min(self._latency_s, LONGEST_LEAD_S))
+        expected_s = self._latency.lead_s(min(deadline, UNKNOWN_LEAD_S))
         start_s = now + expected_s * min(1.0, self.clocks.real_time_factor) + DELIVERY_S
         start = self._start(start_s, state)
         goal = self._goals.look()
@@ -184,7 +186,7 @@ class PlannerNode(ControlNode):
             self.warn_once(str(error))
             return
         best = plans.trajectory
-        self._latency_s = max(plans.latency_s, FORGET * self._latency_s)
+        self._latency.note(plans.latency_s)
         confidence = confidence_of(plans)
         stamp = None if best is None else best.stamp_s
         self._reason = 'ok' if best is not None else 'no collision-free candidate'
