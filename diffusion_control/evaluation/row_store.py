@@ -145,8 +145,9 @@ class RowStore:
         self.rows |= {self._key(row): row for row in added}
 
     def write_result(self, result: Row) -> None:
-        """Write the result beside the rows, and say where."""
+        """Write the result beside the rows, say where, and leave the folder to others."""
         (self.folder / RESULT).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+        self._lock.close()
         print(f'written: {self.folder}')
 
     def _prepare(self, settings: str, resume: bool) -> None:
