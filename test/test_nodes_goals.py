@@ -15,11 +15,14 @@ import yaml
 
 pytest.importorskip('rclpy', reason='needs ROS 2 (extra ros)')
 
+from std_msgs.msg import String
+
 from diffusion_control import simulation
 from diffusion_control.demo.processes import ProcessGroup, node_environment
 from diffusion_control.middleware import local_environment
 from diffusion_control.nodes.demo_monitor import DemoMonitor
 from diffusion_control.nodes.goal_target import GoalTarget
+from diffusion_control.nodes.qos import STANDARD
 from diffusion_control.robots import load_arm, load_base
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
@@ -80,17 +83,18 @@ def test_a_goal_of_a_base_may_leave_its_yaw_free() -> None:
 @contextmanager
 def nodes(
     folder: Path, monkeypatch: pytest.MonkeyPatch, domain_id: int, robot: Any, scene: Scene, *,
-    follow_goals: bool,
+    follow_goals: bool, also: tuple[str, ...] = (),
 ) -> Iterator[DemoMonitor]:
-    """Run simulator, safety and tracker alone; the simulator sets the scene's goals in turn."""
+    """Run simulator, safety and tracker, and others; the simulator sets the goals in turn."""
     for name, value in local_environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain_id))
     simulation.dump_scenes([scene], folder / 'scene.yaml')
     values = {
         'tracker': {'follow_goals': follow_goals}, 'safety': {},
-        'simulator': {'scene': str(folder / 'scene.yaml'), 'out': str(folder)}}
-    for name in ('tracker', 'safety'):
+        'simulator': {'scene': str(folder / 'scene.yaml'), 'out': str(folder)},
+        **{name: {} for name in also}}
+    for name in ('tracker', 'safety', *also):
         values[name] |= {f'{need}.required': False for need in ('map', 'scan')}
     (folder / 'params.yaml').write_text(yaml.safe_dump({
         name: {'ros__parameters': {'robot': robot.name, **own}} for name, own in values.items()}))
@@ -102,7 +106,7 @@ def nodes(
         yield monitor
         assert not processes.deaths()
     finally:
-        processes.stop(['safety', 'tracker'])
+        processes.stop(['safety', 'tracker', *also])
         processes.stop(['simulator'], grace_s=30.0)
         monitor.close()
 
@@ -156,6 +160,24 @@ def test_a_base_goes_to_goals_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with nodes(tmp_path, monkeypatch, 96, robot, scene, follow_goals=True) as monitor:
         assert wait(lambda: reached(monitor) >= 2)
         assert not monitor.seen.plans
+
+
+@pytest.mark.process
+def test_a_planner_that_hangs_in_its_first_plan_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it says that it waits nothing is amiss; silent, it owes a plan like any other."""
+    robot = load_base('base')
+    scene = Scene(0, (), np.zeros(3), (Goal(position_m=np.array([0.6, 0.4, 0.0])),))
+    with nodes(tmp_path, monkeypatch, 97, robot, scene, follow_goals=False,
+               also=('fallback',)) as monitor:
+        report = monitor.node.create_publisher(String, 'planner/report', STANDARD)
+        assert wait(lambda: monitor.state == 'NOMINAL')
+        for _ in range(10):
+            report.publish(String(data='{"plan_stamp": null, "reason": "waiting for odom"}'))
+            assert not wait(lambda: monitor.state != 'NOMINAL', 0.2)
+        assert wait(lambda: monitor.state == 'FALLBACK'), 'it has fallen silent'
+        assert wait(lambda: reached(monitor) >= 1), 'the fallback goes on'
 
 
 @pytest.mark.process

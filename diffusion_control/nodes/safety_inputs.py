@@ -109,9 +109,11 @@ class SafetyInputs:
         """Return what is known now; requests of services are taken once."""
         now = time.monotonic()
         gap, self._last_s = now - self._last_s, now
-        report = self._planner.look() or {}
+        seen = self._planner.look()
+        report = seen or {}
         report_age = self._planner.age_s(now)
         alive = report_age < 2.0 * self._period_s + 0.5
+        hangs_at_first = seen is not None and not alive
         confidence = self._confidence.look()
         if confidence is not None and not math.isfinite(confidence):
             confidence = None
@@ -123,7 +125,8 @@ class SafetyInputs:
             obstacles_age_s=ages.obstacles_s, scan_age_s=ages.scan_s, map_age_s=ages.map_s,
             accepted_plan_age_s=self.plans.accepted.age_s(now),
             planner_period_s=self._period_s, confidence=confidence,
-            rejected_in_row=self.plans.rejected_in_row, goal_active=self._planned,
+            rejected_in_row=self.plans.rejected_in_row,
+            goal_active=self._planned or hangs_at_first,
             planner_idle=alive and bool(report.get('idle', False)), planner_alive=alive,
             fallback_alive=self.fallback_alive,
             fallback_plan_age_s=self.plans.fallback_accepted.age_s(now),
