@@ -100,7 +100,7 @@ def _deadlines(axes: Any, rows: Sequence[Row]) -> None:
 
 def _loops(axes: Any, rows: Sequence[Row]) -> None:
     """Draw success of the closed loops by arrangement, with one standard error."""
-    style(axes, 'closed loops: success by where plans start, and by how late they come')
+    style(axes, 'closed loops: success by start and by latency')
     found = [row for row in rows if row['part'] in (WARM, PREFIX)]
     names = list(dict.fromkeys(row['name'] for row in found))
     for place, name in enumerate(names):
