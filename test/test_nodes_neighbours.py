@@ -53,3 +53,12 @@ def test_a_run_of_another_process_is_refused_until_it_ends(
 def test_looking_around_does_not_keep_another_from_looking() -> None:
     with alone_in_domain(), alone_in_domain():
         pass
+
+
+def test_a_home_that_cannot_be_written_keeps_nobody_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'file').write_text('no folder')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    with alone_in_domain(), held_domain():
+        pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,11 +72,17 @@ def held_domain() -> Iterator[None]:
 
 
 def _file() -> IO[str]:
-    """Return the file of this user's runs in the domain; what is locked is free once closed."""
+    """Return the file of this user's runs in the domain; what is locked is free once closed.
+
+    Where no file can be kept it is one of this run alone: what is left is to look for nodes.
+    """
     cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     folder = Path(cache) / 'diffusion_control' / 'domains'
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / f'{_domain()}.lock').open('w', encoding='utf-8')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / f'{_domain()}.lock').open('w', encoding='utf-8')
+    except OSError:
+        return tempfile.TemporaryFile('w', encoding='utf-8')
 
 
 def _locked(file: IO[str], how: int) -> bool:
