@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sys
@@ -16,7 +15,7 @@ from diffusion_control.evaluation.host import commit_of_code
 from diffusion_control.evaluation.run_folder import finite
 from diffusion_control.inference.card import CARD_FILE
 from diffusion_control.inference.card_seal import digest
-from diffusion_control.whole_file import written_whole
+from diffusion_control.whole_file import locked, written_whole
 
 ROWS, SETTINGS, RESULT, COMMITS = 'rows.jsonl', 'settings.json', 'result.json', 'commits.json'
 LOCK = '.lock'
@@ -95,21 +94,18 @@ def _unscored(data: bytes) -> str:
     return digest({key: value for key, value in table.items() if key != 'score'})
 
 
-def _locked(folder: Path) -> IO[str]:
+def _held(folder: Path) -> IO[str]:
     """Return a file that is this run's alone for as long as it is open.
 
     Raises:
         ConfigurationError: Another run has it.
     """
     file = (folder / LOCK).open('w', encoding='utf-8')
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locked(file):
         file.close()
         raise ConfigurationError(
             'another run is writing its rows there', where='--out', value=str(folder),
-            allowed='a folder that no other run has', remedy='wait for it, or name another --out',
-        ) from None
+            allowed='a folder that no other run has', remedy='wait for it, or name another --out')
     return file
 
 
@@ -160,7 +156,7 @@ class RowStore:
                 remedy='leave out --resume, or name another --out')
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder)
+            self._lock = _held(self.folder)
             file.write_text(settings, encoding='utf-8')
             if not resume:
                 (self.folder / ROWS).unlink(missing_ok=True)

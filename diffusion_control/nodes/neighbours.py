@@ -8,21 +8,21 @@ are discovered in time.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 import rclpy
 from rclpy.context import Context
 
 from diffusion_control.errors import ConfigurationError
+from diffusion_control.inference.engine_cache import default_cache
 from diffusion_control.middleware import local_environment
 from diffusion_control.nodes.graph import OURS, named
+from diffusion_control.whole_file import locked
 
 RUN = (*OURS, 'demo_monitor')
 LISTEN_S, PROBES_S = 1.5, 1.0
@@ -37,7 +37,7 @@ def alone_in_domain() -> Iterator[None]:
         ConfigurationError: Another run is there.
     """
     with _file() as file:
-        if not _locked(file, fcntl.LOCK_SH):
+        if not locked(file, shared=True):
             raise _shared('a file that it holds')
     os.environ.update(local_environment())
     context = Context()
@@ -64,7 +64,7 @@ def held_domain() -> Iterator[None]:
     """
     with _file() as file:
         end = time.monotonic() + PROBES_S
-        while not _locked(file, fcntl.LOCK_EX):
+        while not locked(file):
             if time.monotonic() > end:
                 raise _shared('a file that it holds')
             time.sleep(0.01)
@@ -76,21 +76,12 @@ def _file() -> IO[str]:
 
     Where no file can be kept it is one of this run alone: what is left is to look for nodes.
     """
-    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    folder = Path(cache) / 'diffusion_control' / 'domains'
+    folder = default_cache() / 'domains'
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / f'{_domain()}.lock').open('w', encoding='utf-8')
     except OSError:
         return tempfile.TemporaryFile('w', encoding='utf-8')
-
-
-def _locked(file: IO[str], how: int) -> bool:
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _domain() -> str:
