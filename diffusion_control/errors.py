@@ -55,6 +55,12 @@ class ConfigurationError(DiffusionControlError):
     exit_code = 2
 
 
+def moved(error: DiffusionControlError, where: str) -> ConfigurationError:
+    """Return what an error says of bad input, said of another place: a file it came from."""
+    return ConfigurationError(
+        error.what, where=where, value=error.value, allowed=error.allowed, remedy=error.remedy)
+
+
 def closest(name: str, names: Iterable[str]) -> str:
     """Return a sentence that names the most similar of `names`, empty if none is similar."""
     matches = difflib.get_close_matches(name, tuple(names), n=1)

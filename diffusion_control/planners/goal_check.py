@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import moved
 from diffusion_control.planners.goal_configurations import GoalConfigurations
 from diffusion_control.planners.problem import PlanningError
 from diffusion_control.planners.world import World
@@ -34,6 +34,4 @@ def check_goal(
             goal, np.asarray(robot.home_rad, dtype=float),
             World(robot, standing, margin_m=0.0))
     except PlanningError as error:
-        raise ConfigurationError(
-            error.what, where=where, value=error.value, allowed=error.allowed,
-            remedy=error.remedy) from error
+        raise moved(error, where) from error

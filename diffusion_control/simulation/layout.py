@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, moved
 from diffusion_control.robots.base import Base
 from diffusion_control.robots.occupancy_map import OccupancyMap, layout_walls
 
@@ -58,9 +58,7 @@ def read_layout(path: str | Path) -> tuple[str, ...]:
         check_size(rows)
         layout_walls(rows)
     except ConfigurationError as error:
-        raise ConfigurationError(
-            error.what, where=f'{path}: {error.where}', value=error.value,
-            allowed=error.allowed) from error
+        raise moved(error, f'{path}: {error.where}') from error
     return rows
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, moved
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import layout_walls
@@ -97,7 +97,5 @@ class Scene:
             try:
                 goal.check(robot)
             except ConfigurationError as error:
-                raise ConfigurationError(
-                    error.what, where=f'{where}: goals[{index}]', value=error.value,
-                    allowed=error.allowed, remedy=error.remedy) from error
+                raise moved(error, f'{where}: goals[{index}]') from error
         check_layout(self, robot, where)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, moved
 from diffusion_control.robots.fields import Fields, as_array
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import SHAPE_CODE, SIZE_LENGTH, Obstacle
@@ -121,7 +121,7 @@ def _scene(value: object, where: str) -> Scene:
     except ConfigurationError as error:
         if error.where.startswith(where):
             raise
-        raise _moved(error, f'{where}: {error.where}') from error
+        raise moved(error, f'{where}: {error.where}') from error
 
 
 def _layout(fields: Fields) -> tuple[tuple[str, ...], float, tuple[float, float]]:
@@ -195,9 +195,4 @@ def _located(
         if error.where.startswith(where):
             raise
         key = error.where.partition('.')[2]
-        raise _moved(error, f'{where}: {key}' if key else where) from error
-
-
-def _moved(error: ConfigurationError, where: str) -> ConfigurationError:
-    return ConfigurationError(error.what, where=where, value=error.value,
-                              allowed=error.allowed, remedy=error.remedy)
+        raise moved(error, f'{where}: {key}' if key else where) from error

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from diffusion_control.errors import ConfigurationError
+from diffusion_control.errors import ConfigurationError, moved
 from diffusion_control.evaluation.base_worlds import (
     GOALS,
     demo_world,
@@ -52,6 +52,4 @@ def _in_file(name: str, robot: Base, rows: tuple[str, ...], seed: int) -> Scene:
     try:
         return layout_world(robot, rows, seed)
     except ConfigurationError as error:
-        raise ConfigurationError(
-            error.what, where=f'{name}: {error.where}', value=error.value, allowed=error.allowed,
-            remedy=error.remedy) from error
+        raise moved(error, f'{name}: {error.where}') from error
