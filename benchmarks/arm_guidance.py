@@ -35,10 +35,9 @@ from diffusion_control.diffusion.arm_cost_body import ArmBody
 from diffusion_control.evaluation.scene_tiers import generate_scene
 from diffusion_control.evaluation.workers import warm_arm
 from diffusion_control.inference.card import CARD_FILE
-from diffusion_control.learning.guided_model import INSTANTS, DescentStep, write_guided
+from diffusion_control.learning.guided_model import DescentStep, write_guided
 from diffusion_control.planners import registry
 from diffusion_control.planners.graph_guidance import (
-    EXTRA_M,
     GRAPH,
     KERNEL,
     GraphGuidance,
@@ -48,7 +47,12 @@ from diffusion_control.planners.graph_guidance import (
 from diffusion_control.planners.models import model_directory
 from diffusion_control.planners.motion_sampler import Draw
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
-from diffusion_control.planners.spline_problem import COLLISION_WEIGHT, FREE
+from diffusion_control.planners.spline_problem import (
+    COLLISION_WEIGHT,
+    DESCENT_EXTRA_M,
+    FREE,
+    SAMPLES,
+)
 from diffusion_control.robots.state import RobotState
 from diffusion_control.trajectory.spline import basis, to_trajectory
 
@@ -150,7 +154,7 @@ def kernel_gradient(asked: Guided, free: Array, instants: int) -> Array:
         free, np.repeat(asked.goal[None], count, 0), np.full(count, asked.duration_s))
     _, _, slope = splines.world.cost(
         (at.position @ points).reshape(-1, free.shape[-1]),
-        np.tile(at.phase * asked.duration_s, count), extra_m=EXTRA_M, gradient=True)
+        np.tile(at.phase * asked.duration_s, count), extra_m=DESCENT_EXTRA_M, gradient=True)
     assert slope is not None
     return np.asarray(COLLISION_WEIGHT * 48 / instants * (
         at.position[:, FREE].T @ slope.reshape(count, instants, -1)))
@@ -168,8 +172,8 @@ def agreement(
         first: Clean estimates of the first evaluation of each way; the kernel moves its own later.
     """
     free, code = drawn[NONE], asked.code
-    inputs = GraphGuidance(INSTANTS).inputs(asked)
-    wanted = kernel_gradient(asked, free, INSTANTS)
+    inputs = GraphGuidance(SAMPLES).inputs(asked)
+    wanted = kernel_gradient(asked, free, SAMPLES)
     found = DescentStep(arm).gradient(torch.as_tensor(free, dtype=torch.float32), *(
         torch.as_tensor(value) for name, value in inputs.items() if name.startswith('arm_')))
     apart = {

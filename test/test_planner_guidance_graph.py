@@ -28,7 +28,6 @@ from diffusion_control.inference.untrained import write_untrained  # noqa: E402
 from diffusion_control.learning import guided_model  # noqa: E402
 from diffusion_control.learning.guided_model import write_guided  # noqa: E402
 from diffusion_control.planners.graph_guidance import (  # noqa: E402
-    EXTRA_M,
     GRAPH,
     INPUTS,
     KERNEL,
@@ -37,7 +36,12 @@ from diffusion_control.planners.graph_guidance import (  # noqa: E402
     make_guidance,
 )
 from diffusion_control.planners.motion_sampler import Draw, MotionSampler  # noqa: E402
-from diffusion_control.planners.spline_problem import COLLISION_WEIGHT, FREE  # noqa: E402
+from diffusion_control.planners.spline_problem import (  # noqa: E402
+    COLLISION_WEIGHT,
+    DESCENT_EXTRA_M,
+    FREE,
+    SAMPLES,
+)
 from diffusion_control.robots.obstacles import Obstacle  # noqa: E402
 from diffusion_control.trajectory.spline import basis  # noqa: E402
 
@@ -140,14 +144,14 @@ def _first_estimate(made: MotionSampler, question: Guided) -> Any:
 def test_the_slopes_are_the_kernels_also_beside_faces() -> None:
     """Also within a millimetre of a face, where the kernel softens them."""
     question, count = asked(IN_THE_WAY), 200
-    instants = guided_model.INSTANTS
+    instants = SAMPLES
     code = np.random.default_rng(1).normal(size=(count, 8, 7))
     free = question.splines.clip(question.code.decode(code, question.line))
     at, lasting = basis(instants), np.full(count, question.duration_s)
     points = question.splines.assemble(free, np.repeat(question.goal[None], count, 0), lasting)
     _, _, slope = question.splines.world.cost(
         (at.position @ points).reshape(-1, 7), np.tile(at.phase * question.duration_s, count),
-        extra_m=EXTRA_M, gradient=True)
+        extra_m=DESCENT_EXTRA_M, gradient=True)
     assert slope is not None
     wanted = COLLISION_WEIGHT * 48 / instants * (
         at.position[:, FREE].T @ slope.reshape(count, instants, 7))
@@ -218,7 +222,7 @@ def test_the_card_says_what_the_graph_takes(plain: Path, guided: Path) -> None:
     """And what it was made from; a score was not measured, weights are the same."""
     before, after = cards(plain), cards(guided)
     assert set(after['inputs']) - set(before['inputs']) == set(INPUTS)
-    assert after['inputs']['arm_obstacle_centre']['shape'] == [guided_model.INSTANTS, 'O', 3]
+    assert after['inputs']['arm_obstacle_centre']['shape'] == [SAMPLES, 'O', 3]
     assert after['guidance']['in_graph_of'] == before['sha256']
     assert all(value is None for value in after['score'].values())
     assert after['normaliser'] == before['normaliser']

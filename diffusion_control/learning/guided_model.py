@@ -41,13 +41,15 @@ from diffusion_control.learning.card import write_model
 from diffusion_control.planners.graph_guidance import INPUTS
 from diffusion_control.planners.models import require_robot
 from diffusion_control.planners.motion_code import MotionCode
-from diffusion_control.planners.spline_problem import FREE, FREE_POINTS
+from diffusion_control.planners.spline_problem import (
+    DESCENT_RATE,
+    FREE,
+    FREE_POINTS,
+    LONGEST_STEP_RAD,
+    SAMPLES,
+)
 from diffusion_control.trajectory.spline import basis, smoothness
 
-RATE, LONGEST_RAD = 0.1, 0.25
-"""As in `SplineProblem.descend`."""
-INSTANTS = 24
-"""As many as `SplineProblem` has samples."""
 EXAMPLE_BATCH, EXAMPLE_OBSTACLES = 3, 5
 CODE_OF_A_SPHERE = 1
 LED = 6  # named arguments of `DescentStep.forward`
@@ -114,8 +116,9 @@ class DescentStep(nn.Module):
     def __init__(self, arm: ArmBody) -> None:
         super().__init__()
         matrices = {
-            'matrix': basis(INSTANTS).position[:, FREE], 'scale': np.ones(len(arm.turns)),
-            'metric': smoothness().metric[FREE, FREE], 'inverse': RATE * smoothness().inverse,
+            'matrix': basis(SAMPLES).position[:, FREE], 'scale': np.ones(len(arm.turns)),
+            'metric': smoothness().metric[FREE, FREE],
+            'inverse': DESCENT_RATE * smoothness().inverse,
             **{f'arm_{name}': getattr(arm, name) for name in ARM_CONSTANTS}}
         for name, value in matrices.items():
             self.register_buffer(
@@ -140,7 +143,7 @@ class DescentStep(nn.Module):
         slope = slope + weights[1] * (self.metric @ points + rest)
         step = factor * (self.inverse @ slope)
         longest = step.abs().amax((1, 2), keepdim=True)
-        moved = points - step * (LONGEST_RAD / longest.clip(min=1e-9)).clip(max=1.0)
+        moved = points - step * (LONGEST_STEP_RAD / longest.clip(min=1e-9)).clip(max=1.0)
         return moved.maximum(lower).minimum(upper)
 
 
@@ -170,7 +173,7 @@ def write_guided(model_dir: str | Path, robot: Any, out: Path) -> Path:
     about = {key: value for key, value in card.items() if key not in CARD_OF_THE_FILE}
     return write_model(out, guided, {
         **about, 'guidance': {
-            'in_graph_of': verified.card.sha256, 'instants': INSTANTS, 'rate': RATE}})
+            'in_graph_of': verified.card.sha256, 'instants': SAMPLES, 'rate': DESCENT_RATE}})
 
 
 def _loop_of(model: onnx.ModelProto, where: Path) -> onnx.NodeProto:
@@ -191,8 +194,8 @@ def _exported_step(step: DescentStep, dof: int) -> onnx.ModelProto:
     shapes: dict[str, tuple[int, ...]] = {
         'guide_at': (EXAMPLE_BATCH, points, dof), 'guide_factor': (1,), 'guidance_weights': (2,),
         'guidance_lower': (dof,), 'guidance_upper': (dof,), 'guidance_rest': (points, dof),
-        'arm_offset': (INSTANTS, dof), 'arm_margins': (2,), 'arm_obstacle_code': (places,),
-        'arm_obstacle_centre': (INSTANTS, places, 3), 'arm_obstacle_rotation': (places, 3, 3),
+        'arm_offset': (SAMPLES, dof), 'arm_margins': (2,), 'arm_obstacle_code': (places,),
+        'arm_obstacle_centre': (SAMPLES, places, 3), 'arm_obstacle_rotation': (places, 3, 3),
         'arm_obstacle_half': (places, 3)}
     batch = torch.export.Dim('batch', min=1, max=4096)
     some = torch.export.Dim('O', min=1, max=4096)

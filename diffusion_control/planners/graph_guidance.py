@@ -27,20 +27,19 @@ from diffusion_control.inference.card import CARD_FILE, ModelCard
 from diffusion_control.inference.chain import Improve
 from diffusion_control.planners.motion_code import MotionCode
 from diffusion_control.planners.spline_problem import (
+    DESCENT_EXTRA_M,
     FREE,
     FREE_POINTS,
     SMOOTH_WEIGHT,
     SplineProblem,
 )
-from diffusion_control.planners.world import MOVER_HORIZON_S, OWN_EXTRA_M, World
+from diffusion_control.planners.world import MOVER_HORIZON_S, World
 from diffusion_control.trajectory.spline import basis, smoothness
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 KERNEL, GRAPH = 'kernel', 'graph'
 GUIDES = (KERNEL, GRAPH)
-EXTRA_M = 0.02
-"""As in `SplineProblem.descend`."""
 INPUTS = (
     'guidance_steps', 'guidance_weights', 'guidance_centre', 'guidance_lower', 'guidance_upper',
     'guidance_rest', 'arm_offset', 'arm_margins', 'arm_obstacle_code', 'arm_obstacle_centre',
@@ -108,8 +107,7 @@ class GraphGuidance:
             'guidance_lower': splines.lower, 'guidance_upper': splines.upper,
             'guidance_rest': (smoothness().metric @ fixed)[FREE],
             'arm_offset': at.position @ fixed,
-            'arm_margins': (world.margin_m + EXTRA_M,
-                            world.own_margin_m + OWN_EXTRA_M + 0.5 * EXTRA_M),
+            'arm_margins': world.cost_margins_m(DESCENT_EXTRA_M),
             **_obstacles(world, at.phase * asked.duration_s)}
         return {name: np.asarray(found[name], dtype=np.float32) for name in INPUTS}
 

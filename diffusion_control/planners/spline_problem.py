@@ -43,6 +43,9 @@ SHORTEST_S = 0.2
 COARSE = np.geomspace(0.5, 4.0, 14)
 FINE = np.linspace(0.86, 1.0, 6)
 LIMIT_INSET_RAD = 0.01
+SAMPLES = 24
+DESCENT_RATE, LONGEST_STEP_RAD, DESCENT_EXTRA_M = 0.1, 0.25, 0.02
+"""Of gradient steps: their length, the most that a point moves, where collisions begin to cost."""
 
 
 class SplineProblem:
@@ -59,7 +62,7 @@ class SplineProblem:
 
     def __init__(
         self, world: World, start: Start, limits: JointLimits, *, guidance: float = 1.0,
-        samples: int = 24, weights: CostWeights = USUAL,
+        samples: int = SAMPLES, weights: CostWeights = USUAL,
     ) -> None:
         self.world, self.start, self.weights = world, start, weights
         self.guidance, self.samples = guidance, samples
@@ -178,14 +181,16 @@ class SplineProblem:
 
     def descend(
         self, free: Array, goal: Array, duration: Array, *, steps: int,
-        smooth: float = SMOOTH_WEIGHT, rate: float = 0.1, push: float = 1.0, extra_m: float = 0.02,
-        until_s: float = math.inf, clock: Callable[[], float] = time.perf_counter,
+        smooth: float = SMOOTH_WEIGHT, rate: float = DESCENT_RATE, push: float = 1.0,
+        extra_m: float = DESCENT_EXTRA_M, until_s: float = math.inf,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> Array:
         """Return free points after covariant gradient steps P <- P - rate * K grad J.
 
         K is the inverse of the smoothness metric (Zucker et al., CHOMP, IJRR 2013); a step moves
-        no point by more than 0.25 rad. `push` multiplies the weight of collisions. A step
-        that would end after `until_s` on the clock, if as long as the longest one, is not begun.
+        no point by more than `LONGEST_STEP_RAD`. `push` multiplies the weight of collisions. A
+        step that would end after `until_s` on the clock, if as long as the longest one, is not
+        begun.
         """
         matrices, at, weights = smoothness(), basis(self.samples), self.weights
         inner = at.position[:, FREE].T
@@ -201,7 +206,8 @@ class SplineProblem:
             total = total + weights.smoothness * smooth * (matrices.metric @ points)[:, FREE]
             step = rate * (matrices.inverse @ total)
             longest = np.abs(step).max((1, 2), keepdims=True)
-            free = self.clip(free - step * np.minimum(1.0, 0.25 / np.maximum(longest, 1e-9)))
+            free = self.clip(
+                free - step * np.minimum(1.0, LONGEST_STEP_RAD / np.maximum(longest, 1e-9)))
             done, began_s, now_s = done + 1, now_s, clock()
             longest_s = max(longest_s, now_s - began_s)
         self.evaluations += done * len(free)

@@ -78,8 +78,12 @@ class World:
         """
         result: tuple[Array, Array, Array | None] = self.robot.collision.cost(
             positions, np.minimum(times_s, MOVER_HORIZON_S), self.all,
-            self.margin_m + extra_m, self.own_margin_m + OWN_EXTRA_M + 0.5 * extra_m, gradient)
+            *self.cost_margins_m(extra_m), gradient)
         return result
+
+    def cost_margins_m(self, extra_m: float) -> tuple[float, float]:
+        """Return from which distance to obstacles, and to own links and floor, cost is taken."""
+        return self.margin_m + extra_m, self.own_margin_m + OWN_EXTRA_M + 0.5 * extra_m
 
     def standing_clearance(self, position: Array) -> tuple[float, float]:
         """Return the distance to standing obstacles, and to own links and floor [m]."""
