@@ -12,6 +12,7 @@ import numpy as np
 
 from diffusion_control import planners, robots, safety, tracking
 from diffusion_control.planners.problem import PlanningError, PlanningProblem
+from diffusion_control.planners.registry import BASE_PLANNERS
 from diffusion_control.robots.goal import Goal
 from diffusion_control.robots.obstacles import Obstacle
 from diffusion_control.robots.occupancy_map import OccupancyMap
@@ -46,7 +47,7 @@ def warm_up(robot: robots.Base) -> None:
     exercise_tracker(tracker, robot)
     tracker.step(problem().state, Reference(goal_rad=np.ones(3)), 1.0)
     asked = problem()
-    without_model = [name for name in planners.available('base')
+    without_model = [name for name in BASE_PLANNERS
                      if 'model' not in planners.parameters_of(name, 'base')]
     for make, names in ((planners.make, without_model), (planners.make_fallback, FALLBACKS)):
         for name in names:
