@@ -307,8 +307,10 @@ def test_closed_loops_are_those_of_evaluate_with_the_same_model(tmp_path: Path) 
     assert 'evaluate arm --planner diffuser --untrained' in scenes.read_scenes(made, task)[ABSENT]
     there = tmp_path / 'out' / 'evaluate_arm-panda-both-diffuser'
     there.mkdir(parents=True)
-    found = [dict(tier='hard', episode=k, planner=planner, success=k < good, time_s=time_s,
-                  contact_moving=0, violations={'velocity': 1, 'torque': None}, evaluations=4.0,
+    found = [dict(tier='hard', episode=k, seed=k, planner=planner, success=k < good,
+                  time_s=time_s, contact_moving=0, contacts_at_rest=0, clearance_min_m=None,
+                  violations={'velocity': 1, 'torque': None}, evaluations=4.0, plans=1,
+                  plans_rejected={}, final_state='', states_s={}, end='', goals_reached=0,
                   plan_p50_s=None if planner == 'expert' else 0.03)
              for planner, good, time_s in (('expert', 4, 2.0), ('diffuser', 3, 3.0))
              for k in range(5)]

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from diffusion_control.evaluation.bench_inference_setup import ABSENT, PLANNER, Row, Setup, Task
-from diffusion_control.evaluation.evaluation_checks import EXPERT
+from diffusion_control.evaluation.episode import Episode
+from diffusion_control.evaluation.evaluation_table import expert_times, figures
 from diffusion_control.evaluation.row_store import RESULT, SETTINGS, contents
 
 COMMAND = 'diffusion_control evaluate arm --planner diffuser --untrained --tier both ' \
@@ -41,27 +42,12 @@ def read_scenes(setup: Setup, task: Task) -> Row:
 
 
 def cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one cell a tier and planner: success, time over the expert's, and so on."""
-    expert = {(row['tier'], row['episode']): row['time_s'] for row in rows
-              if row['planner'] == EXPERT and row['success']}
-    found = []
-    for tier, planner in dict.fromkeys((row['tier'], row['planner']) for row in rows):
-        mine = [row for row in rows if (row['tier'], row['planner']) == (tier, planner)]
-        known = [row for row in mine if (tier, row['episode']) in expert]
-        both = [row for row in known if row['success']]
-        times = np.array([[row['time_s'], expert[tier, row['episode']]] for row in both])
-        found.append({
-            'tier': tier, 'planner': planner, 'n': len(mine),
-            'success': float(np.mean([row['success'] for row in mine])),
-            'of_the_expert': len(both) / len(known) if known else None,
-            'time_ratio': float(times[:, 0].mean() / times[:, 1].mean()) if both else None,
-            'contact_moving': sum(row['contact_moving'] for row in mine),
-            'violations': sum(sum(v for v in row['violations'].values() if v) for row in mine),
-            'evaluations': float(np.mean([row['evaluations'] for row in mine])),
-            'plan_p50_s': _median([row['plan_p50_s'] for row in mine])})
+    """Return one cell a tier and planner, see `figures`, with the median latency of a plan."""
+    episodes = [Episode.of({'plan_latency_s': [], **row}) for row in rows]
+    solved, found = expert_times(episodes), []
+    for tier, planner in dict.fromkeys((item.tier, item.planner) for item in episodes):
+        mine = [item for item in episodes if (item.tier, item.planner) == (tier, planner)]
+        known = [item.plan_p50_s for item in mine if item.plan_p50_s is not None]
+        found.append({'tier': tier, 'planner': planner, **figures(mine, solved),
+                      'plan_p50_s': float(np.median(known)) if known else None})
     return found
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None

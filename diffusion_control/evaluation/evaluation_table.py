@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -44,26 +45,45 @@ def print_comparison(episodes: Sequence[Episode], task: str = 'arm') -> None:
             console.print('the expert reached no goal in time: there is nothing to compare with')
 
 
-def _cells(mine: list[Episode], solved: dict[tuple[str | None, int], float]) -> list[str]:
-    """Return one planner's cells."""
-    count, good = len(mine), sum(item.success for item in mine)
+def figures(
+    mine: Sequence[Episode], solved: Mapping[tuple[str | None, int], float]
+) -> dict[str, Any]:
+    """Return one planner's numbers, None for what nothing can be said of.
+
+    Args:
+        mine: Its episodes.
+        solved: Times of the expert, see `expert_times`.
+    """
     of_expert = [item for item in mine if (item.tier, item.episode) in solved]
     both = [item for item in of_expert if item.success and item.time_s is not None]
     spent = np.array([item.time_s for item in both], dtype=float)
     best = np.array([solved[item.tier, item.episode] for item in both], dtype=float)
+    return {
+        'n': len(mine), 'success': float(np.mean([item.success for item in mine])),
+        'of_the_expert': len(both) / len(of_expert) if of_expert else None,
+        'time_ratio': float(spent.mean() / best.mean()) if both else None,
+        'contact_moving': sum(item.contact_moving for item in mine),
+        'violations': sum(item.violation_count for item in mine),
+        'evaluations': float(np.mean([item.evaluations for item in mine]))}
+
+
+def _cells(mine: list[Episode], solved: dict[tuple[str | None, int], float]) -> list[str]:
+    """Return one planner's cells."""
+    found = figures(mine, solved)
+    count, ratio, share = found['n'], found['time_ratio'], found['of_the_expert']
     near = np.array([item.clearance_min_m for item in mine if item.clearance_min_m is not None])
     latency = np.array([value for item in mine for value in item.plan_latency_s])
-    error = 100 * statistics.standard_error(good, count)
+    error = 100 * statistics.standard_error(sum(item.success for item in mine), count)
     return [
         mine[0].planner,
-        f'{100 * good / count:.1f} ± {error:.1f} %',
-        f'{100 * len(both) / len(of_expert):.1f} %' if of_expert else '-',
-        f'{spent.mean() / best.mean():.2f}' if len(both) else '-',
-        str(sum(item.contact_moving for item in mine)),
+        f'{100 * found["success"]:.1f} ± {error:.1f} %',
+        '-' if share is None else f'{100 * share:.1f} %',
+        '-' if ratio is None else f'{ratio:.2f}',
+        str(found['contact_moving']),
         str(sum(item.contacts_at_rest for item in mine)),
-        str(sum(item.violation_count for item in mine)),
+        str(found['violations']),
         f'{np.median(near):.3f} / {near.min():.3f}' if len(near) else '-',
         (f'{np.median(latency):.3f} / {np.percentile(latency, 99):.3f}' if len(latency) else '-'),
-        f'{np.mean([item.evaluations for item in mine]):.0f}',
+        f'{found["evaluations"]:.0f}',
         str(count),
     ]
